@@ -1,0 +1,275 @@
+/**
+ * What the kernel of one node offers to the API. Everything here is transport-free.
+ * All failures are CaxtonError.
+ */
+import type { ErrorCode, Finding } from "../base/errors.ts";
+import type { AgentManifest } from "./manifest.ts";
+
+/** A message as outsiders see it. Absent fields are undefined, never empty strings. */
+export interface Message {
+  readonly id: string;
+  /** Address `namespace/agent/key` of an actor, or the name of a client. */
+  readonly sender: string;
+  readonly receiver: string;
+  readonly performative: string;
+  readonly contentType: string;
+  readonly content: Uint8Array;
+  readonly conversationId?: string;
+  readonly replyWith?: string;
+  readonly inReplyTo?: string;
+  readonly replyByMs?: number;
+  readonly ontology?: string;
+  readonly language?: string;
+  readonly protocol?: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export interface SendInput {
+  readonly receiver: string;
+  /** Client message id: makes a repeat safe. Without one every call is a new message. */
+  readonly id?: string;
+  readonly performative?: string;
+  readonly contentType?: string;
+  readonly content: Uint8Array;
+  readonly conversationId?: string;
+  readonly replyWith?: string;
+  readonly inReplyTo?: string;
+  readonly ontology?: string;
+  readonly language?: string;
+  readonly protocol?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Name of the sending client, for the sender field. */
+  readonly client?: string;
+}
+
+export interface SendResult {
+  readonly id: string;
+  /** The id was already accepted earlier; nothing new was accepted. */
+  readonly duplicate: boolean;
+  readonly partition: number;
+  /** Frame that made the message durable (0 for ephemeral agents). */
+  readonly frame: number;
+}
+
+export interface AskInput extends SendInput {
+  /** Default 30,000. */
+  readonly timeoutMs?: number;
+}
+
+export interface AskResult {
+  readonly id: string;
+  readonly duplicate: boolean;
+  readonly reply: Message;
+}
+
+export type AgentStatus = "running" | "suspended";
+export type ActorStatus = "idle" | "ready" | "open" | "backoff" | "held" | "recovering";
+
+export interface AgentInfo {
+  readonly namespace: string;
+  readonly name: string;
+  /** Version: lowercase hex SHA-256 of module and manifest. */
+  readonly version: string;
+  readonly status: AgentStatus;
+  /** Why it is suspended. */
+  readonly reason?: string;
+  readonly deployedAtMs: number;
+  readonly language: string;
+  readonly moduleBytes: number;
+  readonly manifest: AgentManifest;
+  readonly actors: number;
+  readonly messagesHandled: number;
+  readonly messagesFailed: number;
+}
+
+export interface ActorInfo {
+  readonly address: string;
+  readonly partition: number;
+  readonly status: ActorStatus;
+  readonly reason?: string;
+  /** Turns committed over the actor's life. */
+  readonly turns: number;
+  readonly mailboxMessages: number;
+  readonly stateKeys: number;
+  readonly stateBytes: number;
+  readonly timers: number;
+  /** Attempts spent on the message at the head of the mailbox. */
+  readonly attempts: number;
+  readonly restarts: number;
+  readonly memoryBytes: number;
+  /** The frame this answer reflects. */
+  readonly frame: number;
+}
+
+export interface StateEntry {
+  readonly key: string;
+  readonly value: Uint8Array;
+  /** The frame this answer reflects. */
+  readonly frame: number;
+}
+
+export interface DeadLetter {
+  readonly id: string;
+  readonly message: Message;
+  readonly code: ErrorCode;
+  readonly reason: string;
+  readonly attempts: number;
+  readonly atMs: number;
+  readonly partition: number;
+}
+
+export interface SupervisorNode {
+  readonly kind: "node" | "worker" | "partition" | "agent" | "actor";
+  readonly name: string;
+  readonly status: string;
+  readonly strategy?: string;
+  readonly restarts: number;
+  readonly children: readonly SupervisorNode[];
+  /** Children left out because there were too many to list. */
+  readonly omitted: number;
+}
+
+export type DeploySource =
+  | { readonly kind: "module"; readonly bytes: Uint8Array }
+  | {
+      readonly kind: "source";
+      readonly language: "assemblyscript";
+      /** Path inside the agent's folder -> text. The entry file is `index.ts`, or the only file. */
+      readonly files: ReadonlyMap<string, string>;
+    };
+
+export interface DeployRequest {
+  /** Text of the manifest, YAML or JSON. */
+  readonly manifest: string;
+  readonly source: DeploySource;
+  /** Drop the memory state of live actors when the code changes. */
+  readonly resetMemory: boolean;
+}
+
+export type DeployStageName = "static" | "sandbox" | "contract" | "resources";
+
+export interface DeployStage {
+  readonly stage: DeployStageName;
+  readonly passed: boolean;
+  readonly durationMs: number;
+  readonly findings: readonly Finding[];
+  /** Facts for people: sizes, exports, fuel of the sandbox run. */
+  readonly facts: Readonly<Record<string, string>>;
+}
+
+export interface DeployResult {
+  readonly agent: AgentInfo;
+  /** False when this very version was already deployed. */
+  readonly changed: boolean;
+  readonly stages: readonly DeployStage[];
+}
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  /** Pass to the next call; undefined at the end. */
+  readonly nextPageToken?: string;
+}
+
+export interface PageRequest {
+  readonly pageSize: number;
+  readonly pageToken?: string;
+}
+
+export interface MessageFilter {
+  /** Address prefix of sender or receiver, e.g. `default/counter`. Empty matches all. */
+  readonly address?: string;
+  readonly performatives?: readonly string[];
+  readonly conversationId?: string;
+}
+
+export interface MessageEvent {
+  readonly message: Message;
+  readonly partition: number;
+  readonly frame: number;
+}
+
+export interface MessageSubscriber {
+  readonly filter: MessageFilter;
+  /** False when the subscriber can't take more: it is then cut off with SUBSCRIBER_TOO_SLOW. */
+  deliver(event: MessageEvent): boolean;
+  closed(error: Error | undefined): void;
+}
+
+export interface PartitionStatus {
+  readonly partition: number;
+  readonly worker: number;
+  readonly ready: boolean;
+  readonly epoch: number;
+  readonly frame: number;
+  readonly actors: number;
+  readonly pendingMessages: number;
+  readonly deadLetters: number;
+  readonly turns: number;
+  readonly turnsFailed: number;
+  /** Turns re-executed to rebuild memory since the process started. */
+  readonly turnsReplayed: number;
+  /** Messages that were accepted and not handled when the partition was recovered. */
+  readonly recoveredPending: number;
+}
+
+export interface NodeStatus {
+  readonly nodeId: string;
+  readonly version: string;
+  readonly startedAtMs: number;
+  readonly ready: boolean;
+  /** Why it is not ready; empty when it is. */
+  readonly notReady: readonly string[];
+  readonly workers: number;
+  readonly partitions: readonly PartitionStatus[];
+  readonly storage: {
+    readonly engine: string;
+    readonly directory: string;
+    readonly bytes: number;
+    readonly bytesMax: number;
+    readonly fsyncs: number;
+    readonly commits: number;
+    readonly full: boolean;
+    /** The last stop was clean. */
+    readonly cleanStart: boolean;
+  };
+  /** Every limit of the node by its configuration name, with the value in force. */
+  readonly limits: Readonly<Record<string, number>>;
+}
+
+export interface NodeKernel {
+  deploy(request: DeployRequest): Promise<DeployResult>;
+  listAgents(namespace: string | undefined): Promise<AgentInfo[]>;
+  getAgent(namespace: string, name: string): Promise<AgentInfo>;
+  deleteAgent(namespace: string, name: string): Promise<void>;
+  suspendAgent(namespace: string, name: string, reason: string): Promise<AgentInfo>;
+  resumeAgent(namespace: string, name: string): Promise<AgentInfo>;
+
+  /** Resolves when the message is durable. */
+  send(input: SendInput): Promise<SendResult>;
+  /** Resolves with the reply; rejects with ASK_TIMEOUT, AGENT_FAILED, ... */
+  ask(input: AskInput): Promise<AskResult>;
+  /** Returns the function that ends the subscription. */
+  subscribe(subscriber: MessageSubscriber): () => void;
+
+  listActors(
+    filter: { namespace?: string; agent?: string; status?: ActorStatus },
+    page: PageRequest,
+  ): Promise<Page<ActorInfo>>;
+  getActor(address: string): Promise<ActorInfo>;
+  releaseActor(address: string): Promise<ActorInfo>;
+  resetActor(address: string): Promise<ActorInfo>;
+
+  getState(address: string, key: string): Promise<StateEntry>;
+  listState(address: string, prefix: string, page: PageRequest): Promise<Page<StateEntry>>;
+
+  listDeadLetters(
+    filter: { namespace?: string; agent?: string },
+    page: PageRequest,
+  ): Promise<Page<DeadLetter>>;
+  /** Puts the message back at the end of its actor's mailbox. */
+  retryDeadLetter(id: string): Promise<void>;
+  dropDeadLetter(id: string): Promise<void>;
+
+  supervisorTree(options: { actorsMax: number }): Promise<SupervisorNode>;
+  nodeStatus(): Promise<NodeStatus>;
+}

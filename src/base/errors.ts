@@ -1,0 +1,396 @@
+/** gRPC status names used by the error table. */
+export type GrpcStatusName =
+  | "INVALID_ARGUMENT"
+  | "NOT_FOUND"
+  | "ALREADY_EXISTS"
+  | "FAILED_PRECONDITION"
+  | "RESOURCE_EXHAUSTED"
+  | "ABORTED"
+  | "DEADLINE_EXCEEDED"
+  | "UNAVAILABLE"
+  | "UNIMPLEMENTED"
+  | "PERMISSION_DENIED"
+  | "DATA_LOSS"
+  | "INTERNAL";
+
+export interface ErrorDefinition {
+  readonly grpc: GrpcStatusName;
+  readonly http: number;
+  /** The same request may succeed later without a change. */
+  readonly retryable: boolean;
+  /** What happened, safe to show to any caller. */
+  readonly text: string;
+  /** How to fix it. */
+  readonly hint: string;
+}
+
+const define = <K extends string>(table: Record<K, ErrorDefinition>): Record<K, ErrorDefinition> =>
+  table;
+
+/** The one table of error codes. docs/errors.md is generated from it. */
+export const ERRORS = define({
+  INTERNAL: {
+    grpc: "INTERNAL",
+    http: 500,
+    retryable: false,
+    text: "The server failed while handling the request.",
+    hint: "Look up the trace id in the server's log and report it.",
+  },
+  INVALID_ARGUMENT: {
+    grpc: "INVALID_ARGUMENT",
+    http: 400,
+    retryable: false,
+    text: "The request is not valid.",
+    hint: "Correct the fields listed in the details.",
+  },
+  INVALID_ADDRESS: {
+    grpc: "INVALID_ARGUMENT",
+    http: 400,
+    retryable: false,
+    text: "The address is not valid.",
+    hint: "Use namespace/agent/key: namespace and agent match [a-z0-9-]{1,63}, the key is 1 to 256 bytes of UTF-8.",
+  },
+  INVALID_CONTENT: {
+    grpc: "INVALID_ARGUMENT",
+    http: 400,
+    retryable: false,
+    text: "The content contradicts its content type.",
+    hint: "Send content that parses as its content type, or use application/octet-stream.",
+  },
+  INVALID_MANIFEST: {
+    grpc: "INVALID_ARGUMENT",
+    http: 400,
+    retryable: false,
+    text: "The manifest is not valid.",
+    hint: "Correct every finding in the details; docs/manifest.md lists all keys with units and limits.",
+  },
+  INVALID_CONFIG: {
+    grpc: "INVALID_ARGUMENT",
+    http: 400,
+    retryable: false,
+    text: "The configuration is not valid.",
+    hint: "Correct every finding; docs/configuration.md lists all keys with units and limits.",
+  },
+  INVALID_MODULE: {
+    grpc: "INVALID_ARGUMENT",
+    http: 400,
+    retryable: false,
+    text: "The module can't be run.",
+    hint: "Correct every finding in the details; docs/agent-abi.md says what a module may contain.",
+  },
+  COMPILE_FAILED: {
+    grpc: "INVALID_ARGUMENT",
+    http: 400,
+    retryable: false,
+    text: "The agent's source does not compile.",
+    hint: "Correct the compiler's findings in the details.",
+  },
+  MODULE_TOO_LARGE: {
+    grpc: "INVALID_ARGUMENT",
+    http: 413,
+    retryable: false,
+    text: "The module is larger than limits.moduleBytesMax.",
+    hint: "Strip debug sections or raise the limit in the server's configuration.",
+  },
+  MESSAGE_TOO_LARGE: {
+    grpc: "INVALID_ARGUMENT",
+    http: 413,
+    retryable: false,
+    text: "The message is larger than limits.messageBytesMax.",
+    hint: "Send less, or put the content elsewhere and send a reference to it.",
+  },
+  AGENT_NOT_FOUND: {
+    grpc: "NOT_FOUND",
+    http: 404,
+    retryable: false,
+    text: "No agent of that name is deployed.",
+    hint: "List what is deployed with 'caxton agent list'.",
+  },
+  ACTOR_NOT_FOUND: {
+    grpc: "NOT_FOUND",
+    http: 404,
+    retryable: false,
+    text: "The agent is deployed but has no actor with that key.",
+    hint: "Actors appear with their first message; list them with 'caxton actor list'.",
+  },
+  STATE_NOT_FOUND: {
+    grpc: "NOT_FOUND",
+    http: 404,
+    retryable: false,
+    text: "The actor has no state under that key.",
+    hint: "List its keys with 'caxton state list'.",
+  },
+  DEAD_LETTER_NOT_FOUND: {
+    grpc: "NOT_FOUND",
+    http: 404,
+    retryable: false,
+    text: "No dead letter has that id.",
+    hint: "List them with 'caxton dead-letter list'.",
+  },
+  AGENT_CONFLICT: {
+    grpc: "ABORTED",
+    http: 409,
+    retryable: true,
+    text: "The agent was changed by somebody else at the same time.",
+    hint: "Read it again and repeat the change.",
+  },
+  MEMORY_STATE_WOULD_BE_LOST: {
+    grpc: "FAILED_PRECONDITION",
+    http: 409,
+    retryable: false,
+    text: "Actors of this agent keep state in memory that the new code can't take over.",
+    hint: "Deploy with --reset-memory to drop it; key-value state is kept in any case.",
+  },
+  AGENT_SUSPENDED: {
+    grpc: "FAILED_PRECONDITION",
+    http: 409,
+    retryable: false,
+    text: "The agent is suspended.",
+    hint: "Bring it back with 'caxton agent resume'.",
+  },
+  MAILBOX_FULL: {
+    grpc: "RESOURCE_EXHAUSTED",
+    http: 429,
+    retryable: true,
+    text: "The actor's mailbox is full.",
+    hint: "Retry after the delay in the details, or raise limits.mailboxMessagesMax in its manifest.",
+  },
+  OVERLOADED: {
+    grpc: "RESOURCE_EXHAUSTED",
+    http: 429,
+    retryable: true,
+    text: "The node has as much unfinished work as it may hold.",
+    hint: "Retry after the delay in the details.",
+  },
+  QUOTA_EXHAUSTED: {
+    grpc: "RESOURCE_EXHAUSTED",
+    http: 429,
+    retryable: true,
+    text: "The agent holds as many unhandled bytes as it may.",
+    hint: "Slow the senders down or raise limits.mailboxBytesMax in its manifest.",
+  },
+  STORAGE_FULL: {
+    grpc: "RESOURCE_EXHAUSTED",
+    http: 429,
+    retryable: true,
+    text: "storage.sizeBytesMax is reached; nothing more is accepted.",
+    hint: "Raise storage.sizeBytesMax or free disk space; accepted messages are kept.",
+  },
+  DEDUP_WINDOW_FULL: {
+    grpc: "RESOURCE_EXHAUSTED",
+    http: 429,
+    retryable: true,
+    text: "The table of client message ids is full.",
+    hint: "Retry later, send without ids, or raise limits.clientIdsMax.",
+  },
+  STORAGE_FAILED: {
+    grpc: "UNAVAILABLE",
+    http: 503,
+    retryable: false,
+    text: "A write to storage failed; this node accepts nothing more.",
+    hint: "Look at the server's log, mend the disk and start the server again.",
+  },
+  STORAGE_CORRUPT: {
+    grpc: "DATA_LOSS",
+    http: 500,
+    retryable: false,
+    text: "Stored data is damaged.",
+    hint: "Do not delete anything; restore the data directory from a copy. The message names file and position.",
+  },
+  STORAGE_LOCKED: {
+    grpc: "FAILED_PRECONDITION",
+    http: 409,
+    retryable: false,
+    text: "The data directory is in use by another process.",
+    hint: "Stop the other server or give this one its own storage.directory.",
+  },
+  STORAGE_FORMAT_NEWER: {
+    grpc: "FAILED_PRECONDITION",
+    http: 409,
+    retryable: false,
+    text: "The data directory was written by a newer Caxton.",
+    hint: "Start the version that wrote it, or a newer one.",
+  },
+  LISTEN_FAILED: {
+    grpc: "FAILED_PRECONDITION",
+    http: 409,
+    retryable: false,
+    text: "A port can't be opened.",
+    hint: "Free the port or set the option named in the message.",
+  },
+  INSECURE_BIND: {
+    grpc: "FAILED_PRECONDITION",
+    http: 409,
+    retryable: false,
+    text: "A listener would be reachable from outside without authentication.",
+    hint: "Bind to a loopback address, or start with --insecure if you mean it.",
+  },
+  NOT_READY: {
+    grpc: "UNAVAILABLE",
+    http: 503,
+    retryable: true,
+    text: "The node is starting, stopping or recovering.",
+    hint: "Retry after the delay in the details.",
+  },
+  PARTITION_UNAVAILABLE: {
+    grpc: "UNAVAILABLE",
+    http: 503,
+    retryable: true,
+    text: "The partition that owns this actor is being recovered.",
+    hint: "Retry with the same message id; it takes effect once.",
+  },
+  ASK_TIMEOUT: {
+    grpc: "DEADLINE_EXCEEDED",
+    http: 504,
+    retryable: true,
+    text: "No reply came before the deadline.",
+    hint: "The message stays accepted. Ask again with the same id for its reply, or raise the deadline.",
+  },
+  REENTRANT_ASK: {
+    grpc: "FAILED_PRECONDITION",
+    http: 409,
+    retryable: false,
+    text: "An ask came back to an actor whose handler is still open in the same chain.",
+    hint: "Use send instead of ask on the way back, or set reentrant: true in the manifest.",
+  },
+  ASK_CHAIN_TOO_LONG: {
+    grpc: "FAILED_PRECONDITION",
+    http: 409,
+    retryable: false,
+    text: "A chain of asks is longer than limits.askChainMax.",
+    hint: "Use send instead of ask somewhere in the chain.",
+  },
+  AGENT_FAILED: {
+    grpc: "ABORTED",
+    http: 422,
+    retryable: false,
+    text: "The agent failed on this message.",
+    hint: "Read the reason in the details and the agent's log; the message is among the dead letters.",
+  },
+  AGENT_TRAPPED: {
+    grpc: "ABORTED",
+    http: 422,
+    retryable: false,
+    text: "The agent's code trapped.",
+    hint: "Read the trap in the details; the message is tried again until attemptsMax.",
+  },
+  FUEL_EXHAUSTED: {
+    grpc: "ABORTED",
+    http: 422,
+    retryable: false,
+    text: "The agent used all the fuel of one message.",
+    hint: "Make the handler cheaper or raise limits.fuelPerMessage in its manifest.",
+  },
+  TURN_TIMEOUT: {
+    grpc: "ABORTED",
+    http: 422,
+    retryable: false,
+    text: "The agent ran longer than limits.turnTimeoutMs.",
+    hint: "Make the handler cheaper or raise the limit in its manifest.",
+  },
+  CALL_DEPTH_EXCEEDED: {
+    grpc: "ABORTED",
+    http: 422,
+    retryable: false,
+    text: "The agent nested more calls than limits.callDepthMax.",
+    hint: "Recurse less or raise the limit in its manifest.",
+  },
+  EFFECTS_TOO_LARGE: {
+    grpc: "ABORTED",
+    http: 422,
+    retryable: false,
+    text: "The effects of one turn are larger than limits.effectsBytesMax.",
+    hint: "Do less in one turn or raise the limit in its manifest.",
+  },
+  STATE_TOO_LARGE: {
+    grpc: "ABORTED",
+    http: 422,
+    retryable: false,
+    text: "The actor's key-value state is larger than limits.stateBytesMax.",
+    hint: "Delete keys or raise the limit in its manifest.",
+  },
+  HOST_CALL_INVALID: {
+    grpc: "ABORTED",
+    http: 422,
+    retryable: false,
+    text: "The agent called the host with arguments that are not valid.",
+    hint: "Read the reason in the details; pointers must lie inside memory.",
+  },
+  PROCESS_CRASH: {
+    grpc: "ABORTED",
+    http: 422,
+    retryable: false,
+    text: "The server crashed each time this message was tried.",
+    hint: "Look into the agent's code; 'caxton actor release' lets it continue.",
+  },
+  REPLAY_DIVERGED: {
+    grpc: "DATA_LOSS",
+    http: 500,
+    retryable: false,
+    text: "Replaying an actor gave other effects than its log holds; the actor is held.",
+    hint: "The agent is not deterministic or its log is damaged; 'caxton actor reset' drops its memory and continues.",
+  },
+  ACTOR_HELD: {
+    grpc: "FAILED_PRECONDITION",
+    http: 409,
+    retryable: false,
+    text: "The actor is held and handles no messages.",
+    hint: "Bring it back with 'caxton actor release' or 'caxton actor reset'.",
+  },
+  DEAD_LETTERS_FULL: {
+    grpc: "RESOURCE_EXHAUSTED",
+    http: 429,
+    retryable: false,
+    text: "The partition's dead letters are at their bound.",
+    hint: "Retry or drop dead letters.",
+  },
+  SUBSCRIBER_TOO_SLOW: {
+    grpc: "RESOURCE_EXHAUSTED",
+    http: 429,
+    retryable: true,
+    text: "The subscriber did not read fast enough and was cut off.",
+    hint: "Subscribe again and read faster, or use a narrower filter.",
+  },
+  UNIMPLEMENTED: {
+    grpc: "UNIMPLEMENTED",
+    http: 501,
+    retryable: false,
+    text: "This server does not have that feature.",
+    hint: "Look at 'caxton version' and docs/.",
+  },
+});
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** One thing wrong with an input; a refusal lists all of them. */
+export interface Finding {
+  /** Where: a field path, a manifest key, a section of the module. */
+  readonly at: string;
+  readonly message: string;
+  readonly hint?: string;
+}
+
+/** The only error that crosses rooms. `message` is what happened this time; the table has the rest. */
+export class CaxtonError extends Error {
+  readonly code: ErrorCode;
+  readonly findings: readonly Finding[];
+  /** How long to wait before trying again, where the code is retryable. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    code: ErrorCode,
+    message?: string,
+    options: { findings?: readonly Finding[]; retryAfterMs?: number; cause?: unknown } = {},
+  ) {
+    super(message ?? ERRORS[code].text, options.cause === undefined ? {} : { cause: options.cause });
+    this.name = "CaxtonError";
+    this.code = code;
+    this.findings = options.findings ?? [];
+    this.retryAfterMs = options.retryAfterMs;
+  }
+}
+
+/** What was thrown, as an Error. */
+export function ensureError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

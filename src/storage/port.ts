@@ -1,0 +1,117 @@
+/**
+ * The storage port: everything above this room sees an engine only through these three interfaces.
+ * One contract suite (test/contract/storage) runs against every engine.
+ */
+
+/**
+ * What became of an append.
+ * - `acked`: durable at `sequence`.
+ * - `unknown`: it may or may not become durable; resend the byte-identical frame.
+ * - `refused`: the expected sequence did not match; `lastSequence` is what the engine holds
+ *   (read back from the authoritative copy before concluding anything from it).
+ */
+export type AppendOutcome =
+  | { readonly kind: "acked"; readonly sequence: number }
+  | { readonly kind: "unknown"; readonly cause: string }
+  | { readonly kind: "refused"; readonly lastSequence: number };
+
+export interface LogRecord {
+  /** Dense per partition, starts at 1. */
+  readonly sequence: number;
+  readonly frame: Uint8Array;
+}
+
+/** A byte range inside one stored frame. */
+export interface FrameRange {
+  readonly sequence: number;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** The durable sequence of frames of every partition. Frames are opaque bytes here. */
+export interface Log {
+  /**
+   * Appends one frame. `expectedSequence` is the sequence of the frame before it (0 for the first);
+   * `null` appends unconditionally and is reserved for epoch frames.
+   * Appends issued while a commit is in flight become one physical commit.
+   * Rejects with STORAGE_FULL (nothing written, try again when there is room) or
+   * STORAGE_FAILED (a write or fsync failed: this engine accepts no write any more).
+   */
+  append(
+    partition: number,
+    expectedSequence: number | null,
+    frame: Uint8Array,
+  ): Promise<AppendOutcome>;
+  /** Sequence of the newest frame of the partition, 0 when there is none. */
+  lastSequence(partition: number): Promise<number>;
+  /** Frames of a partition in order, from `fromSequence` to the newest at the time of the call. */
+  scan(partition: number, fromSequence: number): AsyncIterable<LogRecord>;
+  /** Reads byte ranges of stored frames, results in the order asked. */
+  readRanges(partition: number, ranges: readonly FrameRange[]): Promise<Uint8Array[]>;
+  /** Makes frames below `belowSequence` removable. The newest frame of a partition is never removed. */
+  trim(partition: number, belowSequence: number): Promise<void>;
+  usage(): LogUsage;
+}
+
+export interface LogUsage {
+  /** Bytes on disk, preallocated space included. */
+  readonly bytes: number;
+  readonly bytesMax: number;
+  /** Physical commits and fsyncs since the engine was opened. */
+  readonly commits: number;
+  readonly fsyncs: number;
+  readonly framesAppended: number;
+  readonly bytesAppended: number;
+}
+
+export interface StoredRecord {
+  readonly key: string;
+  readonly value: Uint8Array;
+  /** Rises by one with every write of this key; starts at 1. */
+  readonly revision: number;
+}
+
+export type RecordWrite =
+  | { readonly kind: "written"; readonly revision: number }
+  | { readonly kind: "conflict"; readonly revision: number };
+
+/** Small, rarely written records: agents, versions, environments, node facts. */
+export interface Records {
+  get(key: string): Promise<StoredRecord | undefined>;
+  /** `expectedRevision`: 0 = must not exist, n = must be at n, null = whatever it is. Durable when resolved. */
+  put(key: string, value: Uint8Array, expectedRevision: number | null): Promise<RecordWrite>;
+  delete(key: string, expectedRevision: number | null): Promise<RecordWrite>;
+  /** Keys with the prefix, in byte order. */
+  list(prefix: string): Promise<StoredRecord[]>;
+  /** A hint that something under the prefix changed; may be late or repeated. Returns the stop function. */
+  watch(prefix: string, changed: (key: string) => void): () => void;
+}
+
+/** Content-addressed immutable bytes. */
+export interface Blobs {
+  /** Returns the lowercase hex SHA-256 of the content. Durable when resolved; idempotent. */
+  put(content: Uint8Array): Promise<string>;
+  /** Verifies the hash; undefined when absent; rejects with STORAGE_CORRUPT on a mismatch. */
+  get(sha256: string): Promise<Uint8Array | undefined>;
+  has(sha256: string): Promise<boolean>;
+  delete(sha256: string): Promise<void>;
+}
+
+export interface Storage {
+  readonly engine: "embedded";
+  readonly log: Log;
+  readonly records: Records;
+  readonly blobs: Blobs;
+  /** What opening found, for the operator: a cut torn tail, an unclean stop. */
+  readonly opening: StorageOpening;
+  /** Finishes what is in flight, writes the clean-stop mark, releases the lock. */
+  close(): Promise<void>;
+}
+
+export interface StorageOpening {
+  /** False after a crash, a kill or a power loss; true after close() and for a new directory. */
+  readonly clean: boolean;
+  readonly created: boolean;
+  /** Bytes of a torn tail that were cut; 0 when none. */
+  readonly tornBytesCut: number;
+}
