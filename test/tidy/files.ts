@@ -1,0 +1,20 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+export const ROOT = join(import.meta.dirname, "../..");
+
+const SKIPPED_FOLDERS = new Set(["node_modules", ".git", ".cache", ".caxton", "coverage"]);
+const BINARY = /\.(wasm|bin|binpb|png|ico|gz|db)$/;
+
+/** Paths of all files of the repository, relative to its root, with forward slashes. */
+export function listFiles(folder = ""): string[] {
+  return readdirSync(join(ROOT, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
+    if (entry.isDirectory()) return SKIPPED_FOLDERS.has(entry.name) ? [] : listFiles(path);
+    return entry.isFile() && !entry.name.endsWith(".log") ? [path] : [];
+  });
+}
+
+export const isText = (path: string): boolean => !BINARY.test(path);
+
+export const readText = (path: string): string => readFileSync(join(ROOT, path), "utf8");

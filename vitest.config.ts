@@ -1,0 +1,63 @@
+import { defineConfig } from "vitest/config";
+
+/** Folders of test/ whose tests need more than a process of their own; all others are unit tests. */
+const SPECIAL = {
+  contract: ["contract"],
+  sim: ["sim"],
+  agents: ["agents"],
+  integration: ["integration", "api", "cli"],
+  crash: ["crash"],
+} as const;
+
+const globs = (folders: readonly string[]) => folders.map((name) => `test/${name}/**/*.test.ts`);
+
+const project = (
+  name: string,
+  options: {
+    include: readonly string[];
+    exclude?: readonly string[];
+    testTimeout: number;
+    maxWorkers: number;
+  },
+) => ({
+  test: {
+    name,
+    include: [...options.include],
+    exclude: [...(options.exclude ?? [])],
+    testTimeout: options.testTimeout,
+    hookTimeout: options.testTimeout,
+    teardownTimeout: 10_000,
+    maxWorkers: options.maxWorkers,
+    environment: "node" as const,
+    // Worker threads refuse the flag that allows many WebAssembly memories.
+    pool: "forks" as const,
+    execArgv: ["--disable-wasm-trap-handler"],
+  },
+});
+
+export default defineConfig({
+  test: {
+    projects: [
+      project("unit", {
+        include: ["test/**/*.test.ts"],
+        exclude: globs(Object.values(SPECIAL).flat()),
+        testTimeout: 20_000,
+        maxWorkers: 2,
+      }),
+      project("contract", {
+        include: globs(SPECIAL.contract),
+        testTimeout: 30_000,
+        maxWorkers: 2,
+      }),
+      project("sim", { include: globs(SPECIAL.sim), testTimeout: 60_000, maxWorkers: 2 }),
+      project("agents", { include: globs(SPECIAL.agents), testTimeout: 60_000, maxWorkers: 2 }),
+      // These start servers: one file at a time leaves them a core.
+      project("integration", {
+        include: globs(SPECIAL.integration),
+        testTimeout: 60_000,
+        maxWorkers: 1,
+      }),
+      project("crash", { include: globs(SPECIAL.crash), testTimeout: 90_000, maxWorkers: 1 }),
+    ],
+  },
+});
