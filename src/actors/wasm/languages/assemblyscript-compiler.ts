@@ -1,0 +1,110 @@
+/**
+ * The thread that runs the AssemblyScript compiler. It takes seconds and much memory, so a thread lives
+ * for one compilation. It sees the author's files and the kit: no disk, no network.
+ */
+import { parentPort, workerData } from "node:worker_threads";
+import type { Finding } from "../../../base/errors.ts";
+import type { CompileInput, CompileResult } from "./assemblyscript.ts";
+
+interface Diagnostic {
+  readonly message: string;
+  readonly category: number;
+  readonly range: {
+    readonly start: number;
+    readonly source: { readonly normalizedPath: string } | null;
+  } | null;
+}
+
+interface Compiler {
+  /** The standard library by path without extension; it can be added to. */
+  readonly libraryFiles: Record<string, string>;
+  main(
+    options: readonly string[],
+    io: {
+      readFile(name: string): string | null;
+      writeFile(name: string, contents: Uint8Array | string): void;
+      listFiles(): string[];
+      reportDiagnostic(diagnostic: Diagnostic): void;
+    },
+  ): Promise<{ readonly error: Error | null }>;
+}
+
+// The compiler's own types would declare AssemblyScript's globals for the whole server.
+const COMPILER_PACKAGE: string = "assemblyscript/asc";
+const { libraryFiles, main } = (await import(COMPILER_PACKAGE)) as Compiler;
+
+const ENTRY_FILE = "caxton-entry.ts";
+const WASM_FILE = "agent.wasm";
+const CATEGORY_ERROR = 3;
+
+/** The exports of the ABI round the author's onMessage. */
+const entrySource = (module: string) => `
+import { allocate, received, result } from "caxton/abi";
+import { onMessage } from "./${module}";
+export * from "./${module}";
+export function caxton_alloc(bytes: i32): i32 {
+  return allocate(bytes);
+}
+export function caxton_handle(at: i32, bytes: i32): i32 {
+  onMessage(received(at));
+  return result();
+}
+`;
+
+const OPTIONS = [
+  ...["--optimizeLevel", "3", "--shrinkLevel", "0", "--runtime", "incremental", "--noColors"],
+  // What would otherwise be imports that an agent does not get.
+  ...["--use", "abort=~lib/caxton/abort/abort", "--use", "console=~lib/caxton/index/console"],
+];
+
+/** The compiler's library takes time and chance from a browser; here they come from the turn. */
+function useHostClock(): void {
+  const redirect = (file: string, from: string, to: string): void => {
+    const source = libraryFiles[file];
+    if (!source?.includes(from)) throw new Error(`the compiler's library has no ${from}`);
+    libraryFiles[file] = source.replace(from, to);
+  };
+  redirect("bindings/dom", '@external("env", "Date.now")', '@external("caxton", "now")');
+  redirect("builtins", '@external("env", "seed")', '@external("caxton", "random")');
+}
+
+function toFinding({ message, range }: Diagnostic, input: CompileInput): Finding {
+  const file = range?.source?.normalizedPath;
+  const source = input.files.get(file ?? "");
+  if (source === undefined || range === null) {
+    // It shows in code around the author's, so the author's onMessage does not fit it.
+    return {
+      at: input.entry,
+      message,
+      hint: "The entry file has to hold: export function onMessage(message: Message): void",
+    };
+  }
+  const before = source.slice(0, range.start).split("\n");
+  return { at: `${file!}:${before.length}:${before.at(-1)!.length + 1}`, message };
+}
+
+async function compile(input: CompileInput): Promise<CompileResult> {
+  const files = new Map(input.files).set(ENTRY_FILE, entrySource(input.entry.replace(/\.ts$/, "")));
+  for (const [name, source] of input.kit) libraryFiles[`caxton/${name}`] = source;
+  useHostClock();
+
+  const findings: Finding[] = [];
+  let wasm: Uint8Array | undefined;
+  const { error } = await main([ENTRY_FILE, "--outFile", WASM_FILE, ...OPTIONS], {
+    readFile: (name) => files.get(name) ?? null,
+    writeFile: (name, contents) => {
+      if (name === WASM_FILE && typeof contents !== "string") wasm = contents;
+    },
+    listFiles: () => [],
+    reportDiagnostic: (diagnostic) => {
+      if (diagnostic.category === CATEGORY_ERROR) findings.push(toFinding(diagnostic, input));
+    },
+  });
+  if (wasm !== undefined && error === null) return { kind: "compiled", wasm };
+  if (findings.length === 0) {
+    findings.push({ at: input.entry, message: error?.message ?? "the compiler gave no module" });
+  }
+  return { kind: "failed", findings };
+}
+
+parentPort!.postMessage(await compile(workerData as CompileInput));
