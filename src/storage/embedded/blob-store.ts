@@ -1,0 +1,108 @@
+/**
+ * Blobs as files named by their hash. Owns `blobs/`: 256 directories by the first two digits, made
+ * when the data directory is made, and `tmp`, emptied when it is opened.
+ */
+import { createHash } from "node:crypto";
+import { CaxtonError } from "../../base/errors.ts";
+import type { Blobs } from "../port.ts";
+import {
+  errorCodeOf,
+  type FileSystem,
+  isWantOfSpace,
+  readFileIfPresent,
+  writeFileDurably,
+} from "./file-system.ts";
+import type { WriteGate } from "./write-gate.ts";
+
+export class BlobStore implements Blobs {
+  readonly #files: FileSystem;
+  readonly #directory: string;
+  readonly #gate: WriteGate;
+  readonly #putting = new Map<string, Promise<void>>();
+
+  constructor(files: FileSystem, directory: string, gate: WriteGate) {
+    this.#files = files;
+    this.#gate = gate;
+    this.#directory = directory;
+  }
+
+  async put(content: Uint8Array): Promise<string> {
+    this.#gate.check();
+    const sha256 = hashOf(content);
+    let putting = this.#putting.get(sha256);
+    if (putting === undefined) {
+      putting = this.#write(sha256, content).finally(() => this.#putting.delete(sha256));
+      this.#putting.set(sha256, putting);
+    }
+    await putting;
+    return sha256;
+  }
+
+  async get(sha256: string): Promise<Uint8Array | undefined> {
+    const path = this.#path(sha256);
+    const content = await readFileIfPresent(this.#files, path);
+    if (content !== undefined && hashOf(content) !== sha256) {
+      throw new CaxtonError("STORAGE_CORRUPT", `${path} does not match its hash.`);
+    }
+    return content;
+  }
+
+  has(sha256: string): Promise<boolean> {
+    return this.#files.exists(this.#path(sha256));
+  }
+
+  async delete(sha256: string): Promise<void> {
+    try {
+      await this.#files.unlink(this.#path(sha256));
+    } catch (error) {
+      if (errorCodeOf(error) !== "ENOENT") throw error;
+    }
+  }
+
+  /** Resolves when no put is under way. */
+  async idle(): Promise<void> {
+    await Promise.allSettled(this.#putting.values());
+  }
+
+  async #write(sha256: string, content: Uint8Array): Promise<void> {
+    const directory = `${this.#directory}/${sha256.slice(0, 2)}`;
+    try {
+      if (await this.has(sha256)) {
+        // A crash may have left the name in memory only.
+        await this.#files.syncDirectory(directory);
+        return;
+      }
+      const temporary = `${this.#directory}/tmp/${sha256}`;
+      await writeFileDurably(this.#files, { directory, name: sha256, temporary }, content);
+    } catch (error) {
+      if (isWantOfSpace(error)) throw new CaxtonError("STORAGE_FULL", undefined, { cause: error });
+      throw this.#gate.fail(error);
+    }
+  }
+
+  #path(sha256: string): string {
+    if (!/^[0-9a-f]{64}$/.test(sha256)) {
+      throw new CaxtonError("INVALID_ARGUMENT", `"${sha256}" is no SHA-256 in lowercase hex.`);
+    }
+    return `${this.#directory}/${sha256.slice(0, 2)}/${sha256}`;
+  }
+}
+
+/** Makes all directories, so that no blob has to; repeatable. */
+export async function createBlobDirectories(files: FileSystem, directory: string): Promise<void> {
+  await files.mkdir(`${directory}/tmp`);
+  for (let i = 0; i < 256; i++) {
+    await files.mkdir(`${directory}/${i.toString(16).padStart(2, "0")}`);
+  }
+  await files.syncDirectory(directory);
+}
+
+export async function removeUnfinishedBlobs(files: FileSystem, directory: string): Promise<void> {
+  for (const name of await files.list(`${directory}/tmp`)) {
+    await files.unlink(`${directory}/tmp/${name}`);
+  }
+}
+
+function hashOf(content: Uint8Array): string {
+  return createHash("sha256").update(content).digest("hex");
+}

@@ -1,0 +1,68 @@
+/** Makes the files of a log, and brings those of an existing one in order before it is written. */
+import { CaxtonError } from "../../base/errors.ts";
+import { type FileSystem, isWantOfSpace } from "./file-system.ts";
+import type { RecoveredLog } from "./log-recovery.ts";
+import {
+  createSegmentName,
+  prepareSegment,
+  type Segment,
+  segmentName,
+  writeZeros,
+} from "./segment-file.ts";
+
+export interface LogFiles {
+  /** In use, oldest first. */
+  readonly segments: readonly Segment[];
+  /** Prepared and empty. */
+  readonly ready: readonly Segment[];
+  /** Number of the newest name, whose file is empty. */
+  readonly nextNumber: number;
+  /** Number of the newest trimmed segment, 0 when none. */
+  readonly trimmed: number;
+}
+
+/** The first segment and the name of the second; repeatable. */
+export async function createLog(
+  files: FileSystem,
+  directory: string,
+  segmentBytes: number,
+): Promise<void> {
+  await files.mkdir(directory);
+  for (const name of await files.list(directory)) await files.unlink(`${directory}/${name}`);
+  const path = `${directory}/${segmentName(1)}`;
+  const fd = await files.open(path, "wx");
+  try {
+    await prepareSegment(files, { fd, path, number: 1 }, segmentBytes, () => false);
+  } catch (cause) {
+    if (!isWantOfSpace(cause)) throw cause;
+    throw new CaxtonError("STORAGE_FULL", `No room for a log in ${directory}.`, { cause });
+  } finally {
+    await files.close(fd);
+  }
+  await createSegmentName(files, directory, 2);
+  await files.syncDirectory(directory);
+}
+
+/** Cuts the torn tail, finishes what a crash interrupted, and opens the segments for writing. */
+export async function openLogFiles(
+  files: FileSystem,
+  directory: string,
+  recovered: RecoveredLog,
+): Promise<LogFiles> {
+  const { torn, trimmed, end } = recovered;
+  for (const name of recovered.leftovers) await files.unlink(`${directory}/${name}`);
+  const opened: Segment[] = [];
+  for (const { number, bytes, nonce, fileBytes } of recovered.segments) {
+    const path = `${directory}/${segmentName(number)}`;
+    const fd = await files.open(path, "r+");
+    if (torn?.segment === number) await writeZeros(files, fd, torn);
+    await writeZeros(files, fd, { from: fileBytes, to: bytes });
+    opened.push({ number, path, fd, bytes, nonce, readers: 0, retired: false });
+  }
+  const nextNumber = recovered.unprepared ?? (opened.at(-1)?.number ?? 0) + 1;
+  await createSegmentName(files, directory, nextNumber);
+  await files.syncDirectory(directory);
+  const segments = opened.filter((segment) => segment.number <= end.segment);
+  const ready = opened.filter((segment) => segment.number > end.segment);
+  return { segments, ready, nextNumber, trimmed };
+}

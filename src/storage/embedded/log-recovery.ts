@@ -1,0 +1,218 @@
+/**
+ * Reads a log from its files and decides what they mean, without changing a byte.
+ *
+ * 1. Only the end may be unfinished: one torn commit with nothing valid after it.
+ * 2. Anything else that is not an unbroken chain of commits is STORAGE_CORRUPT, with file and
+ *    position, and the directory stays as it is.
+ */
+import { CaxtonError } from "../../base/errors.ts";
+import {
+  alignCommit,
+  COMMIT_ALIGN_BYTES,
+  commitHeadBytes,
+  type CommitHead,
+  decodeCommitHead,
+  framesIntact,
+} from "./commit-codec.ts";
+import { type FileSystem } from "./file-system.ts";
+import { LogIndex } from "./log-index.ts";
+import {
+  decodeSegmentHeader,
+  parseLogFileName,
+  SEGMENT_HEADER_BYTES,
+  type SegmentHeader,
+  segmentName,
+} from "./segment-file.ts";
+
+export interface LogEnd {
+  /** Number and CRC of the newest commit, 0 and 0 when there is none. */
+  readonly commit: number;
+  readonly crc: number;
+  /** Where the next commit goes. */
+  readonly segment: number;
+  readonly position: number;
+}
+
+export interface TornTail {
+  readonly segment: number;
+  readonly from: number;
+  /** After the last byte that is not zero. */
+  readonly to: number;
+}
+
+export interface RecoveredSegment extends SegmentHeader {
+  /** Less than `bytes` when somebody cut the file. */
+  readonly fileBytes: number;
+}
+
+export interface RecoveredLog {
+  readonly segments: readonly RecoveredSegment[];
+  /** Number of the newest file, when it is not prepared yet. */
+  readonly unprepared: number | undefined;
+  /** Number of the newest trimmed segment, 0 when none. */
+  readonly trimmed: number;
+  /** Files of a trim that was interrupted. */
+  readonly leftovers: readonly string[];
+  readonly end: LogEnd;
+  readonly torn: TornTail | undefined;
+  readonly index: LogIndex;
+}
+
+export async function recoverLog(files: FileSystem, directory: string): Promise<RecoveredLog> {
+  const names = await listLogFiles(files, directory);
+  const reader = new ChainReader(directory, names.trimmed > 0);
+  const segments: RecoveredSegment[] = [];
+  let unprepared: number | undefined;
+  let buffer = Buffer.alloc(0);
+  for (const number of names.segments) {
+    const path = `${directory}/${segmentName(number)}`;
+    const fd = await files.open(path, "r");
+    try {
+      const size = await files.size(fd);
+      if (buffer.length < size) buffer = Buffer.allocUnsafeSlow(size);
+      const content = buffer.subarray(0, await files.read(fd, buffer.subarray(0, size), 0));
+      const header = decodeSegmentHeader(content);
+      if (header === undefined) {
+        checkUnprepared(path, content, number === names.segments.at(-1));
+        unprepared = number;
+      } else {
+        if (header.number !== number) {
+          throw corrupt(path, 0, `the header is that of segment ${header.number}`);
+        }
+        reader.read(header, content);
+        segments.push({ ...header, fileBytes: content.length });
+      }
+    } finally {
+      await files.close(fd);
+    }
+  }
+  reader.index.finishRebuild();
+  const { trimmed, leftovers } = names;
+  const { end, torn, index } = reader;
+  return { segments, unprepared, trimmed, leftovers, end, torn, index };
+}
+
+/** Follows the chain of commits from segment to segment. */
+class ChainReader {
+  readonly index = new LogIndex();
+  end: LogEnd = { commit: 0, crc: 0, segment: 0, position: 0 };
+  torn: TornTail | undefined;
+  readonly #directory: string;
+  /** Older segments are gone, so the first commit found may have any number. */
+  readonly #beginsAnywhere: boolean;
+
+  constructor(directory: string, beginsAnywhere: boolean) {
+    this.#directory = directory;
+    this.#beginsAnywhere = beginsAnywhere;
+  }
+
+  read(header: SegmentHeader, content: Buffer): void {
+    const path = `${this.#directory}/${segmentName(header.number)}`;
+    const { nonce, number: segment } = header;
+    let at = SEGMENT_HEADER_BYTES;
+    for (;;) {
+      const head = decodeCommitHead(content, at, nonce);
+      if (head === undefined || !framesIntact(content, at, head)) break;
+      if (this.torn !== undefined) throw this.#followed(this.torn);
+      this.#accept(path, at, segment, head);
+      at += alignCommit(head.bytes);
+    }
+    if (this.end.segment === 0) this.end = { commit: 0, crc: 0, segment, position: at };
+    this.#readTail(path, header, content, at);
+  }
+
+  #accept(path: string, at: number, segment: number, head: CommitHead): void {
+    const follows = head.number === this.end.commit + 1 && head.previousCrc === this.end.crc;
+    if (!follows && !(this.end.commit === 0 && this.#beginsAnywhere)) {
+      const expected = this.end.commit + 1;
+      throw corrupt(path, at, `expected commit ${expected}, found commit ${head.number}`);
+    }
+    let offset = at + commitHeadBytes(head.records.length);
+    for (const record of head.records) {
+      const { partition, sequence, length, crc } = record;
+      const place = { segment, offset, length, crc };
+      if (record.carried) this.index.rebuildMove(partition, sequence, place);
+      else if (!this.index.append(partition, sequence, place)) {
+        const expected = this.index.last(partition) + 1;
+        const found = `frame ${sequence} of partition ${partition} where ${expected} is due`;
+        throw corrupt(path, at, found);
+      }
+      offset += length;
+    }
+    const position = at + alignCommit(head.bytes);
+    this.end = { commit: head.number, crc: head.crc, segment, position };
+  }
+
+  /** What follows the last good commit of a segment: zeros, or the one torn commit. */
+  #readTail(path: string, header: SegmentHeader, content: Buffer, from: number): void {
+    const to = lastNonZero(content, from);
+    if (to === from) return;
+    for (let at = from; at < to; at += COMMIT_ALIGN_BYTES) {
+      const head = decodeCommitHead(content, at, header.nonce);
+      if (head === undefined || head.number <= this.end.commit) continue;
+      // The head of the torn commit itself may be whole.
+      if (at === from && head.number === this.end.commit + 1) continue;
+      throw corrupt(path, from, `damaged, though commit ${head.number} follows at ${at}`);
+    }
+    if (this.torn !== undefined) throw this.#followed(this.torn);
+    this.torn = { segment: header.number, from, to };
+  }
+
+  #followed(torn: TornTail): CaxtonError {
+    const path = `${this.#directory}/${segmentName(torn.segment)}`;
+    return corrupt(path, torn.from, "damaged, though a later segment holds data");
+  }
+}
+
+interface LogFiles {
+  readonly segments: readonly number[];
+  readonly trimmed: number;
+  readonly leftovers: readonly string[];
+}
+
+/** Segments must be numbered without a gap from the newest trimmed one on. */
+async function listLogFiles(files: FileSystem, directory: string): Promise<LogFiles> {
+  const found = (await files.list(directory)).flatMap((name) => {
+    const file = parseLogFileName(name);
+    return file === undefined ? [] : [{ ...file, name }];
+  });
+  const trimmed = Math.max(0, ...found.filter((f) => f.kind === "trimmed").map((f) => f.number));
+  const segments: number[] = [];
+  const leftovers: string[] = [];
+  for (const file of found) {
+    if (file.kind === "segment" && file.number > trimmed) segments.push(file.number);
+    else if (file.kind === "segment" || file.number < trimmed) leftovers.push(file.name);
+  }
+  segments.forEach((number, i) => {
+    const expected = trimmed + 1 + i;
+    if (number !== expected) throw corrupt(`${directory}/${segmentName(expected)}`, 0, "missing");
+  });
+  return { segments, trimmed, leftovers };
+}
+
+/**
+ * A segment without an intact header was never used: its header is durable before the next file
+ * appears, and it is empty until then.
+ */
+function checkUnprepared(path: string, content: Buffer, newest: boolean): void {
+  if (newest && lastNonZero(content, SEGMENT_HEADER_BYTES) <= SEGMENT_HEADER_BYTES) return;
+  throw corrupt(path, 0, "the segment's header is damaged");
+}
+
+/** The position after the last byte that is not zero, at least `from`. */
+function lastNonZero(content: Buffer, from: number): number {
+  let end = content.length;
+  while (end > from) {
+    const start = Math.max(from, end - ZEROS.length);
+    if (!content.subarray(start, end).equals(ZEROS.subarray(0, end - start))) break;
+    end = start;
+  }
+  while (end > from && content[end - 1] === 0) end -= 1;
+  return Math.max(end, from);
+}
+
+const ZEROS = Buffer.alloc(64 * 1024);
+
+export function corrupt(path: string, position: number, what: string): CaxtonError {
+  return new CaxtonError("STORAGE_CORRUPT", `${path} at byte ${position}: ${what}.`);
+}

@@ -1,0 +1,114 @@
+/**
+ * One file of the log: a header block, commits, zeros. A segment is prepared (filled with zeros, so
+ * that a commit changes neither size nor extents) before its header makes it usable.
+ */
+import { randomBytes } from "node:crypto";
+import { crc32 } from "node:zlib";
+import { COMMIT_ALIGN_BYTES } from "./commit-codec.ts";
+import { type FileSystem, writeFully } from "./file-system.ts";
+
+export const SEGMENT_HEADER_BYTES = COMMIT_ALIGN_BYTES;
+
+const MAGIC = Buffer.from("CAXTONLG", "latin1");
+const NONCE_BYTES = 8;
+const HEADER_USED_BYTES = 36;
+/** Small, and made durable one by one: commits queue behind one piece at most. */
+const ZEROS = Buffer.alloc(512 * 1024);
+
+export interface Segment {
+  readonly number: number;
+  readonly path: string;
+  readonly fd: number;
+  readonly bytes: number;
+  /** Random, in every commit of the file: no other bytes, however old or clever, pass for one. */
+  readonly nonce: Uint8Array;
+  /** Reads under way; the file is released when it is retired and this is 0. */
+  readers: number;
+  retired: boolean;
+}
+
+export interface SegmentHeader {
+  readonly number: number;
+  readonly bytes: number;
+  readonly nonce: Uint8Array;
+}
+
+export function segmentName(number: number): string {
+  return `${String(number).padStart(10, "0")}.segment`;
+}
+
+/** An empty file that stays in the place of the newest trimmed segment. */
+export function trimmedName(number: number): string {
+  return `${String(number).padStart(10, "0")}.trimmed`;
+}
+
+export function parseLogFileName(
+  name: string,
+): { kind: "segment" | "trimmed"; number: number } | undefined {
+  const match = /^(\d{10})\.(segment|trimmed)$/.exec(name);
+  if (match === null) return undefined;
+  return { kind: match[2] === "segment" ? "segment" : "trimmed", number: Number(match[1]) };
+}
+
+export function encodeSegmentHeader(header: SegmentHeader): Buffer {
+  const block = Buffer.alloc(SEGMENT_HEADER_BYTES);
+  block.set(MAGIC, 0);
+  block.writeBigUInt64LE(BigInt(header.number), 8);
+  block.writeBigUInt64LE(BigInt(header.bytes), 16);
+  block.set(header.nonce, 24);
+  block.writeUInt32LE(crc32(block.subarray(0, 32)), 32);
+  return block;
+}
+
+/** Undefined when the block is no intact header. */
+export function decodeSegmentHeader(block: Buffer): SegmentHeader | undefined {
+  if (block.length < SEGMENT_HEADER_BYTES || !block.subarray(0, 8).equals(MAGIC)) return undefined;
+  if (block.readUInt32LE(32) !== crc32(block.subarray(0, 32))) return undefined;
+  if (block.subarray(HEADER_USED_BYTES, SEGMENT_HEADER_BYTES).some((byte) => byte !== 0)) {
+    return undefined;
+  }
+  return {
+    number: Number(block.readBigUInt64LE(8)),
+    bytes: Number(block.readBigUInt64LE(16)),
+    nonce: Uint8Array.from(block.subarray(24, 24 + NONCE_BYTES)),
+  };
+}
+
+/** Durably overwrites a range with zeros. False when told to stop before the end. */
+export async function writeZeros(
+  files: FileSystem,
+  fd: number,
+  range: { readonly from: number; readonly to: number },
+  stopped: () => boolean = () => false,
+): Promise<boolean> {
+  for (let at = range.from; at < range.to; at += ZEROS.length) {
+    if (stopped()) return false;
+    await writeFully(files, fd, [ZEROS.subarray(0, Math.min(ZEROS.length, range.to - at))], at);
+    await files.datasync(fd);
+  }
+  return true;
+}
+
+/** Fills an empty segment file and makes it usable. Undefined when told to stop before the end. */
+export async function prepareSegment(
+  files: FileSystem,
+  file: { readonly fd: number; readonly path: string; readonly number: number },
+  bytes: number,
+  stopped: () => boolean,
+): Promise<Segment | undefined> {
+  if (!(await writeZeros(files, file.fd, { from: 0, to: bytes }, stopped))) return undefined;
+  const nonce = Uint8Array.from(randomBytes(NONCE_BYTES));
+  const header = encodeSegmentHeader({ number: file.number, bytes, nonce });
+  await writeFully(files, file.fd, [header], 0);
+  await files.datasync(file.fd);
+  return { ...file, bytes, nonce, readers: 0, retired: false };
+}
+
+/** The name of a segment that is not prepared yet; durable with the next sync of the directory. */
+export async function createSegmentName(
+  files: FileSystem,
+  directory: string,
+  number: number,
+): Promise<void> {
+  await files.close(await files.open(`${directory}/${segmentName(number)}`, "w"));
+}
