@@ -1,0 +1,166 @@
+/**
+ * What stands between an uploaded module and a deployed agent: four stages, each with all its findings.
+ * Nothing is registered here; a module that passes comes back rewritten.
+ */
+import { systemClock, type Clock } from "../../../base/clock.ts";
+import { CaxtonError, type ErrorCode, type Finding } from "../../../base/errors.ts";
+import type { DeployStage, DeployStageName } from "../../kernel.ts";
+import type { AgentLimits } from "../../manifest.ts";
+import { OPTIONAL_EXPORTS } from "../abi-exports.ts";
+import type { ModuleInfo } from "../rewrite/module-info.ts";
+import type { RewrittenModule } from "../rewrite/rewriter.ts";
+import { runSandbox } from "./sandbox.ts";
+import { SANDBOX_ALLOC_BYTES, type SandboxObservation } from "./sandbox-protocol.ts";
+import { runStaticStage } from "./static-stage.ts";
+
+export type DeployAgentLimits = Pick<
+  AgentLimits,
+  "memoryPagesMax" | "tableElementsMax" | "callDepthMax" | "fuelPerMessage" | "turnTimeoutMs"
+>;
+
+export interface DeployNodeLimits {
+  readonly moduleBytesMax: number;
+}
+
+export type DeployOutcome =
+  | {
+      readonly passed: true;
+      readonly stages: readonly DeployStage[];
+      readonly module: RewrittenModule;
+    }
+  | {
+      readonly passed: false;
+      /** The last one is the one that failed. */
+      readonly stages: readonly DeployStage[];
+      /** To be thrown at whoever deploys; holds the findings. */
+      readonly refusal: CaxtonError;
+    };
+
+const PAGE_BYTES = 65_536;
+
+export async function deployPipeline(
+  bytes: Uint8Array,
+  agent: DeployAgentLimits,
+  node: DeployNodeLimits,
+  clock: Clock = systemClock,
+): Promise<DeployOutcome> {
+  const stages: DeployStage[] = [];
+  let sinceMs = clock.monotonicMs();
+  const finish = (
+    stage: DeployStageName,
+    findings: readonly Finding[],
+    facts: Readonly<Record<string, string>>,
+  ): boolean => {
+    const nowMs = clock.monotonicMs();
+    const passed = findings.length === 0;
+    stages.push({ stage, passed, durationMs: nowMs - sinceMs, findings, facts });
+    sinceMs = nowMs;
+    return passed;
+  };
+
+  const { findings, module } = runStaticStage(bytes, { ...agent, ...node });
+  finish("static", findings, staticFacts(bytes, module));
+  if (module === undefined) {
+    const code = bytes.length > node.moduleBytesMax ? "MODULE_TOO_LARGE" : "INVALID_MODULE";
+    return refuse(stages, code, findings);
+  }
+  const seen = await runSandbox({
+    bytes: module.bytes,
+    fuel: agent.fuelPerMessage,
+    timeoutMs: agent.turnTimeoutMs,
+    callDepthMax: agent.callDepthMax,
+  });
+  const sandbox = sandboxFindings(seen);
+  if (!finish("sandbox", sandbox, sandboxFacts(seen))) {
+    return refuse(stages, "INVALID_MODULE", sandbox);
+  }
+  const contract = contractFindings(seen);
+  if (!finish("contract", contract, contractFacts(module.info))) {
+    return refuse(stages, "INVALID_MODULE", contract);
+  }
+  finish("resources", [], resourceFacts(module.info, seen));
+  return { passed: true, stages, module };
+}
+
+function refuse(
+  stages: readonly DeployStage[],
+  code: ErrorCode,
+  findings: readonly Finding[],
+): DeployOutcome {
+  return { passed: false, stages, refusal: new CaxtonError(code, undefined, { findings }) };
+}
+
+function staticFacts(
+  bytes: Uint8Array,
+  module: RewrittenModule | undefined,
+): Readonly<Record<string, string>> {
+  const moduleBytes = String(bytes.length);
+  if (module === undefined) return { moduleBytes };
+  return {
+    moduleBytes,
+    rewrittenBytes: String(module.bytes.length),
+    imports: module.info.imports.map(({ module: from, name }) => `${from}.${name}`).join(", "),
+    exports: module.info.exports.map(({ name }) => name).join(", "),
+  };
+}
+
+const STEP_TEXTS = {
+  compile: "The module can't be compiled",
+  instantiate: "The module can't be instantiated",
+  initialize: "The module's initialisation failed",
+  alloc: "caxton_alloc failed",
+  health: "caxton_health failed",
+} as const;
+
+function sandboxFindings({ failure }: SandboxObservation): Finding[] {
+  if (failure === undefined) return [];
+  const message = `${STEP_TEXTS[failure.step]}: ${failure.reason}.`;
+  return [{ at: failure.step, message, hint: failure.hint }];
+}
+
+function sandboxFacts({ fuelInitialize }: SandboxObservation): Readonly<Record<string, string>> {
+  return fuelInitialize === undefined ? {} : { fuelInitialize: String(fuelInitialize) };
+}
+
+function contractFindings({ allocated, health, memoryBytes }: SandboxObservation): Finding[] {
+  const findings: Finding[] = [];
+  if ((allocated ?? 0) + SANDBOX_ALLOC_BYTES > (memoryBytes ?? 0)) {
+    findings.push({
+      at: "export caxton_alloc",
+      message: `caxton_alloc(${SANDBOX_ALLOC_BYTES}) gave address ${allocated ?? 0}, which lies outside the ${memoryBytes ?? 0} bytes of memory.`,
+      hint: "Return the address of a buffer inside memory that is at least as long as asked for.",
+    });
+  }
+  if (health !== undefined && health !== 0) {
+    findings.push({
+      at: "export caxton_health",
+      message: `caxton_health answers ${health} before the first message; 0 is healthy.`,
+      hint: "Answer 0 unless the agent really can't work.",
+    });
+  }
+  return findings;
+}
+
+function contractFacts({ exports }: ModuleInfo): Readonly<Record<string, string>> {
+  const names = exports.map(({ name }) => name);
+  const optional = Object.keys(OPTIONAL_EXPORTS).filter((name) => names.includes(name));
+  return { optionalExports: optional.join(", ") };
+}
+
+function resourceFacts(
+  info: ModuleInfo,
+  { memoryBytes, fuelInitialize }: SandboxObservation,
+): Readonly<Record<string, string>> {
+  return {
+    memoryPages: String((memoryBytes ?? 0) / PAGE_BYTES),
+    memoryPagesMax: String(info.memory?.pagesMax ?? 0),
+    tableElements: String(info.tables.reduce((sum, table) => sum + table.min, 0)),
+    functions: String(info.functions),
+    loops: String(info.loops),
+    mutableGlobals: String(info.mutableGlobals.length),
+    fuelInitialize: String(fuelInitialize ?? 0),
+    snapshots: info.replayOnly
+      ? `replay only: ${info.replayOnlyReasons.join(", ")}`
+      : "memory image",
+  };
+}

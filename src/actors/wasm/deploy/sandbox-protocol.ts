@@ -1,0 +1,30 @@
+/** What main thread and sandbox thread tell each other. */
+
+export interface SandboxRequest {
+  /** The rewritten module. */
+  readonly bytes: Uint8Array;
+  readonly fuel: number;
+  readonly timeoutMs: number;
+  readonly callDepthMax: number;
+}
+
+export type SandboxStep = "compile" | "instantiate" | "initialize" | "alloc" | "health";
+
+export interface SandboxFailure {
+  readonly step: SandboxStep;
+  readonly reason: string;
+  readonly hint: string;
+}
+
+/** What was seen of the module while it ran; later steps are missing when an earlier one failed. */
+export interface SandboxObservation {
+  readonly failure?: SandboxFailure;
+  readonly fuelInitialize?: number;
+  /** Where `caxton_alloc(SANDBOX_ALLOC_BYTES)` points, unsigned. */
+  readonly allocated?: number;
+  /** What `caxton_health` answers, where it is exported. */
+  readonly health?: number;
+  readonly memoryBytes?: number;
+}
+
+export const SANDBOX_ALLOC_BYTES = 16;
