@@ -1,0 +1,67 @@
+/** The command line: nouns, their verbs, and what all of them share. */
+import { Command, Option } from "commander";
+import { EXIT, EXIT_TEXT, type ExitName } from "../src/base/exit-codes.ts";
+import { VERSION } from "../src/base/version.ts";
+import { actorCommand } from "./commands/actor.ts";
+import { agentCommand } from "./commands/agent.ts";
+import { deadLetterCommand } from "./commands/dead-letter.ts";
+import { messageCommand } from "./commands/message.ts";
+import { healthCommand, nodeCommand, versionCommand } from "./commands/node.ts";
+import { stateCommand } from "./commands/state.ts";
+import { supervisorCommand } from "./commands/supervisor.ts";
+import { OUTPUTS } from "./output.ts";
+
+const ENDPOINT_DEFAULT = "127.0.0.1:50051";
+const HELP_WIDTH = 100;
+/** Runs in a process of its own: this program speaks only the wire. */
+const SERVER_FILE = "../src/main.ts";
+
+export function createProgram(): Command {
+  const program = new Command("caxton")
+    .description("Caxton runs durable WebAssembly agents.")
+    .version(VERSION, "-V, --version", "version of this program")
+    .addOption(
+      new Option("--endpoint <host:port>", "server to talk to")
+        .env("CAXTON_ENDPOINT")
+        .default(ENDPOINT_DEFAULT),
+    )
+    .addOption(
+      new Option("-o, --output <format>", "how answers are printed")
+        .choices(OUTPUTS)
+        .default("table"),
+    )
+    .command("server", "start a node", { executableFile: SERVER_FILE })
+    .addHelpText("after", `\n${exitCodeHelp()}`);
+  for (const command of [
+    agentCommand(),
+    messageCommand(),
+    actorCommand(),
+    stateCommand(),
+    deadLetterCommand(),
+    supervisorCommand(),
+    nodeCommand(),
+    healthCommand(),
+    versionCommand(),
+  ]) {
+    program.addCommand(command);
+  }
+  everyCommand(program, (command) => {
+    command
+      .configureHelp({ helpWidth: HELP_WIDTH, showGlobalOptions: true })
+      .showHelpAfterError("(--help shows what is possible)")
+      .exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage));
+  });
+  return program;
+}
+
+function everyCommand(command: Command, apply: (command: Command) => void): void {
+  apply(command);
+  for (const inner of command.commands) everyCommand(inner, apply);
+}
+
+function exitCodeHelp(): string {
+  const rows = (Object.keys(EXIT) as ExitName[]).map(
+    (name) => `  ${String(EXIT[name]).padEnd(4)} ${EXIT_TEXT[name]}`,
+  );
+  return ["Exit codes:", ...rows].join("\n");
+}

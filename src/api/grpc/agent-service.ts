@@ -1,0 +1,129 @@
+import type { DeployRequest, DeploySource } from "../../actors/kernel.ts";
+import { CaxtonError, type Finding } from "../../base/errors.ts";
+import { nearest } from "../../base/nearest.ts";
+import type {
+  AgentServiceServer,
+  DeployAgentRequest,
+  DeployAgentResponse,
+  ListAgentsRequest,
+  SourceBundle,
+  SuspendAgentRequest,
+} from "../../gen/caxton/v1/agent.ts";
+import { type ApiContext, unary } from "./call.ts";
+import { encodeAgent, encodeStage } from "./encode.ts";
+import { checkAgentFilter, checkAgentName, refuse } from "./validate.ts";
+
+interface AgentName {
+  namespace: string;
+  name: string;
+}
+
+const LANGUAGES = ["assemblyscript"];
+
+/** Each holds a module or sources in memory until it is through. */
+const DEPLOYS_MAX = 8;
+const DEPLOY_RETRY_AFTER_MS = 1000;
+
+export function agentService(api: ApiContext): AgentServiceServer {
+  const { kernel } = api;
+  let deploysRunning = 0;
+  return {
+    deployAgent: unary(api, "DeployAgent", async (request: DeployAgentRequest) => {
+      if (deploysRunning >= DEPLOYS_MAX) {
+        throw new CaxtonError("OVERLOADED", `${DEPLOYS_MAX} deployments are running already.`, {
+          retryAfterMs: DEPLOY_RETRY_AFTER_MS,
+        });
+      }
+      deploysRunning++;
+      try {
+        return await deploy(api, request);
+      } finally {
+        deploysRunning--;
+      }
+    }),
+    listAgents: unary(api, "ListAgents", async (request: ListAgentsRequest) => {
+      checkAgentFilter({ ...request, agent: "" });
+      const namespace = request.namespace === "" ? undefined : request.namespace;
+      return { agents: (await kernel.listAgents(namespace)).map(encodeAgent) };
+    }),
+    getAgent: unary(api, "GetAgent", async (request: AgentName) => {
+      checkAgentName(request);
+      return { agent: encodeAgent(await kernel.getAgent(request.namespace, request.name)) };
+    }),
+    deleteAgent: unary(api, "DeleteAgent", async (request: AgentName) => {
+      checkAgentName(request);
+      await kernel.deleteAgent(request.namespace, request.name);
+      return {};
+    }),
+    suspendAgent: unary(api, "SuspendAgent", async (request: SuspendAgentRequest) => {
+      checkAgentName(request);
+      const { namespace, name, reason } = request;
+      return { agent: encodeAgent(await kernel.suspendAgent(namespace, name, reason)) };
+    }),
+    resumeAgent: unary(api, "ResumeAgent", async (request: AgentName) => {
+      checkAgentName(request);
+      return { agent: encodeAgent(await kernel.resumeAgent(request.namespace, request.name)) };
+    }),
+  };
+}
+
+async function deploy(api: ApiContext, request: DeployAgentRequest): Promise<DeployAgentResponse> {
+  const findings: Finding[] =
+    request.manifest === "" ? [{ at: "manifest", message: "is required" }] : [];
+  const source = deploySource(request, findings);
+  refuse(findings);
+  const bytes = sourceBytes(source);
+  if (bytes > api.limits.moduleBytesMax) {
+    const text = `${bytes} bytes; limits.moduleBytesMax is ${api.limits.moduleBytesMax}.`;
+    throw new CaxtonError("MODULE_TOO_LARGE", `The module or bundle has ${text}`);
+  }
+  const { manifest, resetMemory } = request;
+  const deployment: DeployRequest = { manifest, source, resetMemory };
+  const result = await api.kernel.deploy(deployment);
+  return {
+    agent: encodeAgent(result.agent),
+    changed: result.changed,
+    stages: result.stages.map(encodeStage),
+  };
+}
+
+/** What can't be decoded is added to the findings; the result then has no meaning. */
+function deploySource(request: DeployAgentRequest, findings: Finding[]): DeploySource {
+  const { source } = request;
+  if (source?.$case === "bundle") {
+    findings.push(...bundleFindings(source.value));
+    const files = new Map(Object.entries(source.value.files));
+    return { kind: "source", language: "assemblyscript", files };
+  }
+  const bytes = source?.value ?? new Uint8Array();
+  if (bytes.length === 0) {
+    findings.push({ at: "module", message: "a module or a source bundle is required" });
+  }
+  return { kind: "module", bytes };
+}
+
+function bundleFindings(bundle: SourceBundle): Finding[] {
+  const findings: Finding[] = [];
+  if (!LANGUAGES.includes(bundle.language)) {
+    const guess = nearest(bundle.language, LANGUAGES);
+    const hint =
+      guess === undefined ? `Known: ${LANGUAGES.join(", ")}.` : `Did you mean "${guess}"?`;
+    findings.push({ at: "bundle.language", message: "unknown language", hint });
+  }
+  const paths = Object.keys(bundle.files);
+  if (paths.length === 0) findings.push({ at: "bundle.files", message: "must not be empty" });
+  for (const path of paths) {
+    const isInside = path.split("/").every((part) => part !== "" && part !== "." && part !== "..");
+    if (!isInside || path.includes("\\") || path.includes("\0")) {
+      findings.push({ at: "bundle.files", message: `"${path}" is not a path inside the bundle` });
+    }
+  }
+  return findings;
+}
+
+function sourceBytes(source: DeploySource): number {
+  if (source.kind === "module") return source.bytes.length;
+  let bytes = 0;
+  for (const [path, text] of source.files) bytes += path.length + Buffer.byteLength(text);
+  return bytes;
+}

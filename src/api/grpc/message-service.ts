@@ -1,0 +1,87 @@
+/** Sending and asking: the hot path. Decode, check, hand to the kernel, encode. */
+import type { SendInput } from "../../actors/kernel.ts";
+import { CaxtonError } from "../../base/errors.ts";
+import type {
+  AskRequest,
+  AskResponse,
+  MessageServiceServer,
+  OutgoingMessage,
+  SendMessageRequest,
+  SendMessageResponse,
+} from "../../gen/caxton/v1/message.ts";
+import { type ApiContext, type CallInfo, unary } from "./call.ts";
+import { encodeMessage } from "./encode.ts";
+import type { OpenStreams } from "./open-streams.ts";
+import { subscribeMessages } from "./subscribe.ts";
+import { checkMessage, refuse } from "./validate.ts";
+
+const ASK_TIMEOUT_DEFAULT_MS = 30_000;
+const ASK_TIMEOUT_MAX_MS = 86_400_000;
+
+export function messageService(api: ApiContext, streams: OpenStreams): MessageServiceServer {
+  return {
+    sendMessage: unary(api, "SendMessage", (request: SendMessageRequest, call) =>
+      send(api, request, call),
+    ),
+    ask: unary(api, "Ask", (request: AskRequest, call) => ask(api, request, call)),
+    subscribeMessages: subscribeMessages(api, streams),
+  };
+}
+
+async function send(
+  api: ApiContext,
+  request: SendMessageRequest,
+  call: CallInfo,
+): Promise<SendMessageResponse> {
+  const input = sendInput(api, request.message, "inform", call);
+  const sent = await api.kernel.send(input);
+  if (!sent.duplicate) api.metrics.messageAccepted();
+  return sent;
+}
+
+async function ask(api: ApiContext, request: AskRequest, call: CallInfo): Promise<AskResponse> {
+  const input = sendInput(api, request.message, "request", call);
+  const asked = request.timeoutMs === 0 ? ASK_TIMEOUT_DEFAULT_MS : request.timeoutMs;
+  if (asked > ASK_TIMEOUT_MAX_MS) {
+    refuse([{ at: "timeout_ms", message: `must be at most ${ASK_TIMEOUT_MAX_MS}` }]);
+  }
+  const timeoutMs = Math.floor(Math.min(asked, call.remainingMs));
+  if (timeoutMs <= 0) throw new CaxtonError("ASK_TIMEOUT");
+  const { id, duplicate, reply } = await api.kernel.ask({ ...input, timeoutMs });
+  if (!duplicate) api.metrics.messageAccepted();
+  return { id, duplicate, reply: encodeMessage(reply) };
+}
+
+/** Checks a message and leaves out what is empty. Throws with every finding. */
+function sendInput(
+  api: ApiContext,
+  message: OutgoingMessage | undefined,
+  performative: string,
+  call: CallInfo,
+): SendInput {
+  if (message === undefined) {
+    throw new CaxtonError("INVALID_ARGUMENT", undefined, {
+      findings: [{ at: "message", message: "is required" }],
+    });
+  }
+  checkMessage(message, api.limits.messageBytesMax);
+  const input: { -readonly [K in keyof SendInput]: SendInput[K] } = {
+    receiver: message.receiver,
+    performative: message.performative === "" ? performative : message.performative,
+    content: message.content,
+    headers: message.headers,
+  };
+  if (message.id !== "") input.id = message.id;
+  if (message.contentType !== "") input.contentType = message.contentType;
+  if (message.conversationId !== "") input.conversationId = message.conversationId;
+  if (message.replyWith !== "") input.replyWith = message.replyWith;
+  if (message.inReplyTo !== "") input.inReplyTo = message.inReplyTo;
+  if (message.ontology !== "") input.ontology = message.ontology;
+  if (message.language !== "") input.language = message.language;
+  if (message.protocol !== "") input.protocol = message.protocol;
+  if (message.client !== "") input.client = message.client;
+  if (call.traceparent !== undefined && message.headers["traceparent"] === undefined) {
+    input.headers = { ...message.headers, traceparent: call.traceparent };
+  }
+  return input;
+}

@@ -1,0 +1,82 @@
+/** The operator's listener: liveness, readiness and metrics. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { ListenerConfig } from "../../base/config-schema.ts";
+import { listenFailed } from "../listen.ts";
+import type { ApiMetrics } from "../metrics.ts";
+import type { ReadinessProbe } from "../readiness.ts";
+
+export interface HttpListener {
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+const TEXT = "text/plain; charset=utf-8";
+
+export async function startHttp(
+  listener: ListenerConfig,
+  metrics: ApiMetrics,
+  readiness: ReadinessProbe,
+): Promise<HttpListener> {
+  const server = createServer((request, response) => {
+    answer(request, metrics, readiness).then(
+      (given) => respond(response, given),
+      () => respond(response, { status: 500, contentType: TEXT, body: "internal error\n" }),
+    );
+  });
+  await listen(server, listener);
+  return { port: (server.address() as AddressInfo).port, stop: () => stop(server) };
+}
+
+async function answer(
+  request: IncomingMessage,
+  metrics: ApiMetrics,
+  readiness: ReadinessProbe,
+): Promise<Answer> {
+  if (request.method !== "GET" && request.method !== "HEAD") {
+    return { status: 405, contentType: TEXT, body: "GET and HEAD are what there is\n" };
+  }
+  switch (request.url?.split("?")[0]) {
+    case "/livez":
+      return { status: 200, contentType: TEXT, body: "alive\n" };
+    case "/readyz": {
+      const { ready, reasons } = await readiness.read();
+      const body = ready ? "ready\n" : `not ready\n${reasons.map((r) => `- ${r}\n`).join("")}`;
+      return { status: ready ? 200 : 503, contentType: TEXT, body };
+    }
+    case "/metrics": {
+      const status = await readiness.kernel?.nodeStatus().catch(() => undefined);
+      const body = await metrics.render(status);
+      return { status: 200, contentType: metrics.contentType, body };
+    }
+    default:
+      return { status: 404, contentType: TEXT, body: "There are /livez, /readyz and /metrics\n" };
+  }
+}
+
+function respond(response: ServerResponse, { status, contentType, body }: Answer): void {
+  response.writeHead(status, { "content-type": contentType, "cache-control": "no-store" });
+  response.end(response.req.method === "HEAD" ? undefined : body);
+}
+
+function listen(server: Server, { host, port }: ListenerConfig): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error) =>
+      reject(listenFailed("api.http.port", `${host}:${port}`, error)),
+    );
+    server.listen(port, host, resolve);
+  });
+}
+
+function stop(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}

@@ -1,0 +1,108 @@
+/** The node's metrics in Prometheus form: what the API counts itself, and the kernel's own figures. */
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { NodeStatus, PartitionStatus } from "../actors/kernel.ts";
+
+const SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30];
+
+export class ApiMetrics {
+  readonly #registry = new Registry();
+  readonly #requests = new Histogram({
+    name: "caxton_request_duration_seconds",
+    help: "Time from a request's arrival to its answer; a send's includes its commit.",
+    labelNames: ["method", "code"],
+    buckets: SECONDS,
+    registers: [this.#registry],
+  });
+  readonly #accepted = new Counter({
+    name: "caxton_messages_accepted_total",
+    help: "Messages accepted from clients, duplicates not counted.",
+    registers: [this.#registry],
+  });
+  readonly #loopDelay = monitorEventLoopDelay({ resolution: 20 });
+  readonly #kernelFigures = KERNEL_FIGURES.map((figure) => ({
+    read: figure.read,
+    gauge: new Gauge({ name: figure.name, help: figure.help, registers: [this.#registry] }),
+  }));
+  readonly #loopLag = new Gauge({
+    name: "caxton_event_loop_lag_max_seconds",
+    help: "Longest delay of the main thread's event loop since the last scrape.",
+    registers: [this.#registry],
+  });
+
+  constructor() {
+    this.#loopDelay.enable();
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  requestEnded(method: string, code: string, seconds: number): void {
+    this.#requests.observe({ method, code }, seconds);
+  }
+
+  messageAccepted(): void {
+    this.#accepted.inc();
+  }
+
+  /** Without a status (the node is starting) the kernel's figures keep their last values. */
+  async render(status: NodeStatus | undefined): Promise<string> {
+    if (status !== undefined) {
+      for (const { gauge, read } of this.#kernelFigures) gauge.set(read(status));
+    }
+    this.#loopLag.set(this.#loopDelay.max / 1e9);
+    this.#loopDelay.reset();
+    return this.#registry.metrics();
+  }
+
+  close(): void {
+    this.#loopDelay.disable();
+  }
+}
+
+interface KernelFigure {
+  readonly name: string;
+  readonly help: string;
+  readonly read: (status: NodeStatus) => number;
+}
+
+function sum(field: keyof PartitionStatus): (status: NodeStatus) => number {
+  return (status) =>
+    status.partitions.reduce((total, partition) => total + Number(partition[field]), 0);
+}
+
+const KERNEL_FIGURES: readonly KernelFigure[] = [
+  { name: "caxton_ready", help: "1 when the node is ready.", read: (s) => Number(s.ready) },
+  { name: "caxton_turns_total", help: "Turns committed.", read: sum("turns") },
+  { name: "caxton_turns_failed_total", help: "Turns that failed.", read: sum("turnsFailed") },
+  {
+    name: "caxton_turns_replayed_total",
+    help: "Turns executed again to rebuild memory since the process started.",
+    read: sum("turnsReplayed"),
+  },
+  { name: "caxton_frames_total", help: "Frames in the logs since creation.", read: sum("frame") },
+  { name: "caxton_actors", help: "Actors that exist.", read: sum("actors") },
+  {
+    name: "caxton_mailbox_messages",
+    help: "Messages accepted and not handled.",
+    read: sum("pendingMessages"),
+  },
+  { name: "caxton_dead_letters", help: "Dead letters kept.", read: sum("deadLetters") },
+  {
+    name: "caxton_storage_commits_total",
+    help: "Physical commits since the process started.",
+    read: (s) => s.storage.commits,
+  },
+  {
+    name: "caxton_storage_fsyncs_total",
+    help: "Calls of fsync since the process started.",
+    read: (s) => s.storage.fsyncs,
+  },
+  { name: "caxton_storage_bytes", help: "Disk space in use.", read: (s) => s.storage.bytes },
+  {
+    name: "caxton_storage_bytes_max",
+    help: "Disk space that may be used.",
+    read: (s) => s.storage.bytesMax,
+  },
+];

@@ -1,0 +1,162 @@
+/** What can be configured, and the types that come of it. */
+import { z } from "zod";
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+
+function count(min: number, max: number, byDefault: number, description: string) {
+  return z.int().min(min).max(max).default(byDefault).meta({ description });
+}
+
+function listener(port: number, portDescription: string) {
+  return z
+    .strictObject({
+      host: z.string().min(1).default("127.0.0.1").meta({ description: "Address to listen on." }),
+      port: count(0, 65_535, port, `${portDescription} 0 takes a free one.`),
+    })
+    .prefault({});
+}
+
+const limitsSchema = z
+  .strictObject({
+    messageBytesMax: count(1, MIB, 256 * KIB, "Content of one message."),
+    effectsBytesMax: count(1, MIB, 512 * KIB, "Effects of one turn."),
+    frameBytesMax: count(
+      64 * KIB,
+      MIB - 16 * KIB,
+      MIB - 16 * KIB,
+      "One group commit of a partition. Must exceed effectsBytesMax.",
+    ),
+    moduleBytesMax: count(1, 256 * MIB, 16 * MIB, "A module or source bundle to deploy."),
+    inflightBytesMax: count(
+      MIB,
+      4 * GIB,
+      64 * MIB,
+      "Messages from clients on the way to a frame, per worker.",
+    ),
+    subscriberBytesMax: count(
+      64 * KIB,
+      GIB,
+      4 * MIB,
+      "Messages waiting for one subscriber before it is cut off.",
+    ),
+    clientIdsMax: count(
+      1,
+      10_000_000,
+      100_000,
+      "Client message ids remembered, per partition. New ids are refused when full.",
+    ),
+    clientIdBytesMax: count(
+      64 * KIB,
+      GIB,
+      32 * MIB,
+      "Client message ids and their first replies, per partition.",
+    ),
+    dedupWindowMs: count(1000, 86_400_000, 120_000, "How long a client message id is remembered."),
+    deadLettersMax: count(1, 1_000_000, 10_000, "Dead letters kept, per partition."),
+    deadLetterBytesMax: count(MIB, GIB, 32 * MIB, "Dead letters kept, per partition."),
+    outboxBytesMax: count(
+      MIB,
+      GIB,
+      32 * MIB,
+      "Messages of one partition to others that these have not committed yet.",
+    ),
+    askChainMax: count(1, 1000, 32, "Asks open within one another."),
+    crashIntentsMax: count(
+      1,
+      100,
+      3,
+      "Crashes of the process while a message is tried before it becomes a dead letter.",
+    ),
+  })
+  .prefault({});
+
+/** The only list of keys: checks, defaults and docs/configuration.md come from it. */
+export const configSchema = z.strictObject({
+  node: z
+    .strictObject({
+      id: z
+        .string()
+        .regex(/^[a-z0-9-]{1,63}$/, "must be 1 to 63 of a-z, 0-9 and -")
+        .optional()
+        .meta({ description: "Name of this node.", defaultText: "the host name" }),
+    })
+    .prefault({}),
+  api: z
+    .strictObject({
+      grpc: listener(50_051, "Port of the API."),
+      http: listener(9090, "Port of metrics and health."),
+    })
+    .prefault({}),
+  storage: z
+    .strictObject({
+      directory: z.string().min(1).default(".caxton").meta({
+        description: "Where everything durable lives. Relative to the working directory.",
+      }),
+      sizeBytesMax: count(
+        16 * MIB,
+        Number.MAX_SAFE_INTEGER,
+        10 * GIB,
+        "Disk space storage may take. At the bound new messages are refused.",
+      ),
+    })
+    .prefault({}),
+  workers: z
+    .strictObject({
+      count: z.int().min(1).max(256).optional().meta({
+        description: "Threads that run agents. At most partitions.count.",
+        defaultText: "one per core",
+      }),
+    })
+    .prefault({}),
+  partitions: z
+    .strictObject({
+      count: count(1, 256, 16, "A power of two. Fixed when the data directory is created.").refine(
+        (value) => (value & (value - 1)) === 0,
+        { error: "must be a power of two" },
+      ),
+    })
+    .prefault({}),
+  limits: limitsSchema,
+  log: z
+    .strictObject({
+      level: z
+        .enum(["debug", "info", "warn", "error", "silent"])
+        .default("info")
+        .meta({ description: "Least level that is written." }),
+      format: z
+        .enum(["auto", "pretty", "json"])
+        .default("auto")
+        .meta({ description: "auto is pretty on a terminal and JSON elsewhere." }),
+    })
+    .prefault({}),
+  insecure: z.boolean().default(false).meta({
+    description: "Allow listening beyond this machine although nothing authenticates callers.",
+  }),
+});
+
+/** Node-wide limits by their configuration names. */
+export type NodeLimits = Readonly<z.output<typeof limitsSchema>>;
+
+export interface ListenerConfig {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface LogConfig {
+  readonly level: "debug" | "info" | "warn" | "error" | "silent";
+  readonly format: "auto" | "pretty" | "json";
+}
+
+/** Compiled and frozen: every value present, paths absolute. */
+export interface Config {
+  readonly node: { readonly id: string };
+  readonly api: { readonly grpc: ListenerConfig; readonly http: ListenerConfig };
+  readonly storage: { readonly directory: string; readonly sizeBytesMax: number };
+  readonly workers: { readonly count: number };
+  readonly partitions: { readonly count: number };
+  readonly limits: NodeLimits;
+  readonly log: LogConfig;
+  readonly insecure: boolean;
+}

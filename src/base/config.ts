@@ -1,0 +1,187 @@
+/**
+ * The server's configuration: raw (file, then CAXTON_* variables, then --set) -> checked, with defaults
+ * -> compiled and frozen. The keys stand in config-schema.ts.
+ */
+import { readFileSync } from "node:fs";
+import { availableParallelism, hostname } from "node:os";
+import { resolve } from "node:path";
+import { type Config, configSchema } from "./config-schema.ts";
+import { CaxtonError, ensureError, type Finding } from "./errors.ts";
+import { nearest } from "./nearest.ts";
+import { checkWith, deepFreeze, parseMapping, type Setting, settingsOf } from "./schema.ts";
+
+export interface ConfigSources {
+  readonly file?: string;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** `key=value` pairs; they win over everything else. */
+  readonly sets?: readonly string[];
+  readonly insecure?: boolean;
+}
+
+/** Throws INVALID_CONFIG with every finding, or INSECURE_BIND. */
+export function loadConfig(sources: ConfigSources): Config {
+  const raw = sources.file === undefined ? {} : readConfigFile(sources.file);
+  const settings = settingsOf(configSchema);
+  const findings = [
+    ...applyVariables(raw, sources.env ?? {}, settings),
+    ...applySets(raw, sources.sets ?? [], settings),
+  ];
+  if (sources.insecure === true) raw["insecure"] = true;
+  return compileConfig(raw, findings);
+}
+
+/** The name of a setting's environment variable: `api.grpc.port` -> `CAXTON_API_GRPC_PORT`. */
+export function variableName(path: string): string {
+  return `CAXTON_${path.replace(/[A-Z]/g, "_$&").replaceAll(".", "_").toUpperCase()}`;
+}
+
+function compileConfig(raw: Record<string, unknown>, earlier: readonly Finding[]): Config {
+  const checked = checkWith(configSchema, raw);
+  const findings = [...earlier, ...(checked.ok ? [] : checked.findings)];
+  if (!checked.ok || findings.length > 0) throw invalid(findings);
+  const { value } = checked;
+  const workers = value.workers.count ?? Math.min(availableParallelism(), value.partitions.count);
+  const config: Config = {
+    ...value,
+    node: { id: value.node.id ?? hostNodeId() },
+    storage: { ...value.storage, directory: resolve(value.storage.directory) },
+    workers: { count: workers },
+  };
+  const conflicts = conflictsIn(config);
+  if (conflicts.length > 0) throw invalid(conflicts);
+  refuseInsecureBind(config);
+  return deepFreeze(config);
+}
+
+function conflictsIn(config: Config): Finding[] {
+  const findings: Finding[] = [];
+  const { limits, workers, partitions, api } = config;
+  if (limits.effectsBytesMax >= limits.frameBytesMax) {
+    const message = `must be below limits.frameBytesMax (${String(limits.frameBytesMax)}), found ${String(limits.effectsBytesMax)}`;
+    findings.push({ at: "limits.effectsBytesMax", message });
+  }
+  if (limits.messageBytesMax > limits.effectsBytesMax) {
+    const message = `must be at most limits.effectsBytesMax (${String(limits.effectsBytesMax)}), found ${String(limits.messageBytesMax)}`;
+    findings.push({ at: "limits.messageBytesMax", message });
+  }
+  if (workers.count > partitions.count) {
+    const message = `must be at most partitions.count (${String(partitions.count)}), found ${String(workers.count)}`;
+    findings.push({ at: "workers.count", message });
+  }
+  if (api.grpc.port !== 0 && api.grpc.port === api.http.port) {
+    const message = `is the same as api.grpc.port (${String(api.grpc.port)})`;
+    findings.push({ at: "api.http.port", message });
+  }
+  return findings;
+}
+
+function refuseInsecureBind(config: Config): void {
+  if (config.insecure) return;
+  const findings = (["grpc", "http"] as const)
+    .filter((name) => !isLoopback(config.api[name].host))
+    .map((name) => ({
+      at: `api.${name}.host`,
+      message: `${config.api[name].host} is reachable from other machines`,
+    }));
+  if (findings.length > 0) throw new CaxtonError("INSECURE_BIND", undefined, { findings });
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+function hostNodeId(): string {
+  const name = hostname()
+    .toLowerCase()
+    .replace(/[^a-z0-9-]+/g, "-")
+    .slice(0, 63);
+  return name === "" ? "node" : name;
+}
+
+function readConfigFile(file: string): Record<string, unknown> {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw invalid([{ at: file, message: ensureError(error).message }]);
+  }
+  const parsed = parseMapping(text);
+  if (!parsed.ok) throw invalid(parsed.findings.map((f) => ({ ...f, at: `${file} ${f.at}` })));
+  return parsed.value;
+}
+
+function invalid(findings: readonly Finding[]): CaxtonError {
+  return new CaxtonError("INVALID_CONFIG", undefined, { findings });
+}
+
+/**
+ * A CAXTON_* variable that is nearly a setting's is refused as a typo; others are left alone, because
+ * orchestrators inject their own (CAXTON_SERVICE_HOST, ...).
+ */
+function applyVariables(
+  raw: Record<string, unknown>,
+  env: Readonly<Record<string, string | undefined>>,
+  settings: readonly Setting[],
+): Finding[] {
+  const byName = new Map(settings.map((setting) => [variableName(setting.path), setting]));
+  const findings: Finding[] = [];
+  for (const [name, text] of Object.entries(env)) {
+    if (!name.startsWith("CAXTON_") || name === "CAXTON_ENDPOINT" || text === undefined) continue;
+    const setting = byName.get(name);
+    if (setting !== undefined) {
+      findings.push(...assign(raw, setting, text));
+      continue;
+    }
+    const guess = nearest(name, byName.keys());
+    if (guess !== undefined) {
+      const hint = `Did you mean ${guess}?`;
+      findings.push({ at: name, message: "unknown environment variable", hint });
+    }
+  }
+  return findings;
+}
+
+function applySets(
+  raw: Record<string, unknown>,
+  sets: readonly string[],
+  settings: readonly Setting[],
+): Finding[] {
+  const byPath = new Map(settings.map((setting) => [setting.path, setting]));
+  return sets.flatMap((pair) => {
+    const equals = pair.indexOf("=");
+    if (equals < 1) return [{ at: `--set ${pair}`, message: "expected key=value" }];
+    const path = pair.slice(0, equals);
+    const setting = byPath.get(path);
+    if (setting !== undefined) return assign(raw, setting, pair.slice(equals + 1));
+    const guess = nearest(path, byPath.keys());
+    const hint =
+      guess === undefined ? "docs/configuration.md lists all keys." : `Did you mean "${guess}"?`;
+    return [{ at: path, message: "unknown key", hint }];
+  });
+}
+
+/** Puts a value given as text at its place. The schema complains about text that is no such value. */
+function assign(raw: Record<string, unknown>, setting: Setting, text: string): Finding[] {
+  const parts = setting.path.split(".");
+  let here = raw;
+  for (const part of parts.slice(0, -1)) {
+    const inner = here[part] ?? {};
+    // A file that has no mapping here is the schema's to refuse.
+    if (typeof inner !== "object") return [];
+    here = (here[part] = inner) as Record<string, unknown>;
+  }
+  here[parts.at(-1)!] = typed(setting, text);
+  return [];
+}
+
+function typed(setting: Setting, text: string): unknown {
+  switch (setting.type) {
+    case "integer":
+    case "number":
+      return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text;
+    case "boolean":
+      return text === "true" ? true : text === "false" ? false : text;
+    default:
+      return text;
+  }
+}

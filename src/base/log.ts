@@ -1,0 +1,20 @@
+/** The server's log: pino to standard error, pretty on a terminal, JSON elsewhere. */
+import { destination, pino, type Logger } from "pino";
+import pretty from "pino-pretty";
+import type { LogConfig } from "./config-schema.ts";
+
+export type { Logger } from "pino";
+
+const STANDARD_ERROR = 2;
+
+export function createLog(config: LogConfig): Logger {
+  const options = { level: config.level, base: null, timestamp: isoTime };
+  const isPretty = config.format === "pretty" || (config.format === "auto" && process.stderr.isTTY);
+  if (isPretty) return pino(options, pretty({ destination: STANDARD_ERROR, sync: true }));
+  // Asynchronous: one write at a time, lines that come meanwhile are written together.
+  return pino(options, destination({ fd: STANDARD_ERROR, sync: false }));
+}
+
+function isoTime(): string {
+  return `,"time":"${new Date().toISOString()}"`;
+}
