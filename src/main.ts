@@ -1,0 +1,97 @@
+/** The process `caxton server` runs: options, signals, exit codes. */
+import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { Command } from "commander";
+import { loadConfig } from "./base/config.ts";
+import { ensureError } from "./base/errors.ts";
+import { EXIT, exitCodeOf } from "./base/exit-codes.ts";
+import { failureOf, failureText } from "./base/failure-text.ts";
+import { createLog, type Logger } from "./base/log.ts";
+import { VERSION } from "./base/version.ts";
+import { type RunningServer, startServer } from "./server.ts";
+
+interface Options {
+  readonly config?: string;
+  readonly set: readonly string[];
+  readonly insecure?: boolean;
+  readonly portsFile?: string;
+}
+
+await new Command("caxton server")
+  .description("Start a node and run it until it gets SIGTERM or SIGINT.")
+  .option("-c, --config <file>", "configuration, YAML; docs/configuration.md lists the keys")
+  .option("-s, --set <key=value>", "set one key, wins over file and environment", collect, [])
+  .option(
+    "--insecure",
+    "allow listening beyond this machine although nothing authenticates callers",
+  )
+  .option("--ports-file <file>", "write the open ports there as JSON once the node is ready")
+  .version(VERSION)
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage))
+  .action(run)
+  .parseAsync();
+
+function collect(value: string, earlier: readonly string[]): string[] {
+  return [...earlier, value];
+}
+
+async function run(options: Options): Promise<void> {
+  try {
+    const { config: file, set: sets, insecure = false } = options;
+    const sources = { ...(file === undefined ? {} : { file }), env: process.env, sets, insecure };
+    const config = loadConfig(sources);
+    const log = createLog(config.log);
+    const starting = startServer(config, log);
+    stopOnSignals(starting, log, options.portsFile);
+    const server = await starting;
+    announce(server, config.node.id, config.api.grpc.host, config.api.http.host);
+    if (options.portsFile !== undefined) writePortsFile(options.portsFile, server);
+  } catch (error) {
+    process.stderr.write(failureText(failureOf(ensureError(error))));
+    process.exit(exitCodeOf(ensureError(error)));
+  }
+}
+
+/** The one line on standard output: the node takes work from here on. */
+function announce(server: RunningServer, nodeId: string, grpcHost: string, httpHost: string): void {
+  const grpc = `grpc=${grpcHost}:${server.grpcPort}`;
+  process.stdout.write(`caxton ready node=${nodeId} ${grpc} http=${httpHost}:${server.httpPort}\n`);
+}
+
+/** Readers see all of it or nothing. */
+function writePortsFile(file: string, server: RunningServer): void {
+  const { grpcPort, httpPort } = server;
+  const text = JSON.stringify({ pid: process.pid, grpcPort, httpPort });
+  writeFileSync(`${file}.tmp`, `${text}\n`);
+  renameSync(`${file}.tmp`, file);
+}
+
+/** The first signal stops in order, the second at once. */
+function stopOnSignals(
+  starting: Promise<RunningServer>,
+  log: Logger,
+  portsFile: string | undefined,
+): void {
+  let isStopping = false;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (isStopping) process.exit(EXIT.failure);
+    isStopping = true;
+    log.info({ signal }, "stopping");
+    void stop(starting).then((code) => {
+      if (portsFile !== undefined) rmSync(portsFile, { force: true });
+      log.info({ code }, "stopped");
+      process.exit(code);
+    });
+  };
+  process.on("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal);
+}
+
+async function stop(starting: Promise<RunningServer>): Promise<number> {
+  try {
+    await (await starting).stop();
+    return EXIT.ok;
+  } catch {
+    // Whoever started or stopped the failing stage has logged why.
+    return EXIT.failure;
+  }
+}

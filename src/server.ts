@@ -1,0 +1,58 @@
+/** The composition root: what a node is made of, in the order it starts and (reversed) stops. */
+import { startKernel } from "./actors/index.ts";
+import { ApiMetrics, type ApiContext, ReadinessProbe, startGrpc, startHttp } from "./api/index.ts";
+import type { Config } from "./base/config-schema.ts";
+import { Lifecycle } from "./base/lifecycle.ts";
+import type { Logger } from "./base/log.ts";
+import { openEmbeddedStorage } from "./storage/index.ts";
+
+export interface RunningServer {
+  readonly grpcPort: number;
+  readonly httpPort: number;
+  /** Stops taking work, finishes what is in flight, releases everything. */
+  stop(): Promise<void>;
+}
+
+export async function startServer(config: Config, log: Logger): Promise<RunningServer> {
+  const lifecycle = new Lifecycle(log);
+  const readiness = new ReadinessProbe();
+  const metrics = new ApiMetrics();
+  const http = await lifecycle.start(
+    "health and metrics",
+    () => startHttp(config.api.http, metrics, readiness),
+    async (listener) => {
+      await listener.stop();
+      metrics.close();
+    },
+  );
+  const storage = await lifecycle.start(
+    "storage",
+    () =>
+      openEmbeddedStorage({
+        ...config.storage,
+        onFailed: (err) => log.fatal({ err }, "storage failed; nothing more is accepted"),
+      }),
+    (opened) => opened.close(),
+  );
+  if (!storage.opening.clean) log.warn(storage.opening, "the last stop was not clean");
+  const kernel = await lifecycle.start(
+    "kernel",
+    () => startKernel({ storage, config, log }),
+    (running) => running.stop(),
+  );
+  const api: ApiContext = { kernel, limits: config.limits, log, metrics };
+  const grpc = await lifecycle.start(
+    "api",
+    () => startGrpc(config.api.grpc, api, readiness),
+    (listener) => listener.stop(),
+  );
+  readiness.serving(kernel);
+  return {
+    grpcPort: grpc.port,
+    httpPort: http.port,
+    stop: () => {
+      readiness.stopping();
+      return lifecycle.stop();
+    },
+  };
+}
