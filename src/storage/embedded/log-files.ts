@@ -7,6 +7,7 @@ import {
   prepareSegment,
   type Segment,
   segmentName,
+  trimmedName,
   writeZeros,
 } from "./segment-file.ts";
 
@@ -17,30 +18,33 @@ export interface LogFiles {
   readonly ready: readonly Segment[];
   /** Number of the newest name, whose file is empty. */
   readonly nextNumber: number;
-  /** Number of the newest trimmed segment, 0 when none. */
-  readonly trimmed: number;
+  /** All files together. */
+  readonly bytes: number;
 }
 
-/** The first segment and the name of the second; repeatable. */
+/** A new log: the first segment, the name of the second and the marker, all there or nothing. */
 export async function createLog(
   files: FileSystem,
   directory: string,
   segmentBytes: number,
 ): Promise<void> {
-  await files.mkdir(directory);
-  for (const name of await files.list(directory)) await files.unlink(`${directory}/${name}`);
-  const path = `${directory}/${segmentName(1)}`;
+  const temporary = `${directory}.tmp`;
+  await files.mkdir(temporary);
+  for (const name of await files.list(temporary)) await files.unlink(`${temporary}/${name}`);
+  const path = `${temporary}/${segmentName(1)}`;
   const fd = await files.open(path, "wx");
   try {
-    await prepareSegment(files, { fd, path, number: 1 }, segmentBytes, () => false);
+    await prepareSegment(files, { fd, path, number: 1, bytes: segmentBytes }, () => false);
   } catch (cause) {
     if (!isWantOfSpace(cause)) throw cause;
     throw new CaxtonError("STORAGE_FULL", `No room for a log in ${directory}.`, { cause });
   } finally {
     await files.close(fd);
   }
-  await createSegmentName(files, directory, 2);
-  await files.syncDirectory(directory);
+  await createSegmentName(files, temporary, 2);
+  await files.close(await files.open(`${temporary}/${trimmedName(0)}`, "wx"));
+  await files.syncDirectory(temporary);
+  await files.rename(temporary, directory);
 }
 
 /** Cuts the torn tail, finishes what a crash interrupted, and opens the segments for writing. */
@@ -49,7 +53,8 @@ export async function openLogFiles(
   directory: string,
   recovered: RecoveredLog,
 ): Promise<LogFiles> {
-  const { torn, trimmed, end } = recovered;
+  const { torn, end } = recovered;
+  let bytesInAll = 0;
   for (const name of recovered.leftovers) await files.unlink(`${directory}/${name}`);
   const opened: Segment[] = [];
   for (const { number, bytes, nonce, fileBytes } of recovered.segments) {
@@ -57,6 +62,7 @@ export async function openLogFiles(
     const fd = await files.open(path, "r+");
     if (torn?.segment === number) await writeZeros(files, fd, torn);
     await writeZeros(files, fd, { from: fileBytes, to: bytes });
+    bytesInAll += bytes;
     opened.push({ number, path, fd, bytes, nonce, readers: 0, retired: false });
   }
   const nextNumber = recovered.unprepared ?? (opened.at(-1)?.number ?? 0) + 1;
@@ -64,5 +70,5 @@ export async function openLogFiles(
   await files.syncDirectory(directory);
   const segments = opened.filter((segment) => segment.number <= end.segment);
   const ready = opened.filter((segment) => segment.number > end.segment);
-  return { segments, ready, nextNumber, trimmed };
+  return { segments, ready, nextNumber, bytes: bytesInAll };
 }

@@ -49,9 +49,7 @@ export interface RecoveredLog {
   readonly segments: readonly RecoveredSegment[];
   /** Number of the newest file, when it is not prepared yet. */
   readonly unprepared: number | undefined;
-  /** Number of the newest trimmed segment, 0 when none. */
-  readonly trimmed: number;
-  /** Files of a trim that was interrupted. */
+  /** Files of trimmed segments. */
   readonly leftovers: readonly string[];
   readonly end: LogEnd;
   readonly torn: TornTail | undefined;
@@ -87,9 +85,8 @@ export async function recoverLog(files: FileSystem, directory: string): Promise<
     }
   }
   reader.index.finishRebuild();
-  const { trimmed, leftovers } = names;
   const { end, torn, index } = reader;
-  return { segments, unprepared, trimmed, leftovers, end, torn, index };
+  return { segments, unprepared, leftovers: names.leftovers, end, torn, index };
 }
 
 /** Follows the chain of commits from segment to segment. */
@@ -164,24 +161,26 @@ class ChainReader {
   }
 }
 
-interface LogFiles {
+interface LogFileNames {
   readonly segments: readonly number[];
   readonly trimmed: number;
   readonly leftovers: readonly string[];
 }
 
 /** Segments must be numbered without a gap from the newest trimmed one on. */
-async function listLogFiles(files: FileSystem, directory: string): Promise<LogFiles> {
+async function listLogFiles(files: FileSystem, directory: string): Promise<LogFileNames> {
   const found = (await files.list(directory)).flatMap((name) => {
     const file = parseLogFileName(name);
     return file === undefined ? [] : [{ ...file, name }];
   });
-  const trimmed = Math.max(0, ...found.filter((f) => f.kind === "trimmed").map((f) => f.number));
+  const markers = found.filter((file) => file.kind === "trimmed");
+  if (markers.length !== 1) throw corrupt(directory, 0, `${markers.length} markers *.trimmed`);
+  const trimmed = markers[0]?.number ?? 0;
   const segments: number[] = [];
   const leftovers: string[] = [];
-  for (const file of found) {
-    if (file.kind === "segment" && file.number > trimmed) segments.push(file.number);
-    else if (file.kind === "segment" || file.number < trimmed) leftovers.push(file.name);
+  for (const { kind, number, name } of found) {
+    if (kind === "segment" && number > trimmed) segments.push(number);
+    else if (kind === "segment") leftovers.push(name);
   }
   segments.forEach((number, i) => {
     const expected = trimmed + 1 + i;

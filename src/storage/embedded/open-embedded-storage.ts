@@ -20,6 +20,7 @@ import { corrupt, type RecoveredLog, recoverLog } from "./log-recovery.ts";
 import { RecordStore } from "./record-store.ts";
 import { SEGMENT_HEADER_BYTES, segmentName } from "./segment-file.ts";
 import { SegmentStore } from "./segment-store.ts";
+import { SegmentSupply } from "./segment-supply.ts";
 import { WriteGate } from "./write-gate.ts";
 
 export interface EmbeddedStorageOptions {
@@ -40,7 +41,7 @@ const SEGMENT_BYTES_MAX = 64 * 1024 * 1024;
 const SEGMENT_BYTES_MIN = 2 * 1024 * 1024;
 const SEGMENTS_MIN = 2;
 /** What an interrupted making of the directory may have left. */
-const MADE_BEFORE_FORMAT = /^(lock\.db|records\.db(-wal|-shm)?|log|blobs|FORMAT\.tmp)$/;
+const MADE_BEFORE_FORMAT = /^(lock\.db|records\.db(-wal|-shm)?|log(\.tmp)?|blobs|FORMAT\.tmp)$/;
 
 interface Settings {
   readonly files: FileSystem;
@@ -106,20 +107,16 @@ async function createData({ files, directory, segmentBytes }: Settings): Promise
     const text = `${directory} holds "${name}" and is no data directory; name an empty one.`;
     throw new CaxtonError("INVALID_CONFIG", text);
   }
-  const log = await recoverLog(files, logDirectory(directory));
-  if (log.end.commit > 0 || log.torn !== undefined) {
-    throw corrupt(`${directory}/FORMAT`, 0, "missing, though the log holds data");
+  if (!(await files.exists(logDirectory(directory)))) {
+    await createLog(files, logDirectory(directory), segmentBytes);
   }
-  const records = new RecordStore(
-    recordsPath(directory),
-    new WriteGate(() => undefined),
-    () => undefined,
-  );
-  const used = !records.isEmpty();
+  const { end, torn } = await recoverLog(files, logDirectory(directory));
+  const gate = new WriteGate(() => undefined);
+  const records = new RecordStore(recordsPath(directory), gate, () => undefined);
+  const used = end.commit > 0 || torn !== undefined || !records.isEmpty();
   records.close();
-  if (used) throw corrupt(`${directory}/FORMAT`, 0, "missing, though there are records");
+  if (used) throw corrupt(`${directory}/FORMAT`, 0, "missing, though the directory holds data");
   await createBlobDirectories(files, blobDirectory(directory));
-  await createLog(files, logDirectory(directory), segmentBytes);
   await files.syncDirectory(directory);
   await writeFormat(files, directory);
 }
@@ -145,9 +142,13 @@ async function openData(
     if (clean) await removeCleanMark(files, directory);
     await removeUnfinishedBlobs(files, blobDirectory(directory));
     const onFailed = (error: unknown): unknown => gate.fail(error);
-    const store = { files, directory: logDirectory(directory), segmentBytes, bytesMax, onFailed };
-    const segments = new SegmentStore(store, await openLogFiles(files, store.directory, recovered));
-    segments.prepare();
+    const logFiles = await openLogFiles(files, logDirectory(directory), recovered);
+    const supply = new SegmentSupply(
+      { files, directory: logDirectory(directory), segmentBytes, bytesMax, onFailed },
+      logFiles,
+    );
+    supply.prepare();
+    const segments = new SegmentStore(files, logDirectory(directory), supply, logFiles.segments);
     const { index, end, torn } = recovered;
     const frameBytesMax = frameBytesMaxOf(segmentBytes);
     const log = new EmbeddedLog(

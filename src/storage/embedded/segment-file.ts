@@ -37,7 +37,7 @@ export function segmentName(number: number): string {
   return `${String(number).padStart(10, "0")}.segment`;
 }
 
-/** An empty file that stays in the place of the newest trimmed segment. */
+/** The marker: an empty file whose name says which segments are trimmed. */
 export function trimmedName(number: number): string {
   return `${String(number).padStart(10, "0")}.trimmed`;
 }
@@ -89,19 +89,18 @@ export async function writeZeros(
   return true;
 }
 
-/** Fills an empty segment file and makes it usable. Undefined when told to stop before the end. */
+/** Fills a file with zeros and makes it a segment. Undefined when told to stop before the end. */
 export async function prepareSegment(
   files: FileSystem,
-  file: { readonly fd: number; readonly path: string; readonly number: number },
-  bytes: number,
+  file: Pick<Segment, "fd" | "path" | "number" | "bytes">,
   stopped: () => boolean,
 ): Promise<Segment | undefined> {
-  if (!(await writeZeros(files, file.fd, { from: 0, to: bytes }, stopped))) return undefined;
+  const { fd, path, number, bytes } = file;
+  if (!(await writeZeros(files, fd, { from: 0, to: bytes }, stopped))) return undefined;
   const nonce = Uint8Array.from(randomBytes(NONCE_BYTES));
-  const header = encodeSegmentHeader({ number: file.number, bytes, nonce });
-  await writeFully(files, file.fd, [header], 0);
-  await files.datasync(file.fd);
-  return { ...file, bytes, nonce, readers: 0, retired: false };
+  await writeFully(files, fd, [encodeSegmentHeader({ number, bytes, nonce })], 0);
+  await files.datasync(fd);
+  return { number, path, fd, bytes, nonce, readers: 0, retired: false };
 }
 
 /** The name of a segment that is not prepared yet; durable with the next sync of the directory. */

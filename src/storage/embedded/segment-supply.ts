@@ -1,0 +1,143 @@
+/**
+ * Makes the next segment while the current one fills. Owns the bytes the log takes on disk, the
+ * segments made ready and the trimmed ones kept for reuse.
+ *
+ * 1. `bytes` counts whole files, from before they are filled until after they are emptied.
+ * 2. A segment is given out only when the name after it is durable.
+ * 3. A trimmed file is filled and headed under its old number, which recovery ignores, and gets its
+ *    new name in one step.
+ * 4. Want of space is a state that passes (`take` gives nothing); any other failure is for good and
+ *    goes to `onFailed`.
+ */
+import { type FileSystem, isWantOfSpace } from "./file-system.ts";
+import { createSegmentName, prepareSegment, type Segment, segmentName } from "./segment-file.ts";
+
+/** After the disk was full, how long until it is asked again without a reason to hope. */
+const SPACE_RETRY_MS = 1000;
+/** The part of the log's limit that trimmed files may keep. */
+const SPARE_FRACTION_MAX = 1 / 4;
+
+export interface SegmentSupplyOptions {
+  readonly files: FileSystem;
+  readonly directory: string;
+  readonly segmentBytes: number;
+  readonly bytesMax: number;
+  readonly onFailed: (error: unknown) => void;
+}
+
+export class SegmentSupply {
+  readonly #options: SegmentSupplyOptions;
+  /** In order; more than one only after a crash. */
+  readonly #ready: Segment[];
+  readonly #spares: Segment[] = [];
+  /** The newest name; its file is empty. */
+  #nextNumber: number;
+  #bytes: number;
+  #preparing: Promise<void> | undefined;
+  #spaceRetryAtMs = 0;
+  #stopping = false;
+
+  constructor(
+    options: SegmentSupplyOptions,
+    found: { readonly ready: readonly Segment[]; readonly nextNumber: number; bytes: number },
+  ) {
+    this.#options = options;
+    this.#ready = [...found.ready];
+    this.#nextNumber = found.nextNumber;
+    this.#bytes = found.bytes;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Begins to prepare the next segment, if there is room and none is ready. */
+  prepare(): void {
+    const { segmentBytes, bytesMax } = this.#options;
+    if (this.#ready.length > 0 || this.#preparing !== undefined || this.#stopping) return;
+    const more = this.#spares.length > 0 ? 0 : segmentBytes;
+    if (this.#bytes + more > bytesMax || performance.now() < this.#spaceRetryAtMs) return;
+    this.#preparing = this.#prepareNext().finally(() => {
+      this.#preparing = undefined;
+    });
+  }
+
+  /** Undefined when there is no room for another segment. */
+  async take(): Promise<Segment | undefined> {
+    this.prepare();
+    await this.#preparing;
+    const segment = this.#ready.shift();
+    if (segment !== undefined) this.prepare();
+    return segment;
+  }
+
+  /** Takes back a segment nobody reads or names any more. */
+  async recycle(segment: Segment): Promise<void> {
+    const { segmentBytes, bytesMax } = this.#options;
+    const sparesMax = Math.ceil((bytesMax / segmentBytes) * SPARE_FRACTION_MAX);
+    if (segment.bytes === segmentBytes && this.#spares.length < sparesMax) {
+      this.#spares.push(segment);
+    } else {
+      await this.#giveBack(segment);
+    }
+    this.#spaceRetryAtMs = 0;
+    this.prepare();
+  }
+
+  async close(): Promise<void> {
+    this.#stopping = true;
+    await this.#preparing;
+    for (const { fd } of [...this.#ready, ...this.#spares]) await this.#options.files.close(fd);
+  }
+
+  async #prepareNext(): Promise<void> {
+    const { files, directory, segmentBytes, onFailed } = this.#options;
+    const number = this.#nextNumber;
+    const path = `${directory}/${segmentName(number)}`;
+    const spare = this.#spares.pop();
+    try {
+      if (spare === undefined) this.#bytes += segmentBytes;
+      const fd = spare?.fd ?? (await files.open(path, "r+"));
+      const file = { fd, path: spare?.path ?? path, bytes: segmentBytes };
+      const segment = await this.#fill(file, number);
+      if (segment === undefined) {
+        await this.#giveBack(file);
+        return;
+      }
+      if (spare !== undefined) await files.rename(spare.path, path);
+      await files.syncDirectory(directory);
+      this.#nextNumber = number + 1;
+      this.#ready.push({ ...segment, path });
+    } catch (error) {
+      onFailed(error);
+    }
+  }
+
+  /** Prepares the file and creates the next name; undefined for want of space and on a stop. */
+  async #fill(
+    file: { readonly fd: number; readonly path: string; readonly bytes: number },
+    number: number,
+  ): Promise<Segment | undefined> {
+    const { files, directory } = this.#options;
+    try {
+      const segment = await prepareSegment(files, { ...file, number }, () => this.#stopping);
+      if (segment !== undefined) await createSegmentName(files, directory, number + 1);
+      return segment;
+    } catch (error) {
+      if (!isWantOfSpace(error)) throw error;
+      this.#spaceRetryAtMs = performance.now() + SPACE_RETRY_MS;
+      return undefined;
+    }
+  }
+
+  /** Frees the bytes of a file. Its empty rest is the next name, or removed at the next start. */
+  async #giveBack(file: { readonly fd: number; readonly bytes: number }): Promise<void> {
+    try {
+      await this.#options.files.truncate(file.fd, 0);
+      await this.#options.files.close(file.fd);
+      this.#bytes -= file.bytes;
+    } catch (error) {
+      this.#options.onFailed(error);
+    }
+  }
+}
