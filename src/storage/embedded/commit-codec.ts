@@ -75,54 +75,42 @@ export function encodeCommitHead(
   return crc;
 }
 
-/**
- * The head of the commit at `at`, or undefined when there is no intact one. The frames are not
- * looked at: `framesIntact` does that.
- */
-export function decodeCommitHead(
-  from: Buffer,
-  at: number,
-  nonce: Uint8Array,
-): CommitHead | undefined {
-  if (at + COMMIT_HEADER_BYTES > from.length) return undefined;
-  if (from.readUInt32LE(at) !== MAGIC) return undefined;
-  if (from.compare(nonce, 0, nonce.length, at + 8, at + 8 + nonce.length) !== 0) return undefined;
-  const count = from.readUInt32LE(at + 28);
-  const bytes = from.readUInt32LE(at + 32);
-  const headBytes = commitHeadBytes(count);
-  if (count > COMMIT_RECORDS_MAX || bytes < headBytes || at + bytes > from.length) return undefined;
-  const crc = from.readUInt32LE(at + 4);
-  if (crc32(from.subarray(at + 8, at + headBytes)) !== crc) return undefined;
-
-  const records: CommitRecord[] = [];
-  for (let i = 0, entry = at + COMMIT_HEADER_BYTES; i < count; i++, entry += COMMIT_RECORD_BYTES) {
-    records.push({
-      partition: from.readUInt32LE(entry),
-      carried: (from.readUInt32LE(entry + 4) & FLAG_CARRIED) !== 0,
-      sequence: readUInt64(from, entry + 8),
-      length: from.readUInt32LE(entry + 16),
-      crc: from.readUInt32LE(entry + 20),
-    });
-  }
-  return {
-    number: readUInt64(from, at + 16),
-    previousCrc: from.readUInt32LE(at + 24),
-    crc,
-    bytes,
-    records,
-  };
+/** Bytes of the head that begins here, or undefined when no commit does. */
+export function commitHeadBytesAt(from: Buffer, nonce: Uint8Array): number | undefined {
+  if (from.length < COMMIT_HEADER_BYTES || from.readUInt32LE(0) !== MAGIC) return undefined;
+  if (from.compare(nonce, 0, nonce.length, 8, 8 + nonce.length) !== 0) return undefined;
+  const count = from.readUInt32LE(28);
+  return count > COMMIT_RECORDS_MAX ? undefined : commitHeadBytes(count);
 }
 
-/** Whether every frame of the commit at `at` is what its table says. */
-export function framesIntact(from: Buffer, at: number, head: CommitHead): boolean {
-  let frameAt = at + commitHeadBytes(head.records.length);
-  const end = at + head.bytes;
-  for (const record of head.records) {
-    const frameEnd = frameAt + record.length;
-    if (frameEnd > end || crc32(from.subarray(frameAt, frameEnd)) !== record.crc) return false;
-    frameAt = frameEnd;
+/** The head in these bytes, or undefined when it is not intact. */
+export function decodeCommitHead(from: Buffer): CommitHead | undefined {
+  const crc = from.readUInt32LE(4);
+  if (crc32(from.subarray(8)) !== crc) return undefined;
+  const records: CommitRecord[] = [];
+  for (let at = COMMIT_HEADER_BYTES; at < from.length; at += COMMIT_RECORD_BYTES) {
+    records.push({
+      partition: from.readUInt32LE(at),
+      carried: (from.readUInt32LE(at + 4) & FLAG_CARRIED) !== 0,
+      sequence: readUInt64(from, at + 8),
+      length: from.readUInt32LE(at + 16),
+      crc: from.readUInt32LE(at + 20),
+    });
   }
-  return frameAt === end;
+  const number = readUInt64(from, 16);
+  const previousCrc = from.readUInt32LE(24);
+  return { number, previousCrc, crc, bytes: from.readUInt32LE(32), records };
+}
+
+/** Whether every frame of a commit is what its table says. */
+export function framesIntact(commit: Buffer, head: CommitHead): boolean {
+  let at = commitHeadBytes(head.records.length);
+  for (const { length, crc } of head.records) {
+    if (at + length > commit.length || crc32(commit.subarray(at, at + length)) !== crc)
+      return false;
+    at += length;
+  }
+  return at === head.bytes;
 }
 
 function writeUInt64(into: Buffer, value: number, at: number): void {

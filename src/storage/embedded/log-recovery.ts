@@ -9,12 +9,15 @@ import { CaxtonError } from "../../base/errors.ts";
 import {
   alignCommit,
   COMMIT_ALIGN_BYTES,
+  COMMIT_HEADER_BYTES,
   commitHeadBytes,
+  commitHeadBytesAt,
   type CommitHead,
   decodeCommitHead,
   framesIntact,
 } from "./commit-codec.ts";
-import { type FileSystem } from "./file-system.ts";
+import type { FileSystem } from "./file-system.ts";
+import { FileWindow } from "./file-window.ts";
 import { LogIndex } from "./log-index.ts";
 import {
   decodeSegmentHeader,
@@ -58,27 +61,25 @@ export interface RecoveredLog {
 
 export async function recoverLog(files: FileSystem, directory: string): Promise<RecoveredLog> {
   const names = await listLogFiles(files, directory);
+  const window = new FileWindow(files);
   const reader = new ChainReader(directory, names.trimmed > 0);
   const segments: RecoveredSegment[] = [];
   let unprepared: number | undefined;
-  let buffer = Buffer.alloc(0);
   for (const number of names.segments) {
     const path = `${directory}/${segmentName(number)}`;
     const fd = await files.open(path, "r");
     try {
-      const size = await files.size(fd);
-      if (buffer.length < size) buffer = Buffer.allocUnsafeSlow(size);
-      const content = buffer.subarray(0, await files.read(fd, buffer.subarray(0, size), 0));
-      const header = decodeSegmentHeader(content);
+      await window.turnTo(fd);
+      const header = decodeSegmentHeader(await window.view(0, SEGMENT_HEADER_BYTES));
       if (header === undefined) {
-        checkUnprepared(path, content, number === names.segments.at(-1));
+        await checkUnprepared(path, window, number === names.segments.at(-1));
         unprepared = number;
       } else {
         if (header.number !== number) {
           throw corrupt(path, 0, `the header is that of segment ${header.number}`);
         }
-        reader.read(header, content);
-        segments.push({ ...header, fileBytes: content.length });
+        await reader.read(path, header, window);
+        segments.push({ ...header, fileBytes: window.bytes });
       }
     } finally {
       await files.close(fd);
@@ -103,19 +104,19 @@ class ChainReader {
     this.#beginsAnywhere = beginsAnywhere;
   }
 
-  read(header: SegmentHeader, content: Buffer): void {
-    const path = `${this.#directory}/${segmentName(header.number)}`;
-    const { nonce, number: segment } = header;
+  async read(path: string, header: SegmentHeader, window: FileWindow): Promise<void> {
     let at = SEGMENT_HEADER_BYTES;
     for (;;) {
-      const head = decodeCommitHead(content, at, nonce);
-      if (head === undefined || !framesIntact(content, at, head)) break;
+      const head = await headAt(window, at, header.nonce);
+      if (head === undefined || !framesIntact(await window.view(at, head.bytes), head)) break;
       if (this.torn !== undefined) throw this.#followed(this.torn);
-      this.#accept(path, at, segment, head);
+      this.#accept(path, at, header.number, head);
       at += alignCommit(head.bytes);
     }
-    if (this.end.segment === 0) this.end = { commit: 0, crc: 0, segment, position: at };
-    this.#readTail(path, header, content, at);
+    if (this.end.segment === 0) {
+      this.end = { commit: 0, crc: 0, segment: header.number, position: at };
+    }
+    await this.#readTail(path, header, window, at);
   }
 
   #accept(path: string, at: number, segment: number, head: CommitHead): void {
@@ -141,11 +142,16 @@ class ChainReader {
   }
 
   /** What follows the last good commit of a segment: zeros, or the one torn commit. */
-  #readTail(path: string, header: SegmentHeader, content: Buffer, from: number): void {
-    const to = lastNonZero(content, from);
+  async #readTail(
+    path: string,
+    header: SegmentHeader,
+    window: FileWindow,
+    from: number,
+  ): Promise<void> {
+    const to = await window.lastNonZero(from);
     if (to === from) return;
     for (let at = from; at < to; at += COMMIT_ALIGN_BYTES) {
-      const head = decodeCommitHead(content, at, header.nonce);
+      const head = await headAt(window, at, header.nonce);
       if (head === undefined || head.number <= this.end.commit) continue;
       // The head of the torn commit itself may be whole.
       if (at === from && head.number === this.end.commit + 1) continue;
@@ -193,24 +199,22 @@ async function listLogFiles(files: FileSystem, directory: string): Promise<LogFi
  * A segment without an intact header was never used: its header is durable before the next file
  * appears, and it is empty until then.
  */
-function checkUnprepared(path: string, content: Buffer, newest: boolean): void {
-  if (newest && lastNonZero(content, SEGMENT_HEADER_BYTES) <= SEGMENT_HEADER_BYTES) return;
+async function checkUnprepared(path: string, window: FileWindow, newest: boolean): Promise<void> {
+  const end = await window.lastNonZero(SEGMENT_HEADER_BYTES);
+  if (newest && end === SEGMENT_HEADER_BYTES) return;
   throw corrupt(path, 0, "the segment's header is damaged");
 }
 
-/** The position after the last byte that is not zero, at least `from`. */
-function lastNonZero(content: Buffer, from: number): number {
-  let end = content.length;
-  while (end > from) {
-    const start = Math.max(from, end - ZEROS.length);
-    if (!content.subarray(start, end).equals(ZEROS.subarray(0, end - start))) break;
-    end = start;
-  }
-  while (end > from && content[end - 1] === 0) end -= 1;
-  return Math.max(end, from);
+async function headAt(
+  window: FileWindow,
+  at: number,
+  nonce: Uint8Array,
+): Promise<CommitHead | undefined> {
+  const bytes = commitHeadBytesAt(await window.view(at, COMMIT_HEADER_BYTES), nonce);
+  if (bytes === undefined) return undefined;
+  const head = await window.view(at, bytes);
+  return head.length < bytes ? undefined : decodeCommitHead(head);
 }
-
-const ZEROS = Buffer.alloc(64 * 1024);
 
 export function corrupt(path: string, position: number, what: string): CaxtonError {
   return new CaxtonError("STORAGE_CORRUPT", `${path} at byte ${position}: ${what}.`);
