@@ -1,0 +1,121 @@
+/** One actor as its partition holds it. */
+import { Queue } from "../../base/queue.ts";
+import type { AgentShare } from "./agent-share.ts";
+import { envelopeParts } from "../wasm/envelope.ts";
+import type { PendingMessage } from "./message.ts";
+import { TurnIndex } from "./turn-index.ts";
+
+/**
+ * - `idle`: nothing it may handle now.
+ * - `ready`: in the partition's ready queue.
+ * - `backoff`: waits for `retryAtMs` after a failed turn.
+ * - `recovering`: its memory is being rebuilt by replay.
+ * - `held`: handles nothing until released or reset.
+ */
+export type ActorPhase =
+  | { readonly kind: "idle" }
+  | { readonly kind: "ready" }
+  | { readonly kind: "backoff"; readonly retryAtMs: number }
+  | { readonly kind: "recovering" }
+  | { readonly kind: "held"; readonly code: string; readonly reason: string };
+
+export const IDLE: ActorPhase = { kind: "idle" };
+export const READY: ActorPhase = { kind: "ready" };
+export const RECOVERING: ActorPhase = { kind: "recovering" };
+
+/** A handler that returned without being done: it waits for replies and timers. */
+export interface OpenHandler {
+  /** The message whose handler it is, kept for its reply. */
+  readonly root: RootMessage;
+  replied: boolean;
+}
+
+/** What a handler needs of the message it handles once its bytes are gone. */
+export interface RootMessage {
+  readonly seq: number;
+  readonly flags: number;
+  /** The envelope without its content. */
+  readonly envelope: Buffer;
+}
+
+/** Live memory of an actor. What it is, only the executor knows. */
+export interface LiveMemory {
+  readonly memoryBytes: number;
+}
+
+export class Actor {
+  readonly address: string;
+  readonly addressBytes: Buffer;
+  readonly hash: number;
+  readonly agent: AgentShare;
+  /** Next actor with the same hash. */
+  nextSameHash: Actor | undefined = undefined;
+
+  phase: ActorPhase = IDLE;
+  /** Open handlers by the seq of their root message; at most one unless the agent is reentrant. */
+  readonly handlers = new Map<number, OpenHandler>();
+  /** Messages in order of acceptance. */
+  readonly inbox = new Queue<PendingMessage>();
+  /** Replies, failures and timers that an open handler awaits. */
+  readonly answers = new Queue<PendingMessage>();
+
+  live: LiveMemory | undefined = undefined;
+  readonly turns = new TurnIndex();
+  turnsTotal = 0;
+
+  readonly state = new Map<string, Buffer>();
+  stateBytes = 0;
+  /** State at the first turn of the index, when it was not empty: what replay starts from. */
+  baseState: ReadonlyMap<string, Buffer> | undefined = undefined;
+  /** Writes of the batch that runs now, on top of `state`; null marks a deletion. */
+  stateDraft: Map<string, Buffer | null> | undefined = undefined;
+  stateDraftBytes = 0;
+
+  timers = 0;
+  asks = 0;
+  /** Times of restarts within the supervision window, oldest first. */
+  restartTimesMs: number[] = [];
+  restartsTotal = 0;
+  /** Turns to run behind an undo image, after a failure. */
+  guardedTurns = 0;
+  /** Number of the batch in which it failed or opened: it runs no more in that one. */
+  stoppedInBatch = 0;
+  /** Number of the batch whose end it has been through. */
+  settledInBatch = 0;
+
+  constructor(address: string, addressBytes: Buffer, hash: number, agent: AgentShare) {
+    this.address = address;
+    this.addressBytes = addressBytes;
+    this.hash = hash;
+    this.agent = agent;
+  }
+
+  get pendingMessages(): number {
+    return this.inbox.length + this.answers.length;
+  }
+
+  /** The message it handles next, if its handler may take any. */
+  next(): PendingMessage | undefined {
+    if (this.handlers.size > 0 && !this.agent.environment.manifest.reentrant) {
+      return this.answers.peek();
+    }
+    return this.nextInOrder();
+  }
+
+  /** The oldest message of both lanes. */
+  nextInOrder(): PendingMessage | undefined {
+    const answer = this.answers.peek();
+    const message = this.inbox.peek();
+    if (answer === undefined) return message;
+    if (message === undefined) return answer;
+    return answer.seq < message.seq ? answer : message;
+  }
+}
+
+export function rootOf(message: PendingMessage): RootMessage {
+  const { bytes, offset } = message;
+  const content = envelopeParts(bytes, offset).content;
+  // A copy: the root outlives the frame its message is in.
+  const envelope = Buffer.from(bytes.subarray(offset, content) as Uint8Array);
+  return { seq: message.seq, flags: message.flags, envelope };
+}

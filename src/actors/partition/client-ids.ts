@@ -1,0 +1,81 @@
+/**
+ * Ids that clients gave their messages: pending or the first reply, so that a repeat gets the first result.
+ *
+ * Part of the partition's state: every change follows from a frame entry.
+ * 1. No id is forgotten before `windowMs` has passed since its acceptance, nor while its ask is pending.
+ * 2. Bounded by count and bytes: when full, new ids are refused.
+ */
+export type ClientOutcome =
+  | { readonly kind: "reply"; readonly envelope: Buffer }
+  | { readonly kind: "failure"; readonly code: string; readonly reason: string };
+
+export interface ClientEntry {
+  readonly id: string;
+  readonly acceptedAtMs: number;
+  readonly frame: number;
+  /** The sender waits for a reply. */
+  readonly wantsReply: boolean;
+  outcome: ClientOutcome | undefined;
+}
+
+const ENTRY_BYTES = 64;
+
+export class ClientIds {
+  private readonly entries = new Map<string, ClientEntry>();
+  private bytes = 0;
+  private readonly countMax: number;
+  private readonly bytesMax: number;
+  private readonly windowMs: number;
+
+  constructor(countMax: number, bytesMax: number, windowMs: number) {
+    this.countMax = countMax;
+    this.bytesMax = bytesMax;
+    this.windowMs = windowMs;
+  }
+
+  get size(): number {
+    return this.entries.size;
+  }
+
+  get(id: string): ClientEntry | undefined {
+    return this.entries.get(id);
+  }
+
+  /** Whether a new id fits, once what has expired is gone. */
+  hasRoom(nowMs: number): boolean {
+    this.expire(nowMs);
+    return this.entries.size < this.countMax && this.bytes < this.bytesMax;
+  }
+
+  accept(id: string, nowMs: number, frame: number, wantsReply: boolean): void {
+    this.entries.set(id, { id, acceptedAtMs: nowMs, frame, wantsReply, outcome: undefined });
+    this.bytes += ENTRY_BYTES + id.length;
+  }
+
+  /** The first outcome stays. */
+  complete(id: string, outcome: ClientOutcome): void {
+    const entry = this.entries.get(id);
+    if (entry === undefined || entry.outcome !== undefined) return;
+    entry.outcome = outcome;
+    this.bytes += outcomeBytes(outcome);
+  }
+
+  /** Entries are in order of acceptance; one whose ask is pending goes to the back of the line. */
+  expire(nowMs: number): void {
+    let looks = this.entries.size;
+    for (const entry of this.entries.values()) {
+      if (looks-- === 0 || entry.acceptedAtMs + this.windowMs > nowMs) return;
+      this.entries.delete(entry.id);
+      if (entry.wantsReply && entry.outcome === undefined) {
+        this.entries.set(entry.id, entry);
+        continue;
+      }
+      this.bytes -= ENTRY_BYTES + entry.id.length;
+      if (entry.outcome !== undefined) this.bytes -= outcomeBytes(entry.outcome);
+    }
+  }
+}
+
+function outcomeBytes(outcome: ClientOutcome): number {
+  return outcome.kind === "reply" ? outcome.envelope.length : outcome.reason.length;
+}

@@ -1,0 +1,191 @@
+/**
+ * Rebuilds a partition's state from its log.
+ *
+ * 1. Frames are dense and each names the checksum of the one before: a hole or a swap stops recovery.
+ * 2. Frames of a lower epoch behind a higher one are void.
+ */
+import { invariant } from "../../base/assert.ts";
+import { CaxtonError } from "../../base/errors.ts";
+import {
+  ACCEPTED_DISCARDED,
+  ACCEPTED_REMEMBERED,
+  FRAME_FLAG_EPOCH,
+  SOURCE_MASK,
+  SOURCE_PARTITION,
+  TURN_OVERHEAD_BYTES,
+  readFrameHeader,
+  visitEntries,
+} from "../../storage/frame-codec.ts";
+import type { EntryVisitor, FrameHeader, TurnFields } from "../../storage/frame-codec.ts";
+import type { Environment } from "../environment.ts";
+import { FLAG_WANTS_REPLY, envelopeFlags, envelopeParts } from "../wasm/envelope.ts";
+import type { Actor } from "./actor.ts";
+import { IDLE } from "./actor.ts";
+import { applyControl } from "./apply-control.ts";
+import type { Control } from "./control.ts";
+import type { PendingMessage } from "./message.ts";
+import type { Delivery, PartitionState } from "./partition-state.ts";
+import type { RecoveredLog } from "./processor.ts";
+import { EFFECT_AT_FLAGS, EFFECT_UNNUMBERED, applyEffects, receiverHash } from "./turn-effects.ts";
+import { logPosition } from "./turn-index.ts";
+
+interface Located {
+  readonly actor: Actor | undefined;
+  readonly message: PendingMessage;
+}
+
+export class PartitionRecovery implements EntryVisitor {
+  private readonly state: PartitionState;
+  private readonly environment: (id: number) => Environment;
+  private readonly located = new Map<number, Located>();
+  private ofFrame: PendingMessage[] = [];
+  private lastFrameNo = 0;
+  private lastCrc = 0;
+  private epoch = 0;
+
+  constructor(state: PartitionState, environment: (id: number) => Environment) {
+    this.state = state;
+    this.environment = environment;
+  }
+
+  /** Applies the next frame. Its bytes are not kept. */
+  apply(sequence: number, frame: Buffer): void {
+    const header = readFrameHeader(frame);
+    this.checkChain(sequence, header);
+    if (header.epoch < this.epoch) return;
+    this.epoch = header.epoch;
+    this.lastFrameNo = header.frameNo;
+    this.lastCrc = header.payloadCrc;
+    if (header.baseTimeMs > this.state.lastNowMs) this.state.lastNowMs = header.baseTimeMs;
+    visitEntries(frame, header, this);
+    for (const message of this.ofFrame) if (!message.consumed) message.evacuate();
+    this.ofFrame = [];
+  }
+
+  private checkChain(sequence: number, header: FrameHeader): void {
+    const expected = this.lastFrameNo + 1;
+    const isChained =
+      header.partition === this.state.id &&
+      header.frameNo === expected &&
+      header.previousCrc === this.lastCrc;
+    if (isChained || header.epoch < this.epoch) return;
+    // A new owner may not have seen the last frames of the old one; they are void behind its epoch frame.
+    if ((header.flags & FRAME_FLAG_EPOCH) !== 0 && header.epoch > this.epoch) {
+      if (header.frameNo === sequence) return;
+    }
+    throw new CaxtonError(
+      "STORAGE_CORRUPT",
+      `Partition ${String(this.state.id)}: frame ${String(header.frameNo)} at sequence ${String(sequence)} does not follow frame ${String(this.lastFrameNo)}; the log has a hole or was mixed up.`,
+    );
+  }
+
+  finish(): RecoveredLog {
+    return { lastFrameNo: this.lastFrameNo, lastCrc: this.lastCrc, epoch: this.epoch };
+  }
+
+  accepted(
+    flags: number,
+    source: number,
+    _incarnation: number,
+    n: number,
+    frame: Buffer,
+    offset: number,
+    length: number,
+  ): void {
+    if ((flags & SOURCE_MASK) === SOURCE_PARTITION) this.state.advanceCursor(source, n);
+    if ((flags & ACCEPTED_DISCARDED) !== 0) return;
+    if ((flags & ACCEPTED_REMEMBERED) !== 0) {
+      const parts = envelopeParts(frame, offset);
+      const id = frame.toString("utf8", parts.id, parts.sender);
+      const wantsReply = (envelopeFlags(frame, offset) & FLAG_WANTS_REPLY) !== 0;
+      this.state.rememberClient(id, this.state.lastNowMs, this.lastFrameNo, wantsReply);
+    }
+    this.remember(this.state.deliver(frame, offset, length, this.position(offset)));
+  }
+
+  private remember(delivery: Delivery): void {
+    if (delivery.kind === "discarded") return;
+    const actor = delivery.kind === "enqueued" ? delivery.actor : undefined;
+    this.located.set(delivery.message.seq, { actor, message: delivery.message });
+    this.ofFrame.push(delivery.message);
+  }
+
+  private position(offset: number): number {
+    return logPosition(this.lastFrameNo, offset);
+  }
+
+  private take(seq: number): Located {
+    const located = this.located.get(seq);
+    invariant(located !== undefined, `message ${String(seq)} of the log was accepted`);
+    return located;
+  }
+
+  turn(turn: TurnFields, frame: Buffer, from: number, to: number): void {
+    const { state } = this;
+    const { actor, message } = this.take(turn.consumedSeq);
+    invariant(actor !== undefined, "a turn is an actor's");
+    this.located.delete(turn.consumedSeq);
+    const handler = actor.handlers.get(turn.rootSeq);
+    const entry = this.position(from - TURN_OVERHEAD_BYTES);
+    actor.turns.add(entry, TURN_OVERHEAD_BYTES, message.logPosition, message.length);
+    actor.turnsTotal++;
+    actor.agent.messagesHandled++;
+    actor.phase = actor.phase.kind === "held" ? actor.phase : IDLE;
+    state.turns++;
+    if (turn.nowMs > state.lastNowMs) state.lastNowMs = turn.nowMs;
+    state.consume(actor, message.seq);
+    const applied = applyEffects(state, actor, message, handler, frame, from, to, this);
+    state.nextSendNo = Math.max(state.nextSendNo, turn.sendNoBase + applied.sends);
+    const replied = applied.replied || (handler?.replied ?? false);
+    const unanswered = state.settleHandler(actor, message, turn.open, replied);
+    if (unanswered !== undefined) {
+      const reason = "the handler ended without a reply";
+      state.completeClient(unanswered, { kind: "failure", code: "NO_REPLY", reason });
+    }
+  }
+
+  route(bytes: Buffer, entry: number, offset: number, length: number, hash: number): void {
+    if (entry >= 0 && bytes[entry + EFFECT_AT_FLAGS] === EFFECT_UNNUMBERED) return;
+    const { state } = this;
+    const destination = state.destinationOf(hash);
+    if (destination === state.id) {
+      this.remember(state.deliver(bytes, offset, length, this.position(offset)));
+    } else {
+      state.outbox(destination).add(this.position(offset), length);
+    }
+  }
+
+  turnFailed(seq: number, attempts: number, retryAtMs: number): void {
+    const { actor, message } = this.take(seq);
+    invariant(actor !== undefined, "a failed turn is an actor's");
+    this.state.turnFailed(actor, message, attempts, this.state.lastNowMs);
+    actor.phase = { kind: "backoff", retryAtMs };
+  }
+
+  deadLetter(seq: number, attempts: number, code: string, reason: string): void {
+    const { actor, message } = this.take(seq);
+    this.located.delete(seq);
+    if (actor === undefined) {
+      this.state.consume(undefined, seq);
+      this.state.deadLetter(message, attempts, code, reason);
+      return;
+    }
+    this.state.giveUp(actor, message, code, reason);
+    if (actor.phase.kind === "backoff") actor.phase = IDLE;
+  }
+
+  intent(seq: number, attempt: number): void {
+    this.take(seq).message.intents = attempt;
+  }
+
+  control(json: string): void {
+    const control = JSON.parse(json) as Control;
+    const { deliveries } = applyControl(this.state, control, this.environment);
+    for (const delivery of deliveries) this.remember(delivery);
+  }
+
+  systemSend(sendNo: number, frame: Buffer, offset: number, length: number): void {
+    this.state.nextSendNo = Math.max(this.state.nextSendNo, sendNo + 1);
+    this.route(frame, -1, offset, length, receiverHash(frame, offset));
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * A batch of turns: planned by partitions, run by an executor under one time limit, settled by the
+ * partitions. Parallel arrays, reused, because there are hundreds of thousands of turns a second.
+ *
+ * 1. `ran` is published last: turns at and after it never happened.
+ * 2. A turn's effects are the ring bytes [ringFrom, ringTo); a failed turn has none.
+ */
+import type { ErrorCode } from "../base/errors.ts";
+import type { Actor, OpenHandler } from "./partition/actor.ts";
+import type { PendingMessage } from "./partition/message.ts";
+import type { EffectRing } from "./wasm/effects.ts";
+
+export const TURN_DONE = 0;
+export const TURN_LEFT_OPEN = 1;
+export const TURN_FAILED = 2;
+/** Not run: its actor failed or opened a handler earlier in the batch. Its message stays. */
+export const TURN_SKIPPED = 3;
+
+export const BATCH_TURNS_MAX = 2048;
+
+export interface TurnFailure {
+  readonly code: ErrorCode;
+  readonly reason: string;
+}
+
+export interface LogLine {
+  readonly actor: Actor;
+  readonly level: number;
+  readonly text: string;
+  /** Index of the turn in its batch. */
+  readonly turn: number;
+}
+
+/** What turns of one partition draw from; advanced by the executor, corrected by the partition. */
+export interface SendCounter {
+  readonly idPrefix: Buffer;
+  nextSendNo: number;
+  /** Room in the partition's frame. The turn that overdraws it is carried over; none starts after it. */
+  roomBytes: number;
+}
+
+export class TurnBatch {
+  readonly ring: EffectRing;
+  number = 0;
+  nowMs = 0;
+  count = 0;
+  ran = 0;
+  readonly actors: (Actor | undefined)[] = new Array<undefined>(BATCH_TURNS_MAX).fill(undefined);
+  readonly messages: (PendingMessage | undefined)[] = new Array<undefined>(BATCH_TURNS_MAX).fill(
+    undefined,
+  );
+  /** The open handler each turn continues. */
+  readonly handlers: (OpenHandler | undefined)[] = new Array<undefined>(BATCH_TURNS_MAX).fill(
+    undefined,
+  );
+  readonly counters: SendCounter[] = [];
+  readonly seeds = new Uint32Array(BATCH_TURNS_MAX);
+  readonly status = new Uint8Array(BATCH_TURNS_MAX);
+  readonly ringFrom = new Int32Array(BATCH_TURNS_MAX);
+  readonly ringTo = new Int32Array(BATCH_TURNS_MAX);
+  readonly sendNoBase = new Float64Array(BATCH_TURNS_MAX);
+  readonly sendNoEnd = new Float64Array(BATCH_TURNS_MAX);
+  /** By index of the failed turn. */
+  readonly failures = new Map<number, TurnFailure>();
+  readonly logs: LogLine[] = [];
+
+  constructor(ring: EffectRing) {
+    this.ring = ring;
+  }
+
+  get isFull(): boolean {
+    return this.count === BATCH_TURNS_MAX;
+  }
+
+  start(nowMs: number): void {
+    this.number++;
+    this.nowMs = nowMs;
+    this.count = 0;
+    this.ran = 0;
+    this.ring.cursor = 0;
+    this.failures.clear();
+    this.logs.length = 0;
+  }
+
+  plan(
+    actor: Actor,
+    message: PendingMessage,
+    handler: OpenHandler | undefined,
+    seed: number,
+    counter: SendCounter,
+  ): void {
+    const at = this.count++;
+    this.handlers[at] = handler;
+    this.counters[at] = counter;
+    this.actors[at] = actor;
+    this.messages[at] = message;
+    this.seeds[at] = seed;
+  }
+}
+
+/** A turn to run again exactly as the log has it. */
+export interface ReplayTurn {
+  readonly environment: number;
+  readonly nowMs: number;
+  readonly seed: number;
+  readonly sendNoBase: number;
+  readonly digest: number;
+  readonly open: boolean;
+  readonly seq: number;
+  readonly rootSeq: number;
+  readonly message: Buffer;
+}
+
+export type ReplayResult =
+  { readonly kind: "ok" } | { readonly kind: "diverged"; readonly reason: string };
+
+/** Runs guest code. The real one runs WebAssembly, the simulation scripted agents. */
+export interface TurnExecutor {
+  run(batch: TurnBatch): void;
+  /** Begins to rebuild an actor's memory: drops what it has. */
+  startReplay(actor: Actor, idPrefix: Buffer): void;
+  /** Runs the next turns of the actor again; must be called in order, after startReplay. */
+  replay(actor: Actor, turns: readonly ReplayTurn[]): ReplayResult;
+  /** Ends the replay: the actor is live again. */
+  finishReplay(actor: Actor): void;
+  /** After a failed turn: true when the memory of before it is back, false when it is gone. */
+  rollBack(actor: Actor): boolean;
+  /** Drops live memory. */
+  drop(actor: Actor): void;
+}

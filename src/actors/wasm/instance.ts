@@ -1,0 +1,81 @@
+/** One live WebAssembly instance of an actor: its rewritten module's exports and its memory. */
+import { invariant } from "../../base/assert.ts";
+import type { LiveMemory } from "../partition/actor.ts";
+import type { GuestMemory } from "./host.ts";
+
+/** A compiled rewritten module and what instances of it need. */
+export interface LoadedModule {
+  readonly module: WebAssembly.Module;
+  readonly globals: readonly string[];
+  readonly replayOnly: boolean;
+  readonly hasInitialize: boolean;
+}
+
+/** Memory and mutable globals of an instance between two turns. */
+export interface MemoryImage {
+  readonly pages: Buffer;
+  readonly globals: readonly unknown[];
+}
+
+const PAGE_BYTES = 65536;
+
+export class WasmInstance implements LiveMemory, GuestMemory {
+  bytes: Buffer;
+  /** Memory before the newest turn of an actor that failed lately. */
+  undo: MemoryImage | undefined;
+  private readonly memory: WebAssembly.Memory;
+  private readonly exports: WebAssembly.Exports;
+  readonly begin: (fuel: bigint) => void;
+  readonly alloc: (bytes: number) => number;
+  readonly handle: (ptr: number, bytes: number) => number;
+  readonly fuelLeft: () => number;
+  readonly depth: () => number;
+
+  constructor(loaded: LoadedModule, imports: WebAssembly.Imports) {
+    this.exports = new WebAssembly.Instance(loaded.module, imports).exports;
+    this.memory = this.exports["caxton:memory"] as WebAssembly.Memory;
+    this.begin = this.exports["caxton:begin"] as (fuel: bigint) => void;
+    this.alloc = this.exports["caxton_alloc"] as (bytes: number) => number;
+    this.handle = this.exports["caxton_handle"] as (ptr: number, bytes: number) => number;
+    this.fuelLeft = this.exports["caxton:fuel"] as () => number;
+    this.depth = this.exports["caxton:depth"] as () => number;
+    this.bytes = Buffer.from(this.memory.buffer);
+  }
+
+  get memoryBytes(): number {
+    return this.memory.buffer.byteLength;
+  }
+
+  /** Growing detaches the old buffer: its length becomes 0. */
+  refresh(): void {
+    this.bytes = Buffer.from(this.memory.buffer);
+  }
+
+  initialize(loaded: LoadedModule, fuel: bigint): void {
+    this.begin(fuel);
+    if (loaded.hasInitialize) (this.exports["_initialize"] as () => void)();
+  }
+
+  image(loaded: LoadedModule): MemoryImage {
+    return {
+      pages: Buffer.from(new Uint8Array(this.memory.buffer).slice().buffer),
+      globals: loaded.globals.map((name) => this.global(name).value),
+    };
+  }
+
+  /** Puts an image into this instance, which must be fresh. */
+  restore(loaded: LoadedModule, image: MemoryImage): void {
+    const missing = image.pages.length - this.memoryBytes;
+    invariant(missing >= 0, "a fresh instance is not larger than an image of one");
+    if (missing > 0) this.memory.grow(missing / PAGE_BYTES);
+    this.refresh();
+    this.bytes.set(image.pages);
+    loaded.globals.forEach((name, i) => {
+      this.global(name).value = image.globals[i];
+    });
+  }
+
+  private global(name: string): WebAssembly.Global {
+    return this.exports[name] as WebAssembly.Global;
+  }
+}

@@ -1,0 +1,339 @@
+/**
+ * Runs turns as WebAssembly on this thread.
+ *
+ * Owns the live instances of one worker and the context of the running turn.
+ * 1. Guest code runs only inside `limited`, under the time limit of `node:vm`, whose end skips catch and
+ *    finally: nothing in there changes more than the batch, its ring and the instance.
+ * 2. After a failed turn the instance is gone: the actor comes back from an image of before the turn, or
+ *    by replay.
+ */
+import { Script } from "node:vm";
+import { TURN_OVERHEAD_BYTES } from "../../storage/frame-codec.ts";
+import { invariant } from "../../base/assert.ts";
+import { CaxtonError, ensureError } from "../../base/errors.ts";
+import type { Clock } from "../../base/clock.ts";
+import type { Environment } from "../environment.ts";
+import type { Actor, OpenHandler } from "../partition/actor.ts";
+import { rootOf } from "../partition/actor.ts";
+import { PendingMessage } from "../partition/message.ts";
+import {
+  TURN_DONE,
+  TURN_FAILED,
+  TURN_LEFT_OPEN,
+  TURN_SKIPPED,
+} from "../turn-batch.ts";
+import type {
+  ReplayResult,
+  ReplayTurn,
+  SendCounter,
+  TurnBatch,
+  TurnExecutor,
+  TurnFailure,
+} from "../turn-batch.ts";
+import { envelopeFlags } from "./envelope.ts";
+import { HostTrap, TurnContext, caxtonImports } from "./host.ts";
+import { WasmInstance } from "./instance.ts";
+import type { LoadedModule } from "./instance.ts";
+import { wasiImports } from "./wasi.ts";
+import { WASI_IMPORTS } from "./abi-imports.ts";
+
+/** A batch starts no further turn after this long, so that the time limit is almost all one turn's. */
+const BATCH_SLICE_MS = 10;
+/** Turns behind an undo image after a failure: a poison message then costs a copy, not a replay. */
+const GUARDED_TURNS = 16;
+
+const ENTRY = "__caxtonRunGuest";
+const script = new Script(`globalThis.${ENTRY}()`);
+
+interface Replay {
+  readonly state: Map<string, Buffer>;
+  readonly handlers: Map<number, OpenHandler>;
+  readonly idPrefix: Buffer;
+}
+
+export interface ModuleSource {
+  environment(id: number): Environment;
+  module(sha256: string): LoadedModule;
+}
+
+export class WasmExecutor implements TurnExecutor {
+  private readonly batch: TurnBatch;
+  private readonly clock: Clock;
+  private readonly source: ModuleSource;
+  private readonly turn: TurnContext;
+  private readonly imports: WebAssembly.Imports;
+  private readonly replays = new Map<Actor, Replay>();
+  private readonly fuels = new Map<number, bigint>();
+
+  constructor(batch: TurnBatch, clock: Clock, source: ModuleSource) {
+    this.batch = batch;
+    this.clock = clock;
+    this.source = source;
+    this.turn = new TurnContext(batch.ring, batch.logs);
+    const abort = (message: number, file: number, line: number, column: number): never => {
+      void [message, file];
+      throw new HostTrap("AGENT_FAILED", `abort at ${String(line)}:${String(column)}`);
+    };
+    this.imports = {
+      caxton: caxtonImports(this.turn),
+      wasi_snapshot_preview1: wasiImports(this.turn, Object.keys(WASI_IMPORTS)),
+      env: { abort },
+    } as unknown as WebAssembly.Imports;
+  }
+
+  run(batch: TurnBatch): void {
+    invariant(batch === this.batch, "an executor runs its own batch");
+    let timeoutMs = 0;
+    for (let i = 0; i < batch.count; i++) {
+      const limit = batch.actors[i]!.agent.environment.manifest.limits.turnTimeoutMs;
+      if (limit > timeoutMs) timeoutMs = limit;
+    }
+    this.turn.replayState = undefined;
+    const timedOut = this.limited(timeoutMs + BATCH_SLICE_MS, () => {
+      this.runTurns(batch);
+    });
+    if (timedOut) this.failTimedOut(batch);
+  }
+
+  /** True when the time limit ended the guest. */
+  private limited(timeoutMs: number, guest: () => void): boolean {
+    (globalThis as Record<string, unknown>)[ENTRY] = guest;
+    try {
+      script.runInThisContext({ timeout: timeoutMs });
+      return false;
+    } catch (thrown) {
+      const error = ensureError(thrown) as NodeJS.ErrnoException;
+      if (error.code === "ERR_SCRIPT_EXECUTION_TIMEOUT") return true;
+      throw error;
+    }
+  }
+
+  /** Guest section. */
+  private runTurns(batch: TurnBatch): void {
+    const startMs = this.clock.monotonicMs();
+    let nowMs = startMs;
+    for (let i = 0; i < batch.count; i++) {
+      const actor = batch.actors[i]!;
+      const { environment } = actor.agent;
+      const { limits } = environment.manifest;
+      if (nowMs - startMs > BATCH_SLICE_MS) return;
+      if (batch.ring.roomBytes < limits.effectsBytesMax) return;
+      if (actor.stoppedInBatch === batch.number || batch.counters[i]!.roomBytes <= 0) {
+        batch.status[i] = TURN_SKIPPED;
+        batch.ringFrom[i] = batch.ringTo[i] = batch.ring.cursor;
+        batch.ran = i + 1;
+        continue;
+      }
+      this.runTurn(batch, i, actor, environment);
+      const endMs = this.clock.monotonicMs();
+      if (endMs - nowMs > limits.turnTimeoutMs && batch.status[i] !== TURN_FAILED) {
+        this.failTurn(batch, i, actor, tooLong(limits.turnTimeoutMs));
+      }
+      nowMs = endMs;
+      batch.ran = i + 1;
+    }
+  }
+
+  private runTurn(batch: TurnBatch, i: number, actor: Actor, environment: Environment): void {
+    const { turn } = this;
+    const message = batch.messages[i]!;
+    const counter = batch.counters[i]!;
+    const ringFrom = batch.ring.cursor;
+    batch.ringFrom[i] = ringFrom;
+    batch.sendNoBase[i] = counter.nextSendNo;
+    turn.turnIndex = i;
+    turn.nowMs = batch.nowMs;
+    turn.random.reseed(batch.seeds[i]!);
+    try {
+      turn.begin(actor, message, batch.handlers[i], environment);
+      const instance = (actor.live as WasmInstance | undefined) ?? this.create(actor, environment);
+      this.guard(actor, instance, environment);
+      const open = this.call(instance, message, counter, environment);
+      batch.ringTo[i] = batch.ring.cursor;
+      batch.sendNoEnd[i] = turn.sendNo;
+      counter.nextSendNo = turn.sendNo;
+      counter.roomBytes -= TURN_OVERHEAD_BYTES + batch.ring.cursor - ringFrom;
+      batch.status[i] = open ? TURN_LEFT_OPEN : TURN_DONE;
+      if (open) actor.stoppedInBatch = batch.number;
+    } catch (thrown) {
+      this.failTurn(batch, i, actor, this.explain(actor, thrown));
+    }
+  }
+
+  /** Gives the message to the guest; true when its handler stays open. */
+  private call(
+    instance: WasmInstance,
+    message: PendingMessage,
+    counter: SendCounter,
+    environment: Environment,
+  ): boolean {
+    const { turn } = this;
+    turn.memory = instance;
+    turn.idPrefix = counter.idPrefix;
+    turn.sendNo = counter.nextSendNo;
+    instance.begin(this.fuel(environment));
+    const ptr = instance.alloc(message.length) >>> 0;
+    if (instance.bytes.length === 0) instance.refresh();
+    if (ptr + message.length > instance.bytes.length) {
+      throw new HostTrap("HOST_CALL_INVALID", "caxton_alloc returned a place outside memory");
+    }
+    message.bytes.copy(instance.bytes, ptr, message.offset, message.offset + message.length);
+    const result = instance.handle(ptr, message.length);
+    if (result === 0) return false;
+    if (result === 1) return true;
+    throw new HostTrap("AGENT_FAILED", `caxton_handle returned ${String(result)}`);
+  }
+
+  private failTurn(batch: TurnBatch, i: number, actor: Actor, failure: TurnFailure): void {
+    const from = batch.ringFrom[i]!;
+    batch.ring.cursor = from;
+    batch.ringTo[i] = from;
+    batch.sendNoEnd[i] = batch.sendNoBase[i]!;
+    batch.counters[i]!.nextSendNo = batch.sendNoBase[i]!;
+    batch.status[i] = TURN_FAILED;
+    batch.failures.set(i, failure);
+    actor.stoppedInBatch = batch.number;
+  }
+
+  /** The time limit ended the turn at `ran`: like any failed turn, decided from outside. */
+  private failTimedOut(batch: TurnBatch): void {
+    const i = batch.ran;
+    const actor = batch.actors[i]!;
+    this.failTurn(batch, i, actor, tooLong(actor.agent.environment.manifest.limits.turnTimeoutMs));
+    batch.ran = i + 1;
+  }
+
+  private explain(actor: Actor, thrown: unknown): TurnFailure {
+    if (thrown instanceof CaxtonError) return { code: thrown.code, reason: thrown.message };
+    const error = ensureError(thrown);
+    const { limits } = actor.agent.environment.manifest;
+    const { memory } = this.turn;
+    if (memory instanceof WasmInstance && error instanceof WebAssembly.RuntimeError) {
+      if (memory.fuelLeft() < 0) {
+        const fuel = String(limits.fuelPerMessage);
+        return { code: "FUEL_EXHAUSTED", reason: `the message used all of its ${fuel} fuel` };
+      }
+      if (memory.depth() > limits.callDepthMax) return tooDeep(limits.callDepthMax);
+    }
+    if (error instanceof RangeError && /call stack/.test(error.message)) {
+      return tooDeep(limits.callDepthMax);
+    }
+    if (error instanceof RangeError) return { code: "OVERLOADED", reason: error.message };
+    return { code: "AGENT_TRAPPED", reason: error.message };
+  }
+
+  private create(actor: Actor, environment: Environment): WasmInstance {
+    const loaded = this.source.module(environment.moduleSha256);
+    const instance = new WasmInstance(loaded, this.imports);
+    this.turn.memory = instance;
+    instance.initialize(loaded, this.fuel(environment));
+    actor.live = instance;
+    return instance;
+  }
+
+  private guard(actor: Actor, instance: WasmInstance, environment: Environment): void {
+    instance.undo = undefined;
+    if (actor.guardedTurns === 0) return;
+    actor.guardedTurns--;
+    const loaded = this.source.module(environment.moduleSha256);
+    if (!loaded.replayOnly) instance.undo = instance.image(loaded);
+  }
+
+  /** Puts an actor back to before its failed turn, when there is an image; else it needs a replay. */
+  rollBack(actor: Actor): boolean {
+    const instance = actor.live as WasmInstance | undefined;
+    const image = instance?.undo;
+    actor.live = undefined;
+    actor.guardedTurns = GUARDED_TURNS;
+    if (image === undefined) return false;
+    const { environment } = actor.agent;
+    const loaded = this.source.module(environment.moduleSha256);
+    const timedOut = this.limited(environment.manifest.limits.turnTimeoutMs, () => {
+      const restored = new WasmInstance(loaded, this.imports);
+      restored.restore(loaded, image);
+      actor.live = restored;
+    });
+    return !timedOut;
+  }
+
+  private fuel(environment: Environment): bigint {
+    let fuel = this.fuels.get(environment.id);
+    if (fuel === undefined) {
+      fuel = BigInt(environment.manifest.limits.fuelPerMessage);
+      this.fuels.set(environment.id, fuel);
+    }
+    return fuel;
+  }
+
+  startReplay(actor: Actor, idPrefix: Buffer): void {
+    actor.live = undefined;
+    this.replays.set(actor, {
+      state: new Map(actor.baseState),
+      handlers: new Map(),
+      idPrefix,
+    });
+  }
+
+  replay(actor: Actor, turns: readonly ReplayTurn[]): ReplayResult {
+    let result: ReplayResult = { kind: "ok" };
+    const longest = actor.agent.environment.manifest.limits.turnTimeoutMs;
+    const timedOut = this.limited(longest * 10 + turns.length, () => {
+      for (const replayed of turns) {
+        result = this.replayTurn(actor, replayed);
+        if (result.kind !== "ok") return;
+      }
+    });
+    this.turn.replayState = undefined;
+    return timedOut ? { kind: "diverged", reason: "a turn does not end in replay" } : result;
+  }
+
+  private replayTurn(actor: Actor, replayed: ReplayTurn): ReplayResult {
+    const { turn, batch } = this;
+    const replay = this.replays.get(actor);
+    invariant(replay !== undefined, "a replay has been started");
+    const environment = this.source.environment(replayed.environment);
+    const { message: bytes, seq, rootSeq } = replayed;
+    const flags = envelopeFlags(bytes, 0);
+    const message = new PendingMessage(seq, flags, bytes, 0, bytes.length, -1, rootSeq);
+    const handler = replay.handlers.get(rootSeq);
+    const from = (batch.ring.cursor = 0);
+    turn.nowMs = replayed.nowMs;
+    turn.random.reseed(replayed.seed);
+    turn.replayState = replay.state;
+    try {
+      turn.begin(actor, message, handler, environment);
+      const instance =
+        (actor.live as WasmInstance | undefined) ?? this.create(actor, environment);
+      const counter = {
+        idPrefix: replay.idPrefix,
+        nextSendNo: replayed.sendNoBase,
+        roomBytes: 0,
+      };
+      const open = this.call(instance, message, counter, environment);
+      if (open) replay.handlers.set(rootSeq || seq, { root: turn.root, replied: turn.replied });
+      else replay.handlers.delete(rootSeq || seq);
+      const digest = batch.ring.digest(from, batch.ring.cursor);
+      if (open === replayed.open && digest === replayed.digest) return { kind: "ok" };
+      return { kind: "diverged", reason: `the effects of message ${String(seq)} differ` };
+    } catch (thrown) {
+      const { code, reason } = this.explain(actor, thrown);
+      return { kind: "diverged", reason: `message ${String(seq)} fails in replay: ${code}: ${reason}` };
+    }
+  }
+
+  finishReplay(actor: Actor): void {
+    this.replays.delete(actor);
+  }
+
+  drop(actor: Actor): void {
+    actor.live = undefined;
+  }
+}
+
+function tooLong(limitMs: number): TurnFailure {
+  return { code: "TURN_TIMEOUT", reason: `the turn ran longer than ${String(limitMs)} ms` };
+}
+
+function tooDeep(limit: number): TurnFailure {
+  return { code: "CALL_DEPTH_EXCEEDED", reason: `more than ${String(limit)} calls were nested` };
+}

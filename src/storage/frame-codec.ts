@@ -1,0 +1,393 @@
+/**
+ * The flat binary form of a frame: one group commit of one partition. docs/storage-format.md is the
+ * reference; test/codec holds golden files. All integers little-endian; "u53" is an f64 holding an integer.
+ */
+import { crc32 } from "node:zlib";
+import { invariant } from "../base/assert.ts";
+import { CaxtonError } from "../base/errors.ts";
+
+export const FRAME_MAGIC = 0x31465843; // "CXF1"
+export const FRAME_VERSION = 1;
+export const FRAME_HEADER_BYTES = 64;
+export const ENTRY_HEADER_BYTES = 8;
+
+export const FRAME_FLAG_EPOCH = 1;
+
+/** Kinds of entry. */
+export const ENTRY_ACCEPTED = 1;
+export const ENTRY_TURN = 2;
+export const ENTRY_TURN_FAILED = 3;
+export const ENTRY_DEAD_LETTER = 4;
+export const ENTRY_INTENT = 5;
+export const ENTRY_CONTROL = 6;
+export const ENTRY_SYSTEM_SEND = 7;
+
+/** Where an accepted message came from (flags of ENTRY_ACCEPTED, low bits). */
+export const SOURCE_CLIENT = 0;
+export const SOURCE_PARTITION = 1;
+export const SOURCE_TIMER = 2;
+export const SOURCE_SYSTEM = 3;
+export const SOURCE_EPHEMERAL = 4;
+export const SOURCE_MASK = 0x0f;
+/** A client message whose id is remembered. */
+export const ACCEPTED_REMEMBERED = 0x40;
+/** The source's cursor advances but no mailbox gets the message (a reply nobody waits for any more). */
+export const ACCEPTED_DISCARDED = 0x80;
+
+/** Flags of ENTRY_TURN. */
+export const TURN_OPEN = 1;
+
+export const ACCEPTED_FIXED_BYTES = 16;
+export const TURN_FIXED_BYTES = 44;
+
+/** Room an entry takes in a frame beyond its variable part. */
+export const ACCEPTED_OVERHEAD_BYTES = ENTRY_HEADER_BYTES + ACCEPTED_FIXED_BYTES;
+export const TURN_OVERHEAD_BYTES = ENTRY_HEADER_BYTES + TURN_FIXED_BYTES;
+
+export interface FrameHeader {
+  readonly flags: number;
+  readonly partition: number;
+  readonly epoch: number;
+  readonly incarnation: number;
+  readonly frameNo: number;
+  /** Payload CRC of the frame before, 0 for the first. */
+  readonly previousCrc: number;
+  readonly baseTimeMs: number;
+  readonly payloadBytes: number;
+  readonly entryCount: number;
+  readonly payloadCrc: number;
+}
+
+export interface TurnFields {
+  readonly consumedSeq: number;
+  /** The message whose open handler the turn continued, 0 when the turn began its own. */
+  readonly rootSeq: number;
+  readonly sendNoBase: number;
+  readonly nowMs: number;
+  readonly seed: number;
+  readonly environment: number;
+  readonly digest: number;
+  readonly open: boolean;
+}
+
+const utf8 = new TextEncoder();
+const utf8Decoder = new TextDecoder();
+
+/**
+ * Fills one frame. Owns its buffer, which is shared memory so that the storage thread writes it while
+ * messages in it are still read.
+ */
+export class FrameWriter {
+  readonly capacity: number;
+  readonly bytes: Buffer;
+  private readonly view: DataView;
+  private position = FRAME_HEADER_BYTES;
+  private entries = 0;
+  private baseTimeMs = 0;
+
+  constructor(capacity: number) {
+    this.capacity = capacity;
+    this.bytes = Buffer.from(new SharedArrayBuffer(capacity));
+    this.view = new DataView(this.bytes.buffer);
+  }
+
+  get isEmpty(): boolean {
+    return this.entries === 0;
+  }
+
+  get usedBytes(): number {
+    return this.position;
+  }
+
+  get roomBytes(): number {
+    return this.capacity - this.position;
+  }
+
+  start(baseTimeMs: number): void {
+    this.position = FRAME_HEADER_BYTES;
+    this.entries = 0;
+    this.baseTimeMs = baseTimeMs;
+  }
+
+  private entry(kind: number, flags: number, aux: number, payloadBytes: number): number {
+    const at = this.position;
+    invariant(at + ENTRY_HEADER_BYTES + payloadBytes <= this.capacity, "the entry fits the frame");
+    this.view.setUint32(at, kind | (flags << 8) | (aux << 16), true);
+    this.view.setUint32(at + 4, payloadBytes, true);
+    this.position = at + ENTRY_HEADER_BYTES + payloadBytes;
+    this.entries++;
+    return at + ENTRY_HEADER_BYTES;
+  }
+
+  /** Returns the offset of the envelope in the frame. */
+  accepted(
+    flags: number,
+    source: number,
+    sourceIncarnation: number,
+    n: number,
+    envelope: Buffer,
+    offset: number,
+    length: number,
+  ): number {
+    const at = this.entry(ENTRY_ACCEPTED, flags, 0, ACCEPTED_FIXED_BYTES + length);
+    this.view.setUint32(at, source, true);
+    this.view.setUint32(at + 4, sourceIncarnation, true);
+    this.view.setFloat64(at + 8, n, true);
+    envelope.copy(this.bytes, at + ACCEPTED_FIXED_BYTES, offset, offset + length);
+    return at + ACCEPTED_FIXED_BYTES;
+  }
+
+  /** Returns the offset of the effects in the frame; the entry begins TURN_OVERHEAD_BYTES before. */
+  turn(
+    consumedSeq: number,
+    rootSeq: number,
+    sendNoBase: number,
+    nowMs: number,
+    seed: number,
+    environment: number,
+    digest: number,
+    open: boolean,
+    effects: Buffer,
+    from: number,
+    to: number,
+  ): number {
+    const at = this.entry(ENTRY_TURN, open ? TURN_OPEN : 0, 0, TURN_FIXED_BYTES + to - from);
+    const view = this.view;
+    view.setFloat64(at, consumedSeq, true);
+    view.setFloat64(at + 8, sendNoBase, true);
+    view.setFloat64(at + 16, nowMs, true);
+    view.setUint32(at + 24, seed, true);
+    view.setUint32(at + 28, environment, true);
+    view.setUint32(at + 32, digest, true);
+    view.setFloat64(at + 36, rootSeq, true);
+    effects.copy(this.bytes, at + TURN_FIXED_BYTES, from, to);
+    return at + TURN_FIXED_BYTES;
+  }
+
+  turnFailed(seq: number, attempts: number, retryAtMs: number, code: string, reason: string): void {
+    const text = utf8.encode(reason);
+    const at = this.entry(ENTRY_TURN_FAILED, 0, code.length, 20 + code.length + text.length);
+    this.view.setFloat64(at, seq, true);
+    this.view.setFloat64(at + 8, retryAtMs, true);
+    this.view.setUint32(at + 16, attempts, true);
+    this.bytes.write(code, at + 20, "latin1");
+    this.bytes.set(text, at + 20 + code.length);
+  }
+
+  deadLetter(seq: number, attempts: number, code: string, reason: string): void {
+    const text = utf8.encode(reason);
+    const at = this.entry(ENTRY_DEAD_LETTER, 0, code.length, 12 + code.length + text.length);
+    this.view.setFloat64(at, seq, true);
+    this.view.setUint32(at + 8, attempts, true);
+    this.bytes.write(code, at + 12, "latin1");
+    this.bytes.set(text, at + 12 + code.length);
+  }
+
+  intent(seq: number, attempt: number): void {
+    const at = this.entry(ENTRY_INTENT, 0, 0, 12);
+    this.view.setFloat64(at, seq, true);
+    this.view.setUint32(at + 8, attempt, true);
+  }
+
+  control(json: string): void {
+    const text = utf8.encode(json);
+    const at = this.entry(ENTRY_CONTROL, 0, 0, text.length);
+    this.bytes.set(text, at);
+  }
+
+  /** A message the processor itself sends (a failure to an asker). Returns the envelope's offset. */
+  systemSend(sendNo: number, envelope: Buffer, offset: number, length: number): number {
+    const at = this.entry(ENTRY_SYSTEM_SEND, 0, 0, 8 + length);
+    this.view.setFloat64(at, sendNo, true);
+    envelope.copy(this.bytes, at + 8, offset, offset + length);
+    return at + 8;
+  }
+
+  /** Writes the header and returns the frame, a view of this writer's buffer. */
+  seal(header: {
+    flags: number;
+    partition: number;
+    epoch: number;
+    incarnation: number;
+    frameNo: number;
+    previousCrc: number;
+  }): { frame: Buffer; payloadCrc: number } {
+    const { view, bytes, position } = this;
+    const payloadCrc = crc32(bytes.subarray(FRAME_HEADER_BYTES, position));
+    view.setUint32(0, FRAME_MAGIC, true);
+    view.setUint16(4, FRAME_VERSION, true);
+    view.setUint16(6, header.flags, true);
+    view.setUint32(8, header.partition, true);
+    view.setUint32(12, header.epoch, true);
+    view.setUint32(16, header.incarnation, true);
+    view.setUint32(20, header.previousCrc, true);
+    view.setFloat64(24, header.frameNo, true);
+    view.setFloat64(32, this.baseTimeMs, true);
+    view.setUint32(40, 0, true);
+    view.setUint32(44, 0, true);
+    view.setUint32(48, position - FRAME_HEADER_BYTES, true);
+    view.setUint32(52, this.entries, true);
+    view.setUint32(56, payloadCrc, true);
+    view.setUint32(60, crc32(bytes.subarray(0, 60)), true);
+    return { frame: bytes.subarray(0, position), payloadCrc };
+  }
+}
+
+/** Checks magic, version, lengths and both checksums. Throws STORAGE_CORRUPT or STORAGE_FORMAT_NEWER. */
+export function readFrameHeader(frame: Buffer): FrameHeader {
+  if (frame.length < FRAME_HEADER_BYTES) throw corrupt("it is shorter than its header");
+  if (frame.readUInt32LE(0) !== FRAME_MAGIC) throw corrupt("it does not begin with CXF1");
+  if (frame.readUInt32LE(60) !== crc32(frame.subarray(0, 60))) {
+    throw corrupt("its header checksum is wrong");
+  }
+  const version = frame.readUInt16LE(4);
+  if (version > FRAME_VERSION) {
+    throw new CaxtonError(
+      "STORAGE_FORMAT_NEWER",
+      `A frame has format ${String(version)}, this version reads up to ${String(FRAME_VERSION)}.`,
+    );
+  }
+  const header: FrameHeader = {
+    flags: frame.readUInt16LE(6),
+    partition: frame.readUInt32LE(8),
+    epoch: frame.readUInt32LE(12),
+    incarnation: frame.readUInt32LE(16),
+    previousCrc: frame.readUInt32LE(20),
+    frameNo: frame.readDoubleLE(24),
+    baseTimeMs: frame.readDoubleLE(32),
+    payloadBytes: frame.readUInt32LE(48),
+    entryCount: frame.readUInt32LE(52),
+    payloadCrc: frame.readUInt32LE(56),
+  };
+  const payload = frame.subarray(FRAME_HEADER_BYTES);
+  if (payload.length !== header.payloadBytes) throw corrupt("its length is wrong");
+  if (crc32(payload) !== header.payloadCrc) throw corrupt("its checksum is wrong");
+  return header;
+}
+
+function corrupt(why: string): CaxtonError {
+  return new CaxtonError("STORAGE_CORRUPT", `A frame of the log is damaged: ${why}.`);
+}
+
+/** What an entry means to the one who rebuilds state from it. Offsets point into the frame. */
+export interface EntryVisitor {
+  accepted(
+    flags: number,
+    source: number,
+    sourceIncarnation: number,
+    n: number,
+    frame: Buffer,
+    offset: number,
+    length: number,
+  ): void;
+  turn(
+    turn: TurnFields,
+    frame: Buffer,
+    effectsFrom: number,
+    effectsTo: number,
+  ): void;
+  turnFailed(seq: number, attempts: number, retryAtMs: number, code: string, reason: string): void;
+  deadLetter(seq: number, attempts: number, code: string, reason: string): void;
+  intent(seq: number, attempt: number): void;
+  control(json: string): void;
+  systemSend(sendNo: number, frame: Buffer, offset: number, length: number): void;
+}
+
+/** Calls the visitor for every entry in order. The header has been checked. */
+export function visitEntries(frame: Buffer, header: FrameHeader, visitor: EntryVisitor): void {
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
+  let at = FRAME_HEADER_BYTES;
+  for (let i = 0; i < header.entryCount; i++) {
+    if (at + ENTRY_HEADER_BYTES > frame.length) throw corrupt("an entry is cut off");
+    const head = view.getUint32(at, true);
+    const bytes = view.getUint32(at + 4, true);
+    const body = at + ENTRY_HEADER_BYTES;
+    const end = body + bytes;
+    if (end > frame.length) throw corrupt("an entry is cut off");
+    visitEntry(frame, view, head, body, end, visitor);
+    at = end;
+  }
+  if (at !== frame.length) throw corrupt("bytes are left after its last entry");
+}
+
+function visitEntry(
+  frame: Buffer,
+  view: DataView,
+  head: number,
+  body: number,
+  end: number,
+  visitor: EntryVisitor,
+): void {
+  const flags = (head >>> 8) & 0xff;
+  const aux = head >>> 16;
+  const text = (from: number, to: number): string => utf8Decoder.decode(frame.subarray(from, to));
+  switch (head & 0xff) {
+    case ENTRY_ACCEPTED:
+      visitor.accepted(
+        flags,
+        view.getUint32(body, true),
+        view.getUint32(body + 4, true),
+        view.getFloat64(body + 8, true),
+        frame,
+        body + ACCEPTED_FIXED_BYTES,
+        end - body - ACCEPTED_FIXED_BYTES,
+      );
+      return;
+    case ENTRY_TURN:
+      visitor.turn(
+        readTurn(view, body, flags),
+        frame,
+        body + TURN_FIXED_BYTES,
+        end,
+      );
+      return;
+    case ENTRY_TURN_FAILED:
+      visitor.turnFailed(
+        view.getFloat64(body, true),
+        view.getUint32(body + 16, true),
+        view.getFloat64(body + 8, true),
+        text(body + 20, body + 20 + aux),
+        text(body + 20 + aux, end),
+      );
+      return;
+    case ENTRY_DEAD_LETTER:
+      visitor.deadLetter(
+        view.getFloat64(body, true),
+        view.getUint32(body + 8, true),
+        text(body + 12, body + 12 + aux),
+        text(body + 12 + aux, end),
+      );
+      return;
+    case ENTRY_INTENT:
+      visitor.intent(view.getFloat64(body, true), view.getUint32(body + 8, true));
+      return;
+    case ENTRY_CONTROL:
+      visitor.control(text(body, end));
+      return;
+    case ENTRY_SYSTEM_SEND:
+      visitor.systemSend(view.getFloat64(body, true), frame, body + 8, end - body - 8);
+      return;
+    default:
+      throw corrupt(`it holds an entry of unknown kind ${String(head & 0xff)}`);
+  }
+}
+
+function readTurn(view: DataView, body: number, flags: number): TurnFields {
+  return {
+    consumedSeq: view.getFloat64(body, true),
+    sendNoBase: view.getFloat64(body + 8, true),
+    nowMs: view.getFloat64(body + 16, true),
+    seed: view.getUint32(body + 24, true),
+    environment: view.getUint32(body + 28, true),
+    digest: view.getUint32(body + 32, true),
+    rootSeq: view.getFloat64(body + 36, true),
+    open: (flags & TURN_OPEN) !== 0,
+  };
+}
+
+/** Decodes a turn given only the bytes of its entry (entry header first). */
+export function readTurnEntry(entry: Buffer): TurnFields {
+  invariant(entry.readUInt8(0) === ENTRY_TURN, "the entry is a turn");
+  const view = new DataView(entry.buffer, entry.byteOffset, entry.length);
+  return readTurn(view, ENTRY_HEADER_BYTES, entry.readUInt8(1));
+}
