@@ -76,7 +76,7 @@ export class EmbeddedLog implements Log {
 
   async #reclaim(): Promise<void> {
     try {
-      while (this.#segments.oldest !== this.#segments.newest) {
+      while (this.#segments.oldest !== this.#segments.newest && !this.#gate.failed) {
         const { number, bytes } = this.#segments.oldest;
         const live = this.#index.live(number);
         if (live.frames > 0) {

@@ -229,7 +229,8 @@ export class LogWriter {
 
   /** Goes on in the next segment; refuses the frame that needs it when there is none. */
   async #advance(): Promise<void> {
-    const next = await this.#options.segments.take();
+    const carries = this.#queue[0]?.carriedSequence !== undefined;
+    const next = await this.#options.segments.take(carries ? "carry" : "append");
     if (this.#options.gate.failed) return;
     if (next !== undefined) {
       this.#segment = next;

@@ -39,7 +39,8 @@ export interface EmbeddedStorageOptions {
 const SEGMENT_BYTES_MAX = 64 * 1024 * 1024;
 /** A frame of 1 MiB fits with room for the next. */
 const SEGMENT_BYTES_MIN = 2 * 1024 * 1024;
-const SEGMENTS_MIN = 2;
+/** One being written, one made ready, one to make room with. */
+const SEGMENTS_MIN = 3;
 /** What an interrupted making of the directory may have left. */
 const MADE_BEFORE_FORMAT = /^(lock\.db|records\.db(-wal|-shm)?|log(\.tmp)?|blobs|FORMAT\.tmp)$/;
 
@@ -132,8 +133,8 @@ async function openData(
     throw corrupt(logDirectory(directory), 0, "the log has no segment");
   }
   const clean = created || (await wasStoppedCleanly(files, directory, recovered));
-  if (!(await files.exists(recordsPath(directory)))) {
-    throw corrupt(recordsPath(directory), 0, "missing");
+  for (const path of [recordsPath(directory), `${blobDirectory(directory)}/tmp`]) {
+    if (!(await files.exists(path))) throw corrupt(path, 0, "missing");
   }
   const gate = new WriteGate(settings.onFailed);
   const records = new RecordStore(recordsPath(directory), gate, faultPoint);
@@ -141,10 +142,9 @@ async function openData(
     // Up to here nothing was changed.
     if (clean) await removeCleanMark(files, directory);
     await removeUnfinishedBlobs(files, blobDirectory(directory));
-    const onFailed = (error: unknown): unknown => gate.fail(error);
     const logFiles = await openLogFiles(files, logDirectory(directory), recovered);
     const supply = new SegmentSupply(
-      { files, directory: logDirectory(directory), segmentBytes, bytesMax, onFailed },
+      { files, directory: logDirectory(directory), segmentBytes, bytesMax, gate },
       logFiles,
     );
     supply.prepare();

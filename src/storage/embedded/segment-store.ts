@@ -47,8 +47,8 @@ export class SegmentStore {
   }
 
   /** The next segment, now the newest; undefined when there is no room for one. */
-  async take(): Promise<Segment | undefined> {
-    const segment = await this.#supply.take();
+  async take(purpose: "append" | "carry"): Promise<Segment | undefined> {
+    const segment = await this.#supply.take(purpose);
     if (segment !== undefined) this.#segments.push(segment);
     return segment;
   }

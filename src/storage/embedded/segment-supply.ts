@@ -6,11 +6,13 @@
  * 2. A segment is given out only when the name after it is durable.
  * 3. A trimmed file is filled and headed under its old number, which recovery ignores, and gets its
  *    new name in one step.
- * 4. Want of space is a state that passes (`take` gives nothing); any other failure is for good and
- *    goes to `onFailed`.
+ * 4. The last segment the limit allows is for copies only: making them is what gives room back when
+ *    the log is full.
+ * 5. Want of space is a state that passes (`take` gives nothing); any other failure is for good.
  */
 import { type FileSystem, isWantOfSpace } from "./file-system.ts";
 import { createSegmentName, prepareSegment, type Segment, segmentName } from "./segment-file.ts";
+import type { WriteGate } from "./write-gate.ts";
 
 /** After the disk was full, how long until it is asked again without a reason to hope. */
 const SPACE_RETRY_MS = 1000;
@@ -22,7 +24,7 @@ export interface SegmentSupplyOptions {
   readonly directory: string;
   readonly segmentBytes: number;
   readonly bytesMax: number;
-  readonly onFailed: (error: unknown) => void;
+  readonly gate: WriteGate;
 }
 
 export class SegmentSupply {
@@ -53,19 +55,18 @@ export class SegmentSupply {
 
   /** Begins to prepare the next segment, if there is room and none is ready. */
   prepare(): void {
-    const { segmentBytes, bytesMax } = this.#options;
-    if (this.#ready.length > 0 || this.#preparing !== undefined || this.#stopping) return;
-    const more = this.#spares.length > 0 ? 0 : segmentBytes;
-    if (this.#bytes + more > bytesMax || performance.now() < this.#spaceRetryAtMs) return;
+    if (this.#ready.length > 0 || this.#preparing !== undefined || this.#stopped()) return;
+    if (!this.#mayPrepare() || performance.now() < this.#spaceRetryAtMs) return;
     this.#preparing = this.#prepareNext().finally(() => {
       this.#preparing = undefined;
     });
   }
 
   /** Undefined when there is no room for another segment. */
-  async take(): Promise<Segment | undefined> {
+  async take(purpose: "append" | "carry"): Promise<Segment | undefined> {
     this.prepare();
     await this.#preparing;
+    if (purpose === "append" && !this.#mayPrepare()) return undefined;
     const segment = this.#ready.shift();
     if (segment !== undefined) this.prepare();
     return segment;
@@ -90,8 +91,17 @@ export class SegmentSupply {
     for (const { fd } of [...this.#ready, ...this.#spares]) await this.#options.files.close(fd);
   }
 
+  #mayPrepare(): boolean {
+    const { segmentBytes, bytesMax } = this.#options;
+    return this.#spares.length > 0 || this.#bytes + segmentBytes <= bytesMax;
+  }
+
+  #stopped(): boolean {
+    return this.#stopping || this.#options.gate.failed;
+  }
+
   async #prepareNext(): Promise<void> {
-    const { files, directory, segmentBytes, onFailed } = this.#options;
+    const { files, directory, segmentBytes, gate } = this.#options;
     const number = this.#nextNumber;
     const path = `${directory}/${segmentName(number)}`;
     const spare = this.#spares.pop();
@@ -109,7 +119,7 @@ export class SegmentSupply {
       this.#nextNumber = number + 1;
       this.#ready.push({ ...segment, path });
     } catch (error) {
-      onFailed(error);
+      gate.fail(error);
     }
   }
 
@@ -120,7 +130,7 @@ export class SegmentSupply {
   ): Promise<Segment | undefined> {
     const { files, directory } = this.#options;
     try {
-      const segment = await prepareSegment(files, { ...file, number }, () => this.#stopping);
+      const segment = await prepareSegment(files, { ...file, number }, () => this.#stopped());
       if (segment !== undefined) await createSegmentName(files, directory, number + 1);
       return segment;
     } catch (error) {
@@ -137,7 +147,7 @@ export class SegmentSupply {
       await this.#options.files.close(file.fd);
       this.#bytes -= file.bytes;
     } catch (error) {
-      this.#options.onFailed(error);
+      this.#options.gate.fail(error);
     }
   }
 }
