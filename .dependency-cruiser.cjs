@@ -71,7 +71,7 @@ module.exports = {
   ],
   options: {
     doNotFollow: { path: "node_modules" },
-    exclude: { path: "^(bench/agents|test/agents/sources|examples/[^/]+/[^/]+/)" },
+    exclude: { path: "^(bench/agents|test/agents/fixtures|examples/[^/]+/[^/]+/)" },
     tsConfig: { fileName: "tsconfig.json" },
     tsPreCompilationDeps: true,
     enhancedResolveOptions: {

@@ -9,7 +9,7 @@ const DETERMINISTIC = ["src/actors/**", "src/cluster/**"];
 const DRIVERS = [
   "src/actors/kernel-*.ts",
   "src/actors/worker-*.ts",
-  "src/actors/wasm/deploy-*.ts",
+  "src/actors/wasm/deploy/**",
   "src/actors/wasm/instance.ts",
   "src/actors/wasm/languages/**",
 ];
@@ -28,7 +28,7 @@ export default defineConfig(
       "sdk/assemblyscript/",
       "examples/*/*/",
       "bench/agents/",
-      "test/agents/sources/",
+      "test/agents/fixtures/",
     ],
   },
   {

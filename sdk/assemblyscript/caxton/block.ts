@@ -8,7 +8,7 @@ export class Block {
     if (bytes <= this.capacity) return;
     let capacity: usize = this.capacity == 0 ? 1024 : this.capacity;
     while (capacity < bytes) capacity <<= 1;
-    this.at = heap.realloc(this.at, capacity);
+    this.at = this.at == 0 ? heap.alloc(capacity) : heap.realloc(this.at, capacity);
     this.capacity = capacity;
   }
 
@@ -16,18 +16,13 @@ export class Block {
   writeText(offset: i32, text: string): i32 {
     // A UTF-16 unit takes at most three bytes of UTF-8.
     this.reserve(offset + text.length * 3);
-    return this.encodeText(offset, text);
+    const at = this.at + offset;
+    return i32(String.UTF8.encodeUnsafe(changetype<usize>(text), text.length, at));
   }
 
   writeBytes(offset: i32, from: usize, bytes: i32): i32 {
     this.reserve(offset + bytes);
     memory.copy(this.at + offset, from, bytes);
     return bytes;
-  }
-
-  private encodeText(offset: i32, text: string): i32 {
-    return i32(
-      String.UTF8.encodeUnsafe(changetype<usize>(text), text.length, this.at + offset),
-    );
   }
 }

@@ -1,8 +1,8 @@
 /**
- * The thread that runs the AssemblyScript compiler. It takes seconds and much memory, so a thread lives
- * for one compilation. It sees the author's files and the kit: no disk, no network.
+ * The AssemblyScript compiler on its thread: one input in, one result out. It sees the author's files and
+ * the kit: no disk, no network.
  */
-import { parentPort, workerData } from "node:worker_threads";
+import { parentPort } from "node:worker_threads";
 import type { Finding } from "../../../base/errors.ts";
 import type { CompileInput, CompileResult } from "./assemblyscript.ts";
 
@@ -15,18 +15,20 @@ interface Diagnostic {
   } | null;
 }
 
+interface CompilerIo {
+  readonly readFile: (name: string) => string | null;
+  readonly writeFile: (name: string, contents: Uint8Array | string) => void;
+  readonly listFiles: () => string[];
+  readonly reportDiagnostic: (diagnostic: Diagnostic) => void;
+}
+
 interface Compiler {
   /** The standard library by path without extension; it can be added to. */
   readonly libraryFiles: Record<string, string>;
-  main(
+  readonly main: (
     options: readonly string[],
-    io: {
-      readFile(name: string): string | null;
-      writeFile(name: string, contents: Uint8Array | string): void;
-      listFiles(): string[];
-      reportDiagnostic(diagnostic: Diagnostic): void;
-    },
-  ): Promise<{ readonly error: Error | null }>;
+    io: CompilerIo,
+  ) => Promise<{ readonly error: Error | null }>;
 }
 
 // The compiler's own types would declare AssemblyScript's globals for the whole server.
@@ -36,6 +38,7 @@ const { libraryFiles, main } = (await import(COMPILER_PACKAGE)) as Compiler;
 const ENTRY_FILE = "caxton-entry.ts";
 const WASM_FILE = "agent.wasm";
 const CATEGORY_ERROR = 3;
+const FINDINGS_MAX = 50;
 
 /** The exports of the ABI round the author's onMessage. */
 const entrySource = (module: string) => `
@@ -86,7 +89,6 @@ function toFinding({ message, range }: Diagnostic, input: CompileInput): Finding
 async function compile(input: CompileInput): Promise<CompileResult> {
   const files = new Map(input.files).set(ENTRY_FILE, entrySource(input.entry.replace(/\.ts$/, "")));
   for (const [name, source] of input.kit) libraryFiles[`caxton/${name}`] = source;
-  useHostClock();
 
   const findings: Finding[] = [];
   let wasm: Uint8Array | undefined;
@@ -97,7 +99,8 @@ async function compile(input: CompileInput): Promise<CompileResult> {
     },
     listFiles: () => [],
     reportDiagnostic: (diagnostic) => {
-      if (diagnostic.category === CATEGORY_ERROR) findings.push(toFinding(diagnostic, input));
+      if (diagnostic.category !== CATEGORY_ERROR || findings.length === FINDINGS_MAX) return;
+      findings.push(toFinding(diagnostic, input));
     },
   });
   if (wasm !== undefined && error === null) return { kind: "compiled", wasm };
@@ -107,4 +110,8 @@ async function compile(input: CompileInput): Promise<CompileResult> {
   return { kind: "failed", findings };
 }
 
-parentPort!.postMessage(await compile(workerData as CompileInput));
+useHostClock();
+const port = parentPort!;
+port.on("message", (input: CompileInput) => {
+  void compile(input).then((result) => port.postMessage(result));
+});

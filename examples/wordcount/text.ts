@@ -1,0 +1,47 @@
+/**
+ * What a word is: bytes are read as UTF-8 with replacement characters, the whole text is lower-cased, and
+ * a word is a run of a to z.
+ */
+
+const CHUNK_BYTES_MAX = 64 * 1024;
+/** One message carries a chunk, and a word is not cut. */
+const WORD_BYTES_MAX = 200 * 1024;
+const KEY_BYTES_MAX = 256;
+
+/** The words of a text with one space between them: ASCII, so that characters are bytes. */
+export function wordsOnly(bytes: Uint8Array): string {
+  return new TextDecoder()
+    .decode(bytes)
+    .toLowerCase()
+    .replace(/[^a-z]+/g, " ")
+    .trim();
+}
+
+/** Cuts such text between words into chunks for the splitter. */
+export function* cutChunks(words: string): Generator<string> {
+  for (let from = 0; from < words.length;) {
+    let end = from + CHUNK_BYTES_MAX;
+    if (end >= words.length) end = words.length;
+    else if (words[end] !== " ") {
+      const space = words.lastIndexOf(" ", end);
+      const next = words.indexOf(" ", end);
+      // A word that is longer than a chunk is a chunk.
+      end = space > from ? space : next < 0 ? words.length : next;
+    }
+    if (end - from > WORD_BYTES_MAX) {
+      throw new Error(`a word of ${end - from} letters does not fit into a message`);
+    }
+    yield words.slice(from, end);
+    from = end + 1;
+  }
+}
+
+/** The address of the actor that counts a word, as the splitter makes it. */
+export function counterAddress(word: string): string {
+  if (word.length <= KEY_BYTES_MAX) return `default/counter/${word}`;
+  let hash = 0xcbf29ce484222325n;
+  for (let i = 0; i < word.length; i++) {
+    hash = BigInt.asUintN(64, (hash ^ BigInt(word.charCodeAt(i))) * 0x100000001b3n);
+  }
+  return `default/counter/long-${word.length}-${hash.toString(16).padStart(16, "0")}`;
+}

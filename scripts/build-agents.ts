@@ -1,0 +1,54 @@
+/**
+ * Builds the modules of agents that are committed, each beside its source as agent.wasm, and writes
+ * test/agents/SHA256SUMS over sources, kits and modules.
+ * Usage: node scripts/build-agents.ts [folder]...   (all when none is given)
+ */
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { compileAssemblyScript } from "../src/actors/wasm/languages/assemblyscript.ts";
+
+const ROOT = join(import.meta.dirname, "..");
+const FIXTURES = "test/agents/fixtures";
+const SUMS_FILE = "test/agents/SHA256SUMS";
+const KITS = ["sdk/assemblyscript/caxton", "sdk/c"];
+
+const agentFolders = [
+  ...readdirSync(join(ROOT, FIXTURES)).map((name) => `${FIXTURES}/${name}`),
+  "bench/agents/forward-c",
+];
+
+async function build(folder: string): Promise<void> {
+  const path = join(ROOT, folder);
+  const module = join(path, "agent.wasm");
+  if (existsSync(join(path, "agent.c"))) {
+    execFileSync("sh", [join(ROOT, "sdk/c/build.sh"), join(path, "agent.c"), module]);
+  } else if (existsSync(join(path, "agent.wat"))) {
+    execFileSync("wasm-as", ["--enable-reference-types", join(path, "agent.wat"), "-o", module]);
+  } else {
+    const source = readFileSync(join(path, "index.ts"), "utf8");
+    const result = await compileAssemblyScript(new Map([["index.ts", source]]));
+    if (result.kind === "failed") {
+      throw new Error(`${folder}: ${JSON.stringify(result.findings, null, 2)}`);
+    }
+    writeFileSync(module, result.wasm);
+  }
+  console.log(`built ${folder}/agent.wasm`);
+}
+
+function writeSums(): void {
+  const lines = [...KITS, ...agentFolders].flatMap((folder) =>
+    readdirSync(join(ROOT, folder))
+      .sort()
+      .map((name) => {
+        const content = readFileSync(join(ROOT, folder, name));
+        return `${createHash("sha256").update(content).digest("hex")}  ${folder}/${name}\n`;
+      }),
+  );
+  writeFileSync(join(ROOT, SUMS_FILE), lines.join(""));
+}
+
+const chosen = process.argv.slice(2);
+for (const folder of chosen.length > 0 ? chosen : agentFolders) await build(folder);
+writeSums();
