@@ -1,6 +1,6 @@
 /**
- * Blobs as files named by their hash. Owns `blobs/`: 256 directories by the first two digits, made
- * when the data directory is made, and `tmp`, emptied when it is opened.
+ * Blobs as files named by their hash. Owns `blobs/`: directories by the first two digits, made when
+ * first needed, and `tmp`, emptied when the data directory is opened.
  */
 import { createHash } from "node:crypto";
 import { CaxtonError } from "../../base/errors.ts";
@@ -18,6 +18,8 @@ export class BlobStore implements Blobs {
   readonly #files: FileSystem;
   readonly #directory: string;
   readonly #gate: WriteGate;
+  /** Directories whose names this process knows to be durable. */
+  readonly #directories = new Set<string>();
   readonly #putting = new Map<string, Promise<void>>();
 
   constructor(files: FileSystem, directory: string, gate: WriteGate) {
@@ -47,8 +49,8 @@ export class BlobStore implements Blobs {
     return content;
   }
 
-  has(sha256: string): Promise<boolean> {
-    return this.#files.exists(this.#path(sha256));
+  async has(sha256: string): Promise<boolean> {
+    return await this.#files.exists(this.#path(sha256));
   }
 
   async delete(sha256: string): Promise<void> {
@@ -67,6 +69,7 @@ export class BlobStore implements Blobs {
   async #write(sha256: string, content: Uint8Array): Promise<void> {
     const directory = `${this.#directory}/${sha256.slice(0, 2)}`;
     try {
+      await this.#makeDirectory(directory);
       if (await this.has(sha256)) {
         // A crash may have left the name in memory only.
         await this.#files.syncDirectory(directory);
@@ -80,21 +83,19 @@ export class BlobStore implements Blobs {
     }
   }
 
+  async #makeDirectory(directory: string): Promise<void> {
+    if (this.#directories.has(directory)) return;
+    await this.#files.mkdir(directory);
+    await this.#files.syncDirectory(this.#directory);
+    this.#directories.add(directory);
+  }
+
   #path(sha256: string): string {
     if (!/^[0-9a-f]{64}$/.test(sha256)) {
       throw new CaxtonError("INVALID_ARGUMENT", `"${sha256}" is no SHA-256 in lowercase hex.`);
     }
     return `${this.#directory}/${sha256.slice(0, 2)}/${sha256}`;
   }
-}
-
-/** Makes all directories, so that no blob has to; repeatable. */
-export async function createBlobDirectories(files: FileSystem, directory: string): Promise<void> {
-  await files.mkdir(`${directory}/tmp`);
-  for (let i = 0; i < 256; i++) {
-    await files.mkdir(`${directory}/${i.toString(16).padStart(2, "0")}`);
-  }
-  await files.syncDirectory(directory);
 }
 
 export async function removeUnfinishedBlobs(files: FileSystem, directory: string): Promise<void> {

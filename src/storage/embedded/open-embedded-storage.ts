@@ -2,7 +2,7 @@
 import { dirname, resolve } from "node:path";
 import { CaxtonError, ensureError } from "../../base/errors.ts";
 import type { Storage } from "../port.ts";
-import { BlobStore, createBlobDirectories, removeUnfinishedBlobs } from "./blob-store.ts";
+import { BlobStore, removeUnfinishedBlobs } from "./blob-store.ts";
 import { COMMIT_ALIGN_BYTES, commitHeadBytes } from "./commit-codec.ts";
 import {
   checkFormat,
@@ -117,7 +117,8 @@ async function createData({ files, directory, segmentBytes }: Settings): Promise
   const used = end.commit > 0 || torn !== undefined || !records.isEmpty();
   records.close();
   if (used) throw corrupt(`${directory}/FORMAT`, 0, "missing, though the directory holds data");
-  await createBlobDirectories(files, blobDirectory(directory));
+  await files.mkdir(`${blobDirectory(directory)}/tmp`);
+  await files.syncDirectory(blobDirectory(directory));
   await files.syncDirectory(directory);
   await writeFormat(files, directory);
 }

@@ -1,0 +1,330 @@
+/** What every storage engine must do. An engine's test calls `storageContract` with a way to open it. */
+import { createHash } from "node:crypto";
+import { beforeEach, describe, expect, test } from "vitest";
+import type { Storage } from "../../../src/storage/index.ts";
+import { codeOf, collect, frameOf } from "../../storage/support.ts";
+
+export interface StorageUnderTest {
+  readonly storage: Storage;
+  /** Stops it cleanly and opens it again on the same data. */
+  reopen(): Promise<Storage>;
+}
+
+const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
+const acked = (sequence: number) => ({ kind: "acked", sequence });
+
+export function storageContract(name: string, open: () => Promise<StorageUnderTest>): void {
+  describe(`${name}: storage contract`, () => {
+    let under: StorageUnderTest;
+    let storage: Storage;
+    beforeEach(async () => {
+      under = await open();
+      storage = under.storage;
+    });
+    const current = (): Storage => storage;
+    const reopen = async (): Promise<Storage> => (storage = await under.reopen());
+
+    describe("log: append", () => appendContract(current, reopen));
+    describe("log: read", () => readContract(current));
+    describe("log: trim", () => trimContract(current, reopen));
+    describe("records", () => recordsContract(current, reopen));
+    describe("blobs", () => blobsContract(current, reopen));
+  });
+}
+
+function appendContract(current: () => Storage, reopen: () => Promise<Storage>): void {
+  test("sequences are dense from 1 in every partition", async () => {
+    const { log } = current();
+    expect(await log.lastSequence(3)).toBe(0);
+    expect(await log.append(3, 0, bytes("a"))).toEqual(acked(1));
+    expect(await log.append(3, 1, bytes("b"))).toEqual(acked(2));
+    expect(await log.append(4, 0, bytes("c"))).toEqual(acked(1));
+    expect(await log.lastSequence(3)).toBe(2);
+    expect(await log.lastSequence(4)).toBe(1);
+  });
+
+  test("an unexpected sequence is refused with what the log holds, and nothing is written", async () => {
+    const { log } = current();
+    await log.append(0, 0, bytes("a"));
+    expect(await log.append(0, 0, bytes("again"))).toEqual({ kind: "refused", lastSequence: 1 });
+    expect(await log.append(0, 2, bytes("too far"))).toEqual({ kind: "refused", lastSequence: 1 });
+    expect(await log.append(1, 7, bytes("new"))).toEqual({ kind: "refused", lastSequence: 0 });
+    expect(await log.lastSequence(1)).toBe(0);
+    expect((await collect(log.scan(0, 1))).map((record) => record.sequence)).toEqual([1]);
+  });
+
+  test("null appends whatever the log holds", async () => {
+    const { log } = current();
+    expect(await log.append(0, null, bytes("a"))).toEqual(acked(1));
+    expect(await log.append(0, null, bytes("b"))).toEqual(acked(2));
+  });
+
+  test("appends asked together keep their order and share commits", async () => {
+    const { log } = current();
+    const before = log.usage();
+    const asked = Array.from({ length: 64 }, (_, i) =>
+      log.append(i % 4, Math.floor(i / 4), frameOf(`f${i}`, 100)),
+    );
+    const outcomes = await Promise.all(asked);
+    expect(outcomes).toEqual(outcomes.map((_, i) => acked(Math.floor(i / 4) + 1)));
+    const after = log.usage();
+    expect(after.framesAppended - before.framesAppended).toBe(64);
+    expect(after.commits - before.commits).toBeLessThan(8);
+    expect(after.fsyncs).toBeGreaterThanOrEqual(after.commits);
+    expect(after.bytesAppended - before.bytesAppended).toBeGreaterThanOrEqual(6400);
+    expect(after.bytes).toBeLessThanOrEqual(after.bytesMax);
+  });
+
+  test("two appends with the same expectation: the first asked wins", async () => {
+    const { log } = current();
+    const both = [log.append(0, 0, bytes("first")), log.append(0, 0, bytes("second"))];
+    expect(await Promise.all(both)).toEqual([acked(1), { kind: "refused", lastSequence: 1 }]);
+    const [record] = await collect(log.scan(0, 1));
+    expect(record?.frame).toEqual(bytes("first"));
+  });
+
+  test("a reopened log goes on where it stopped", async () => {
+    const { log } = current();
+    for (let i = 0; i < 20; i++) await log.append(i % 3, null, frameOf(`f${i}`, 50 * i));
+    const storage = await reopen();
+    expect(storage.opening).toEqual({ clean: true, created: false, tornBytesCut: 0 });
+    expect(await storage.log.lastSequence(0)).toBe(7);
+    expect(await storage.log.append(0, 7, bytes("on"))).toEqual(acked(8));
+    const frames = (await collect(storage.log.scan(1, 1))).map((record) => record.frame);
+    expect(frames).toEqual([1, 4, 7, 10, 13, 16, 19].map((i) => frameOf(`f${i}`, 50 * i)));
+  });
+}
+
+function readContract(current: () => Storage): void {
+  const fill = async (count: number): Promise<void> => {
+    const { log } = current();
+    for (let i = 1; i <= count; i++) {
+      await Promise.all([
+        log.append(0, i - 1, frameOf(`zero ${i}`, 10 * i)),
+        log.append(1, i - 1, frameOf(`one ${i}`, 7 * i)),
+      ]);
+    }
+  };
+
+  test("scan gives the frames of one partition in order, from a sequence on", async () => {
+    await fill(12);
+    const records = await collect(current().log.scan(1, 5));
+    expect(records).toEqual(
+      [5, 6, 7, 8, 9, 10, 11, 12].map((sequence) => ({
+        sequence,
+        frame: frameOf(`one ${sequence}`, 7 * sequence),
+      })),
+    );
+    expect(await collect(current().log.scan(1, 13))).toEqual([]);
+    expect(await collect(current().log.scan(9, 1))).toEqual([]);
+  });
+
+  test("scan ends at what was newest when it was asked for", async () => {
+    await fill(3);
+    const scan = current().log.scan(0, 1);
+    await current().log.append(0, 3, bytes("later"));
+    expect(await collect(scan)).toHaveLength(3);
+  });
+
+  test("a frame may be empty, and a scanned frame owns its memory", async () => {
+    const { log } = current();
+    await log.append(0, 0, new Uint8Array(0));
+    await log.append(0, 1, frameOf("a", 300));
+    await log.append(0, 2, frameOf("b", 300));
+    const frames = (await collect(log.scan(0, 1))).map((record) => record.frame);
+    expect(frames.map((frame) => frame.length)).toEqual([0, 300, 300]);
+    expect(frames.map((frame) => frame.buffer.byteLength)).toEqual([0, 300, 300]);
+  });
+
+  test("readRanges answers in the order asked, near and far, empty and whole", async () => {
+    await fill(12);
+    const ranges = [
+      { sequence: 12, offset: 0, length: 120 },
+      { sequence: 1, offset: 3, length: 4 },
+      { sequence: 1, offset: 9, length: 1 },
+      { sequence: 7, offset: 70, length: 0 },
+      { sequence: 3, offset: 10, length: 20 },
+      { sequence: 1, offset: 3, length: 4 },
+    ];
+    const expected = ranges.map(({ sequence, offset, length }) =>
+      frameOf(`zero ${sequence}`, 10 * sequence).subarray(offset, offset + length),
+    );
+    expect(await current().log.readRanges(0, ranges)).toEqual(expected);
+    expect(await current().log.readRanges(0, [])).toEqual([]);
+  });
+
+  test("readRanges rejects what was never stored", async () => {
+    await fill(2);
+    const { log } = current();
+    for (const range of [
+      { sequence: 3, offset: 0, length: 1 },
+      { sequence: 2, offset: 15, length: 6 },
+    ]) {
+      expect(await codeOf(log.readRanges(0, [range]))).toBe("INTERNAL");
+    }
+  });
+}
+
+function trimContract(current: () => Storage, reopen: () => Promise<Storage>): void {
+  test("the newest frame is never removed, and sequences go on", async () => {
+    const { log } = current();
+    for (let i = 0; i < 5; i++) await log.append(0, i, frameOf(`f${i}`, 40));
+    await log.trim(0, 1_000);
+    expect(await log.lastSequence(0)).toBe(5);
+    const kept = await collect(log.scan(0, 1));
+    expect(kept.at(-1)).toEqual({ sequence: 5, frame: frameOf("f4", 40) });
+    expect(await log.append(0, 5, bytes("on"))).toEqual(acked(6));
+  });
+
+  test("frames not trimmed stay readable, in this and in other partitions, over a restart", async () => {
+    const { log } = current();
+    for (let i = 0; i < 200; i++) {
+      await log.append(0, i, frameOf(`zero ${i}`, 900));
+      if (i < 3) await log.append(1, i, frameOf(`one ${i}`, 200));
+    }
+    await log.trim(0, 150);
+    const check = async (storage: Storage): Promise<void> => {
+      const zero = await collect(storage.log.scan(0, 150));
+      expect(zero.map((record) => record.sequence)).toEqual(
+        Array.from({ length: 51 }, (_, i) => 150 + i),
+      );
+      for (const { sequence, frame } of zero) {
+        expect(Buffer.compare(frame, frameOf(`zero ${sequence - 1}`, 900))).toBe(0);
+      }
+      const one = (await collect(storage.log.scan(1, 1))).map((record) => record.frame);
+      expect(one).toEqual([0, 1, 2].map((i) => frameOf(`one ${i}`, 200)));
+    };
+    await check(current());
+    await check(await reopen());
+    expect(await current().log.append(1, 3, bytes("on"))).toEqual(acked(4));
+  });
+
+  test("trimming an unknown partition does nothing", async () => {
+    await current().log.trim(77, 10);
+    expect(await current().log.lastSequence(77)).toBe(0);
+  });
+}
+
+function recordsContract(current: () => Storage, reopen: () => Promise<Storage>): void {
+  test("put compares the revision", async () => {
+    const { records } = current();
+    expect(await records.get("a")).toBeUndefined();
+    expect(await records.put("a", bytes("1"), 0)).toEqual({ kind: "written", revision: 1 });
+    expect(await records.put("a", bytes("x"), 0)).toEqual({ kind: "conflict", revision: 1 });
+    expect(await records.put("a", bytes("x"), 2)).toEqual({ kind: "conflict", revision: 1 });
+    expect(await records.put("a", bytes("2"), 1)).toEqual({ kind: "written", revision: 2 });
+    expect(await records.put("a", bytes(""), null)).toEqual({ kind: "written", revision: 3 });
+    expect(await records.get("a")).toEqual({ key: "a", value: bytes(""), revision: 3 });
+    expect(await records.put("b", bytes("x"), 1)).toEqual({ kind: "conflict", revision: 0 });
+  });
+
+  test("a key created anew has a revision no earlier holder knows", async () => {
+    const { records } = current();
+    await records.put("a", bytes("1"), 0);
+    expect(await records.delete("a", 7)).toEqual({ kind: "conflict", revision: 1 });
+    expect((await records.delete("a", 1)).kind).toBe("written");
+    expect(await records.get("a")).toBeUndefined();
+    expect(await records.list("")).toEqual([]);
+    expect(await records.put("a", bytes("x"), 1)).toEqual({ kind: "conflict", revision: 0 });
+    const again = await records.put("a", bytes("2"), 0);
+    expect(again.kind).toBe("written");
+    expect(again.revision).toBeGreaterThan(1);
+    expect((await records.delete("never there", null)).kind).toBe("written");
+    expect((await records.delete("never there", 3)).kind).toBe("conflict");
+  });
+
+  test("list gives the keys with the prefix in the order of their bytes", async () => {
+    const { records } = current();
+    const keys = [
+      "a/é",
+      "a/%",
+      "a/_b",
+      "a/z",
+      "a/ｚ",
+      "a/😀",
+      "a",
+      "a0",
+      "b/1",
+      "A/1",
+      "a/",
+      "%",
+      "a/\u0000",
+    ];
+    for (const key of keys) await records.put(key, bytes(key), 0);
+    const inOrder = (prefix: string): string[] =>
+      keys
+        .filter((key) => key.startsWith(prefix))
+        .sort((left, right) => Buffer.compare(Buffer.from(left), Buffer.from(right)));
+    for (const prefix of ["", "a/", "a/_", "%", "a/é", "nothing", "a/😀", "b"]) {
+      const listed = await records.list(prefix);
+      expect(listed.map((record) => record.key)).toEqual(inOrder(prefix));
+      expect(listed.every((record) => Buffer.from(record.value).toString() === record.key)).toBe(
+        true,
+      );
+    }
+  });
+
+  test("records survive a restart", async () => {
+    await current().records.put("a", frameOf("value", 100_000), 0);
+    await current().records.put("b", bytes("gone"), 0);
+    await current().records.delete("b", 1);
+    const { records } = await reopen();
+    const stored = await records.get("a");
+    expect(Buffer.compare(stored!.value, frameOf("value", 100_000))).toBe(0);
+    expect(await records.get("b")).toBeUndefined();
+    expect(await records.put("a", bytes("x"), 1)).toEqual({ kind: "written", revision: 2 });
+  });
+
+  test("watch hints at changes under its prefix until it is stopped", async () => {
+    const { records } = current();
+    const seen: string[] = [];
+    const first = Promise.withResolvers<string>();
+    const stop = records.watch("a/", (key) => {
+      seen.push(key);
+      first.resolve(key);
+    });
+    await records.put("b/1", bytes("x"), 0);
+    await records.put("a/1", bytes("x"), 0);
+    await first.promise;
+    const deleted = Promise.withResolvers<string>();
+    records.watch("a/1", deleted.resolve);
+    stop();
+    await records.delete("a/1", 1);
+    await deleted.promise;
+    expect(seen).toEqual(["a/1"]);
+  });
+}
+
+function blobsContract(current: () => Storage, reopen: () => Promise<Storage>): void {
+  const content = frameOf("blob", 300_000);
+  const sha256 = createHash("sha256").update(content).digest("hex");
+
+  test("a blob is found by its hash, also after a restart", async () => {
+    expect(await current().blobs.put(content)).toBe(sha256);
+    expect(Buffer.compare((await current().blobs.get(sha256))!, content)).toBe(0);
+    const { blobs } = await reopen();
+    expect(Buffer.compare((await blobs.get(sha256))!, content)).toBe(0);
+    expect(await blobs.has(sha256)).toBe(true);
+  });
+
+  test("putting the same content again, also at once, is one blob", async () => {
+    const { blobs } = current();
+    expect(await Promise.all([blobs.put(content), blobs.put(content)])).toEqual([sha256, sha256]);
+    expect(await blobs.put(content)).toBe(sha256);
+    await blobs.delete(sha256);
+    expect(await blobs.has(sha256)).toBe(false);
+    expect(await blobs.get(sha256)).toBeUndefined();
+    await blobs.delete(sha256);
+  });
+
+  test("a blob may be empty; a name that is no hash is refused", async () => {
+    const { blobs } = current();
+    const empty = await blobs.put(new Uint8Array(0));
+    expect(await blobs.get(empty)).toEqual(new Uint8Array(0));
+    for (const name of ["", "../../FORMAT", sha256.toUpperCase(), `${sha256}0`]) {
+      expect(await codeOf(blobs.get(name))).toBe("INVALID_ARGUMENT");
+      expect(await codeOf(blobs.has(name))).toBe("INVALID_ARGUMENT");
+      expect(await codeOf(blobs.delete(name))).toBe("INVALID_ARGUMENT");
+    }
+  });
+}
