@@ -1,5 +1,5 @@
 /** The command line: nouns, their verbs, and what all of them share. */
-import { Command, Option } from "commander";
+import { Command, Help, Option } from "commander";
 import { EXIT, EXIT_TEXT, type ExitName } from "../src/base/exit-codes.ts";
 import { VERSION } from "../src/base/version.ts";
 import { actorCommand } from "./commands/actor.ts";
@@ -16,7 +16,7 @@ const HELP_WIDTH = 100;
 /** Runs in a process of its own: this program speaks only the wire. */
 const SERVER_FILE = "../src/main.ts";
 
-export function createProgram(): Command {
+export function createProgram(showGlobalOptions = true): Command {
   const program = new Command("caxton")
     .description("Caxton runs durable WebAssembly agents.")
     .version(VERSION, "-V, --version", "version of this program")
@@ -47,7 +47,7 @@ export function createProgram(): Command {
   }
   everyCommand(program, (command) => {
     command
-      .configureHelp({ helpWidth: HELP_WIDTH, showGlobalOptions: true })
+      .configureHelp({ helpWidth: HELP_WIDTH, showGlobalOptions, optionDescription })
       .showHelpAfterError("(--help shows what is possible)")
       .exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage));
   });
@@ -57,6 +57,16 @@ export function createProgram(): Command {
 function everyCommand(command: Command, apply: (command: Command) => void): void {
   apply(command);
   for (const inner of command.commands) everyCommand(inner, apply);
+}
+
+/** Leaves out defaults that say nothing: empty texts and lists, switches that are off. */
+function optionDescription(option: Option): string {
+  const byDefault = option.defaultValue as unknown;
+  const isEmpty =
+    byDefault === false ||
+    byDefault === "" ||
+    (typeof byDefault === "object" && Object.keys(byDefault ?? {}).length === 0);
+  return isEmpty ? option.description : new Help().optionDescription(option);
 }
 
 function exitCodeHelp(): string {

@@ -1,42 +1,18 @@
-/** The process `caxton server` runs: options, signals, exit codes. */
+/** The process `caxton server` runs: start, signals, exit codes. */
 import { renameSync, rmSync, writeFileSync } from "node:fs";
-import { Command } from "commander";
 import { loadConfig } from "./base/config.ts";
 import { ensureError } from "./base/errors.ts";
 import { EXIT, exitCodeOf } from "./base/exit-codes.ts";
 import { failureOf, failureText } from "./base/failure-text.ts";
 import { createLog, type Logger } from "./base/log.ts";
-import { VERSION } from "./base/version.ts";
+import { serverCommand, type ServerOptions } from "./server-command.ts";
 import { type RunningServer, startServer } from "./server.ts";
 
-interface Options {
-  readonly config?: string;
-  readonly set: readonly string[];
-  readonly insecure?: boolean;
-  readonly portsFile?: string;
-}
+await serverCommand().action(run).parseAsync();
 
-await new Command("caxton server")
-  .description("Start a node and run it until it gets SIGTERM or SIGINT.")
-  .option("-c, --config <file>", "configuration, YAML; docs/configuration.md lists the keys")
-  .option("-s, --set <key=value>", "set one key, wins over file and environment", collect, [])
-  .option(
-    "--insecure",
-    "allow listening beyond this machine although nothing authenticates callers",
-  )
-  .option("--ports-file <file>", "write the open ports there as JSON once the node is ready")
-  .version(VERSION)
-  .exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage))
-  .action(run)
-  .parseAsync();
-
-function collect(value: string, earlier: readonly string[]): string[] {
-  return [...earlier, value];
-}
-
-async function run(options: Options): Promise<void> {
+async function run(options: ServerOptions): Promise<void> {
   try {
-    const { config: file, set: sets, insecure = false } = options;
+    const { config: file, set: sets = [], insecure = false } = options;
     const sources = { ...(file === undefined ? {} : { file }), env: process.env, sets, insecure };
     const config = loadConfig(sources);
     const log = createLog(config.log);

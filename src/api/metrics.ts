@@ -20,10 +20,7 @@ export class ApiMetrics {
     registers: [this.#registry],
   });
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 20 });
-  readonly #kernelFigures = KERNEL_FIGURES.map((figure) => ({
-    read: figure.read,
-    gauge: new Gauge({ name: figure.name, help: figure.help, registers: [this.#registry] }),
-  }));
+  readonly #kernelFigures = KERNEL_FIGURES.map((figure) => register(figure, this.#registry));
   readonly #loopLag = new Gauge({
     name: "caxton_event_loop_lag_max_seconds",
     help: "Longest delay of the main thread's event loop since the last scrape.",
@@ -49,11 +46,17 @@ export class ApiMetrics {
   /** Without a status (the node is starting) the kernel's figures keep their last values. */
   async render(status: NodeStatus | undefined): Promise<string> {
     if (status !== undefined) {
-      for (const { gauge, read } of this.#kernelFigures) gauge.set(read(status));
+      for (const update of this.#kernelFigures) update(status);
     }
     this.#loopLag.set(this.#loopDelay.max / 1e9);
     this.#loopDelay.reset();
     return this.#registry.metrics();
+  }
+
+  /** What there is, for the table in docs/. */
+  async describe(): Promise<{ name: string; type: string; help: string }[]> {
+    const metrics = await this.#registry.getMetricsAsJSON();
+    return metrics.map(({ name, type, help }) => ({ name, type: String(type), help }));
   }
 
   close(): void {
@@ -65,6 +68,20 @@ interface KernelFigure {
   readonly name: string;
   readonly help: string;
   readonly read: (status: NodeStatus) => number;
+}
+
+/** A name that ends in `_total` is a counter, which the kernel counts and this only shows. */
+function register(figure: KernelFigure, registry: Registry): (status: NodeStatus) => void {
+  const { name, help, read } = figure;
+  if (!name.endsWith("_total")) {
+    const gauge = new Gauge({ name, help, registers: [registry] });
+    return (status) => gauge.set(read(status));
+  }
+  const counter = new Counter({ name, help, registers: [registry] });
+  return (status) => {
+    counter.reset();
+    counter.inc(read(status));
+  };
 }
 
 function sum(field: keyof PartitionStatus): (status: NodeStatus) => number {
