@@ -1,15 +1,8 @@
-import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { ERRORS } from "../../src/base/errors.ts";
 
 const root = new URL("../../", import.meta.url);
-
-test("the generated pages are up to date", () => {
-  const script = fileURLToPath(new URL("scripts/generate-docs.ts", root));
-  execFileSync(process.execPath, ["--no-warnings", script, "--check"], { stdio: "pipe" });
-});
 
 test("the page of errors has one row for each code, with its statuses", () => {
   const page = readFileSync(new URL("docs/errors.md", root), "utf8");
