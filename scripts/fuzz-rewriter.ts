@@ -15,7 +15,7 @@ const { values } = parseArgs({
 });
 const [modules, seed] = [Number(values.modules), Number(values.seed)];
 if (!Number.isSafeInteger(modules) || modules < 1 || !Number.isSafeInteger(seed) || seed < 0) {
-  console.error("--modules must be a positive integer, --seed a natural number.");
+  process.stderr.write("--modules must be a positive integer, --seed a natural number.\n");
   process.exit(2);
 }
 
@@ -23,7 +23,7 @@ const startMs = performance.now();
 const report = fuzzRewriter({
   modules,
   seed,
-  progress: (done) => console.error(`${done} of ${modules}`),
+  progress: (done) => process.stderr.write(`${done} of ${modules}\n`),
 });
 const { violations, ...counts } = report;
 console.log({ seed, ...counts, seconds: Math.round((performance.now() - startMs) / 1000) });

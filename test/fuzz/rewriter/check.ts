@@ -18,8 +18,8 @@ export const LIMITS: RewriteLimits = {
 };
 
 const FUEL = 20_000n;
-/** A charge is taken before it is checked; the largest is that of a bulk operation over 4 GiB. */
-const FUEL_LEAST = -(2 ** 33);
+/** A charge is taken before it is checked; the largest is that of growing memory to its cap. */
+const FUEL_LEAST = -LIMITS.memoryPagesMax * 1024;
 const PAGE_BYTES = 65_536;
 
 export type Verdict =

@@ -18,7 +18,7 @@ export interface SandboxHost {
 }
 
 export function sandboxHost(): SandboxHost {
-  const turn = new TurnContext(new EffectRing(0), []);
+  const turn = new TurnContext(new EffectRing(0), [], 0);
   turn.nowMs = NOW_MS;
   // Nothing is logged in a replay.
   turn.replayState = new Map();

@@ -43,12 +43,12 @@ export function planAdditions(model: ModuleModel, limits: RewriteLimits): Additi
     exports.push({ name, kind: "function", index: append(added) });
   };
 
-  const meter = append(meterElements(fuelGlobal));
+  const meter = append(meterElements(fuelGlobal, limits.tableElementsMax));
   const indices: Appended = {
     fuelGlobal,
     depthGlobal,
     meterElements: meter,
-    meterBytes: append(meterBytes(fuelGlobal)),
+    meterBytes: append(meterBytes(fuelGlobal, limits.memoryPagesMax)),
     // Without a memory nothing can grow it.
     growMemory: model.memories.length > 0 ? append(growMemory(fuelGlobal)) : meter,
     callDepthMax: limits.callDepthMax,

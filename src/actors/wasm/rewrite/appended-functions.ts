@@ -17,23 +17,30 @@ const FUEL_PER_PAGE_SHIFT = 10;
 const FUEL_PER_GROW = 1_000;
 
 const NO_LOCALS = [0];
+const ONE_LOCAL_I32 = [1, 1, 0x7f];
 const UNARY: FunctionType = { params: ["i32"], results: ["i32"] };
 
 /** Charges for a bulk operation of as many bytes as its argument says, unsigned; gives it back. */
-export function meterBytes(fuel: number): AppendedFunction {
-  return meter(fuel, [OP.i32Const, BYTES_PER_FUEL_SHIFT, OP.i32ShrU]);
+export function meterBytes(fuel: number, memoryPagesMax: number): AppendedFunction {
+  return meter(fuel, BYTES_PER_FUEL_SHIFT, memoryPagesMax << FUEL_PER_PAGE_SHIFT);
 }
 
 /** The same for table elements, each of which costs one. */
-export function meterElements(fuel: number): AppendedFunction {
-  return meter(fuel, []);
+export function meterElements(fuel: number, tableElementsMax: number): AppendedFunction {
+  return meter(fuel, 0, tableElementsMax);
 }
 
-function meter(fuel: number, scale: readonly number[]): AppendedFunction {
-  const code = [OP.localGet, 0, ...scale, OP.i64ExtendI32U];
+/** More than there can be costs nothing: the operation is about to trap, or to be refused. */
+function meter(fuel: number, shift: number, unitsMax: number): AppendedFunction {
+  const UNITS = 1;
   const body = write((writer) => {
-    writeAll(writer, NO_LOCALS);
-    writeSpend(writer, fuel, code);
+    writeAll(writer, ONE_LOCAL_I32);
+    const max = write((inner) => inner.s32(unitsMax));
+    writeSpend(writer, fuel, [
+      ...[OP.localGet, 0, OP.i32Const, shift, OP.i32ShrU, OP.localSet, UNITS],
+      ...[OP.localGet, UNITS, OP.localGet, UNITS, OP.i32Const, ...max, OP.i32LeU],
+      ...[OP.i32Mul, OP.i64ExtendI32U],
+    ]);
     writeAll(writer, [OP.localGet, 0, OP.end]);
   });
   return { type: UNARY, body };
@@ -41,7 +48,6 @@ function meter(fuel: number, scale: readonly number[]): AppendedFunction {
 
 /** Stands in for memory.grow; a refused growth costs the call alone, so that asking for much is no crime. */
 export function growMemory(fuel: number): AppendedFunction {
-  const ONE_LOCAL_I32 = [1, 1, 0x7f];
   const PREVIOUS_PAGES = 1;
   const MINUS_ONE = 0x7f;
   const body = write((writer) => {
