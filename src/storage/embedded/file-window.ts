@@ -6,7 +6,7 @@ const ZEROS = Buffer.alloc(256 * 1024);
 
 export class FileWindow {
   readonly #files: FileSystem;
-  #memory = Buffer.allocUnsafeSlow(WINDOW_BYTES);
+  #memory = Buffer.alloc(0);
   #fd = -1;
   #bytes = 0;
   #from = 0;
@@ -48,7 +48,8 @@ export class FileWindow {
   }
 
   async #load(from: number, length: number): Promise<void> {
-    if (length > this.#memory.length) this.#memory = Buffer.allocUnsafeSlow(length);
+    const room = Math.max(length, Math.min(WINDOW_BYTES, this.#bytes));
+    if (room > this.#memory.length) this.#memory = Buffer.allocUnsafeSlow(room);
     this.#from = from;
     this.#to = from;
     const wanted = Math.min(this.#memory.length, Math.max(0, this.#bytes - from));

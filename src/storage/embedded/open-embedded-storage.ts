@@ -111,12 +111,14 @@ async function createData({ files, directory, segmentBytes }: Settings): Promise
   if (!(await files.exists(logDirectory(directory)))) {
     await createLog(files, logDirectory(directory), segmentBytes);
   }
+  const missing = corrupt(`${directory}/FORMAT`, 0, "missing, though the directory holds data");
   const { end, torn } = await recoverLog(files, logDirectory(directory));
+  if (end.commit > 0 || torn !== undefined) throw missing;
   const gate = new WriteGate(() => undefined);
   const records = new RecordStore(recordsPath(directory), gate, () => undefined);
-  const used = end.commit > 0 || torn !== undefined || !records.isEmpty();
+  const used = !records.isEmpty();
   records.close();
-  if (used) throw corrupt(`${directory}/FORMAT`, 0, "missing, though the directory holds data");
+  if (used) throw missing;
   await files.mkdir(`${blobDirectory(directory)}/tmp`);
   await files.syncDirectory(blobDirectory(directory));
   await files.syncDirectory(directory);
