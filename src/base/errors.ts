@@ -260,6 +260,13 @@ export const ERRORS = define({
     text: "A chain of asks is longer than limits.askChainMax.",
     hint: "Use send instead of ask somewhere in the chain.",
   },
+  NO_REPLY: {
+    grpc: "FAILED_PRECONDITION",
+    http: 409,
+    retryable: false,
+    text: "The agent handled the message without replying.",
+    hint: "Use send for messages that get no reply, or make the agent reply.",
+  },
   AGENT_FAILED: {
     grpc: "ABORTED",
     http: 422,
@@ -382,7 +389,10 @@ export class CaxtonError extends Error {
     message?: string,
     options: { findings?: readonly Finding[]; retryAfterMs?: number; cause?: unknown } = {},
   ) {
-    super(message ?? ERRORS[code].text, options.cause === undefined ? {} : { cause: options.cause });
+    super(
+      message ?? ERRORS[code].text,
+      options.cause === undefined ? {} : { cause: options.cause },
+    );
     this.name = "CaxtonError";
     this.code = code;
     this.findings = options.findings ?? [];
