@@ -108,31 +108,36 @@ export class SegmentSupply {
     try {
       if (spare === undefined) this.#bytes += segmentBytes;
       const fd = spare?.fd ?? (await files.open(path, "r+"));
-      const file = { fd, path: spare?.path ?? path, bytes: segmentBytes };
-      const segment = await this.#fill(file, number);
+      const file = { number, fd, path: spare?.path ?? path, bytes: segmentBytes };
+      const segment = await this.#make(file, path);
       if (segment === undefined) {
         await this.#giveBack(file);
         return;
       }
-      if (spare !== undefined) await files.rename(spare.path, path);
       await files.syncDirectory(directory);
       this.#nextNumber = number + 1;
-      this.#ready.push({ ...segment, path });
+      this.#ready.push(segment);
     } catch (error) {
       gate.fail(error);
     }
   }
 
-  /** Prepares the file and creates the next name; undefined for want of space and on a stop. */
-  async #fill(
-    file: { readonly fd: number; readonly path: string; readonly bytes: number },
-    number: number,
+  /** Fills a file, puts it in place, and names the next; undefined for want of space and on a stop. */
+  async #make(
+    file: Pick<Segment, "number" | "fd" | "path" | "bytes">,
+    path: string,
   ): Promise<Segment | undefined> {
     const { files, directory } = this.#options;
     try {
-      const segment = await prepareSegment(files, { ...file, number }, () => this.#stopped());
-      if (segment !== undefined) await createSegmentName(files, directory, number + 1);
-      return segment;
+      const segment = await prepareSegment(files, file, () => this.#stopped());
+      if (segment === undefined) return undefined;
+      if (file.path !== path) {
+        await files.rename(file.path, path);
+        // A name with one after it must be a whole segment, whatever a power loss leaves.
+        await files.syncDirectory(directory);
+      }
+      await createSegmentName(files, directory, file.number + 1);
+      return { ...segment, path };
     } catch (error) {
       if (!isWantOfSpace(error)) throw error;
       this.#spaceRetryAtMs = performance.now() + SPACE_RETRY_MS;
