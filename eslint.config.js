@@ -7,11 +7,10 @@ import tseslint from "typescript-eslint";
  */
 const DETERMINISTIC = ["src/actors/**", "src/cluster/**"];
 const DRIVERS = [
-  "src/actors/kernel-*.ts",
-  "src/actors/worker-*.ts",
-  "src/actors/wasm/deploy/**",
-  "src/actors/wasm/instance.ts",
-  "src/actors/wasm/languages/**",
+  "src/actors/client-requests.ts",
+  "src/actors/shard.ts",
+  "src/actors/wasm/deploy/sandbox.ts",
+  "src/actors/wasm/languages/compiler-thread.ts",
 ];
 
 const AMBIENT = "comes from the driver here, so that a replay sees the same";
@@ -57,6 +56,8 @@ export default defineConfig(
     },
     rules: {
       "@typescript-eslint/consistent-type-imports": "error",
+      // Node strips types and keeps the import: `import { type A }` would still run the module.
+      "@typescript-eslint/no-import-type-side-effects": "error",
       "@typescript-eslint/switch-exhaustiveness-check": [
         "error",
         { considerDefaultExhaustiveForUnions: true },

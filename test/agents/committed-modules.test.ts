@@ -56,10 +56,11 @@ test.each(modules)("%s can be deployed", async (path) => {
   expect(outcome.passed).toBe(true);
 });
 
-// Null, whatever its type says, where there is no such program.
-const clang = String(spawnSync("clang-14", ["--version"], { encoding: "utf8" }).stdout);
+const clang = spawnSync("clang-14", ["--version"], { encoding: "utf8" });
 const hasToolchain =
-  clang.includes(CLANG_VERSION) && spawnSync("wasm-ld-14", ["--version"]).status === 0;
+  clang.status === 0 &&
+  clang.stdout.includes(CLANG_VERSION) &&
+  spawnSync("wasm-ld-14", ["--version"]).status === 0;
 if (!hasToolchain) {
   console.warn(`C agents are not rebuilt: there is no clang ${CLANG_VERSION} with wasm-ld here`);
 }

@@ -1,10 +1,12 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
   compileAssemblyScript,
   type CompileResult,
 } from "../../src/actors/wasm/languages/assemblyscript.ts";
 import { Guest } from "./guest.ts";
-import { compileAgent, fixture } from "./modules.ts";
+import { compileAgent, fixture, ROOT } from "./modules.ts";
 
 const AGENT = `import { Message, reply } from "caxton";
 import { shout } from "./lib/text";
@@ -48,6 +50,26 @@ describe("compiling", () => {
     if (result.kind === "failed") throw new Error(JSON.stringify(result.findings));
     const exported = WebAssembly.Module.exports(new WebAssembly.Module(result.wasm));
     expect(exported.map(({ name }) => name)).toContain("caxton_health");
+  });
+});
+
+describe("the page for authors", () => {
+  const page = readFileSync(join(ROOT, "docs/first-agent.md"), "utf8");
+  const examples = [...page.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map((match) => match[1]!);
+
+  test("shows agents that compile", async () => {
+    expect(examples.length).toBeGreaterThan(2);
+    for (const source of examples) {
+      expect((await compile({ "index.ts": source })).kind).toBe("compiled");
+    }
+  });
+
+  test("shows an agent that counts", async () => {
+    const result = await compile({ "index.ts": examples[0]! });
+    if (result.kind === "failed") throw new Error(JSON.stringify(result.findings));
+    const guest = new Guest(result.wasm);
+    guest.ask("Ada");
+    expect(guest.ask("Grace")).toBe("Hello Grace, you are number 2.");
   });
 });
 

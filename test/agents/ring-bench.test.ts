@@ -7,7 +7,7 @@ import { compileAgent, ROOT } from "./modules.ts";
 
 const modules = {
   c: readFileSync(join(ROOT, "bench/agents/forward-c/agent.wasm")),
-  assemblyscript: await compileAgent("bench/agents/forward"),
+  assemblyscript: await compileAgent("bench/agents/forward/assembly"),
 };
 
 const NOW_MS = 1_700_000_000_000;

@@ -15,7 +15,9 @@ const SEND_OVERHEAD_BYTES = 12 + 32 + 40;
 
 const modules = new Map(
   await Promise.all(
-    AGENTS.map(async (name) => [name, await compileAgent(`examples/wordcount/${name}`)] as const),
+    AGENTS.map(
+      async (name) => [name, await compileAgent(`examples/wordcount/${name}/assembly`)] as const,
+    ),
   ),
 );
 

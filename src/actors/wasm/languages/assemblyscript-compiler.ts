@@ -2,38 +2,10 @@
  * The AssemblyScript compiler on its thread: one input in, one result out. It sees the author's files and
  * the kit: no disk, no network.
  */
+import { libraryFiles, main, type Diagnostic } from "assemblyscript/asc";
 import { parentPort } from "node:worker_threads";
 import type { Finding } from "../../../base/errors.ts";
 import type { CompileInput, CompileResult } from "./assemblyscript.ts";
-
-interface Diagnostic {
-  readonly message: string;
-  readonly category: number;
-  readonly range: {
-    readonly start: number;
-    readonly source: { readonly normalizedPath: string } | null;
-  } | null;
-}
-
-interface CompilerIo {
-  readonly readFile: (name: string) => string | null;
-  readonly writeFile: (name: string, contents: Uint8Array | string) => void;
-  readonly listFiles: () => string[];
-  readonly reportDiagnostic: (diagnostic: Diagnostic) => void;
-}
-
-interface Compiler {
-  /** The standard library by path without extension; it can be added to. */
-  readonly libraryFiles: Record<string, string>;
-  readonly main: (
-    options: readonly string[],
-    io: CompilerIo,
-  ) => Promise<{ readonly error: Error | null }>;
-}
-
-// The compiler's own types would declare AssemblyScript's globals for the whole server.
-const COMPILER_PACKAGE: string = "assemblyscript/asc";
-const { libraryFiles, main } = (await import(COMPILER_PACKAGE)) as Compiler;
 
 const ENTRY_FILE = "caxton-entry.ts";
 const WASM_FILE = "agent.wasm";
