@@ -37,7 +37,20 @@ export class Outbox {
     }
   }
 
-  *unacknowledged(): IterableIterator<OutboxEntry> {
-    yield* this.entries;
+  /** Number of the oldest entry, of the next one when there is none. */
+  get firstN(): number {
+    return this.entries.peek()?.n ?? this.lastN + 1;
+  }
+
+  /** Up to `max` entries from number n on. */
+  from(n: number, max: number): OutboxEntry[] {
+    const first = this.entries.peek()?.n ?? 0;
+    const found: OutboxEntry[] = [];
+    for (let i = Math.max(0, n - first); found.length < max; i++) {
+      const entry = this.entries.at(i);
+      if (entry === undefined) break;
+      found.push(entry);
+    }
+    return found;
   }
 }

@@ -9,7 +9,7 @@
 import { invariant } from "../../base/assert.ts";
 import { MinHeap } from "../../base/heap.ts";
 import { hashAddress, parseAddress, partitionOf } from "../address.ts";
-import type { NodeLimits } from "../limits.ts";
+import type { NodeLimits } from "../../base/config-schema.ts";
 import {
   AT_CORRELATION,
   FLAG_CLIENT,

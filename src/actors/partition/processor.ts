@@ -113,11 +113,15 @@ export class PartitionProcessor {
   private spare: OpenFrame;
   private inFlight: OpenFrame | undefined;
   private lastCrc: number;
-  private epoch: number;
+  readonly currentEpoch: number;
   /** Frame that fills now. */
   frameNo: number;
   committedFrameNo: number;
+  turnsReplayed = 0;
+  /** Messages accepted and not handled when this owner took over. */
+  readonly recoveredPending: number;
   private planned = 0;
+  private epochSealed = false;
   private readonly probation: Probation;
 
   constructor(
@@ -135,7 +139,7 @@ export class PartitionProcessor {
     this.filling = new OpenFrame(state.limits.frameBytesMax);
     this.spare = new OpenFrame(state.limits.frameBytesMax);
     this.lastCrc = log.lastCrc;
-    this.epoch = log.epoch + 1;
+    this.currentEpoch = log.epoch + 1;
     this.frameNo = log.lastFrameNo + 1;
     this.committedFrameNo = log.lastFrameNo;
     this.router = {
@@ -143,6 +147,7 @@ export class PartitionProcessor {
         this.route(bytes, entry, offset, length, hash);
       },
     };
+    this.recoveredPending = state.pending;
     this.probation = new Probation(this, ports.suspects);
     this.filling.reuse(this.nowMs());
   }
@@ -153,8 +158,15 @@ export class PartitionProcessor {
 
   // --- Frames -------------------------------------------------------------------------------------------
 
-  /** The frame that opens this owner's epoch; must be durable before anything else is sealed. */
-  sealEpoch(): SealedFrame {
+  /** Begins this owner's epoch; `opened` is called when its frame is durable. */
+  startEpoch(opened: () => void): void {
+    this.filling.afterCommit.push(opened);
+  }
+
+  /** The frame that opens the epoch; nothing else may be sealed before it is durable. */
+  sealEpochOnce(): SealedFrame | undefined {
+    if (this.epochSealed) return undefined;
+    this.epochSealed = true;
     return this.sealFilling(FRAME_FLAG_EPOCH, null);
   }
 
@@ -168,7 +180,7 @@ export class PartitionProcessor {
     const { frame, payloadCrc } = this.filling.writer.seal({
       flags,
       partition: this.id,
-      epoch: this.epoch,
+      epoch: this.currentEpoch,
       incarnation: this.incarnation,
       frameNo: this.frameNo,
       previousCrc: this.lastCrc,
@@ -220,8 +232,9 @@ export class PartitionProcessor {
     }
   }
 
-  get isIdle(): boolean {
-    return this.filling.writer.isEmpty && this.inFlight === undefined && this.deferred.length === 0;
+  /** The frame that makes the present state durable. */
+  get stateFrameNo(): number {
+    return this.filling.writer.isEmpty ? this.frameNo - 1 : this.frameNo;
   }
 
   // --- Messages in --------------------------------------------------------------------------------------
@@ -707,13 +720,12 @@ export class PartitionProcessor {
     return now;
   }
 
-  /** Asks for the replay of an idle actor that nobody has called yet. */
+  /** Claims an idle actor that nobody has called yet, for its replay. */
   warm(actor: Actor): boolean {
-    if (actor.live !== undefined || actor.turns.length === 0 || actor.phase.kind !== "idle") {
-      return false;
-    }
+    const isCold = actor.live === undefined && actor.turns.length > 0;
+    const isDurable = actor.turns.lastSequence <= this.committedFrameNo;
+    if (!isCold || !isDurable || actor.phase.kind !== "idle") return false;
     actor.phase = RECOVERING;
-    this.needReplay.push(actor);
     return true;
   }
 

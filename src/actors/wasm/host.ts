@@ -56,8 +56,7 @@ import {
 } from "./envelope.ts";
 import { MESSAGE_NUMBER_BYTES, writeMessageId } from "./message-id.ts";
 
-export const ASK_TIMEOUT_DEFAULT_MS = 30_000;
-export const ASK_CHAIN_MAX = 32;
+const ASK_TIMEOUT_DEFAULT_MS = 30_000;
 const KEY_BYTES_MAX = 1024;
 const LOG_BYTES_MAX = 8192;
 const LOG_LINES_PER_TURN_MAX = 256;
@@ -81,6 +80,7 @@ export class TurnContext {
   readonly ring: EffectRing;
   readonly random = new SeededRandom(0);
   readonly logs: LogLine[];
+  private readonly askChainMax: number;
   idPrefix!: Buffer;
   memory!: GuestMemory;
   actor!: Actor;
@@ -101,7 +101,8 @@ export class TurnContext {
   replayState: Map<string, Buffer> | undefined;
   logLinesLeft = LOG_LINES_PER_TURN_MAX;
 
-  constructor(ring: EffectRing, logs: LogLine[]) {
+  constructor(ring: EffectRing, logs: LogLine[], askChainMax: number) {
+    this.askChainMax = askChainMax;
     this.ring = ring;
     this.logs = logs;
   }
@@ -182,7 +183,7 @@ export class TurnContext {
     const chain = before === undefined ? own : Buffer.concat([before, own]);
     let links = 0;
     for (let at = 0; at < chain.length; at += 10 + chain.readUInt16LE(at + 8)) links++;
-    if (links > ASK_CHAIN_MAX) {
+    if (links > this.askChainMax) {
       trap("ASK_CHAIN_TOO_LONG", `${String(links)} asks wait for each other`);
     }
     return extension(TAG_CHAIN, chain);

@@ -2,13 +2,13 @@
 import { invariant } from "../../base/assert.ts";
 import type { LiveMemory } from "../partition/actor.ts";
 import type { GuestMemory } from "./host.ts";
+import { HOST_EXPORT } from "./rewrite/host-exports.ts";
 
 /** A compiled rewritten module and what instances of it need. */
 export interface LoadedModule {
   readonly module: WebAssembly.Module;
   readonly globals: readonly string[];
   readonly replayOnly: boolean;
-  readonly hasInitialize: boolean;
 }
 
 /** Memory and mutable globals of an instance between two turns. */
@@ -33,12 +33,12 @@ export class WasmInstance implements LiveMemory, GuestMemory {
 
   constructor(loaded: LoadedModule, imports: WebAssembly.Imports) {
     this.exports = new WebAssembly.Instance(loaded.module, imports).exports;
-    this.memory = this.exports["caxton:memory"] as WebAssembly.Memory;
-    this.begin = this.exports["caxton:begin"] as (fuel: bigint) => void;
+    this.memory = this.exports[HOST_EXPORT.memory] as WebAssembly.Memory;
+    this.begin = this.exports[HOST_EXPORT.begin] as (fuel: bigint) => void;
     this.alloc = this.exports["caxton_alloc"] as (bytes: number) => number;
     this.handle = this.exports["caxton_handle"] as (ptr: number, bytes: number) => number;
-    this.fuelLeft = this.exports["caxton:fuel"] as () => number;
-    this.depth = this.exports["caxton:depth"] as () => number;
+    this.fuelLeft = this.exports[HOST_EXPORT.fuel] as () => number;
+    this.depth = this.exports[HOST_EXPORT.depth] as () => number;
     this.bytes = Buffer.from(this.memory.buffer);
   }
 
@@ -51,9 +51,9 @@ export class WasmInstance implements LiveMemory, GuestMemory {
     this.bytes = Buffer.from(this.memory.buffer);
   }
 
-  initialize(loaded: LoadedModule, fuel: bigint): void {
-    this.begin(fuel);
-    if (loaded.hasInitialize) (this.exports["_initialize"] as () => void)();
+  /** Runs the start function and `_initialize`; for a fresh instance that gets no image. */
+  initialize(fuel: bigint): void {
+    (this.exports[HOST_EXPORT.initialize] as (fuel: bigint) => void)(fuel);
   }
 
   image(loaded: LoadedModule): MemoryImage {

@@ -65,11 +65,11 @@ export class WasmExecutor implements TurnExecutor {
   private readonly replays = new Map<Actor, Replay>();
   private readonly fuels = new Map<number, bigint>();
 
-  constructor(batch: TurnBatch, clock: Clock, source: ModuleSource) {
+  constructor(batch: TurnBatch, clock: Clock, source: ModuleSource, askChainMax: number) {
     this.batch = batch;
     this.clock = clock;
     this.source = source;
-    this.turn = new TurnContext(batch.ring, batch.logs);
+    this.turn = new TurnContext(batch.ring, batch.logs, askChainMax);
     const abort = (message: number, file: number, line: number, column: number): never => {
       void [message, file];
       throw new HostTrap("AGENT_FAILED", `abort at ${String(line)}:${String(column)}`);
@@ -226,7 +226,7 @@ export class WasmExecutor implements TurnExecutor {
     const loaded = this.source.module(environment.moduleSha256);
     const instance = new WasmInstance(loaded, this.imports);
     this.turn.memory = instance;
-    instance.initialize(loaded, this.fuel(environment));
+    instance.initialize(this.fuel(environment));
     actor.live = instance;
     return instance;
   }

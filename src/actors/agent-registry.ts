@@ -1,0 +1,192 @@
+/**
+ * What is deployed: agents, their versions and environments, in the node's records; modules in its blobs.
+ *
+ * 1. An environment is immutable once written; turns in the log name it by its number.
+ * 2. An agent's record changes by compare-and-set after everything it names is durable.
+ */
+import { createHash } from "node:crypto";
+import { invariant } from "../base/assert.ts";
+import { CaxtonError } from "../base/errors.ts";
+import type { Storage } from "../storage/index.ts";
+import type { Environment } from "./environment.ts";
+import type { AgentStatus } from "./kernel.ts";
+import type { AgentManifest } from "./manifest.ts";
+import type { RewrittenModule } from "./wasm/rewrite/rewriter.ts";
+import type { LoadedModule } from "./wasm/instance.ts";
+
+const AGENT_PREFIX = "agents/";
+const ENVIRONMENT_PREFIX = "environments/";
+
+export interface AgentRecord {
+  readonly namespace: string;
+  readonly name: string;
+  readonly environment: number;
+  /** Its deployment drops the memory of live actors, in every partition. */
+  readonly resetMemory: boolean;
+  readonly status: AgentStatus;
+  readonly reason: string | undefined;
+  readonly deployedAtMs: number;
+  readonly language: string;
+  readonly moduleBytes: number;
+}
+
+/** As stored: what the environment is, and what instances of its module need. */
+interface EnvironmentRecord extends Environment {
+  readonly globals: readonly string[];
+  readonly originalSha256: string;
+}
+
+interface Held<T> {
+  readonly value: T;
+  readonly revision: number;
+}
+
+export interface NewVersion {
+  readonly manifest: AgentManifest;
+  readonly original: Uint8Array;
+  readonly module: RewrittenModule;
+  readonly language: string;
+  readonly nowMs: number;
+}
+
+export class AgentRegistry {
+  private readonly storage: Storage;
+  private readonly agents = new Map<string, Held<AgentRecord>>();
+  private readonly environments = new Map<number, EnvironmentRecord>();
+  private readonly modules = new Map<string, LoadedModule>();
+
+  constructor(storage: Storage) {
+    this.storage = storage;
+  }
+
+  async load(): Promise<void> {
+    for (const { value } of await this.storage.records.list(ENVIRONMENT_PREFIX)) {
+      const record = parse(value) as EnvironmentRecord;
+      this.environments.set(record.id, record);
+    }
+    for (const { key, value, revision } of await this.storage.records.list(AGENT_PREFIX)) {
+      const name = key.slice(AGENT_PREFIX.length);
+      this.agents.set(name, { value: parse(value) as AgentRecord, revision });
+    }
+    for (const record of this.environments.values()) await this.loadModule(record);
+  }
+
+  private async loadModule(record: EnvironmentRecord): Promise<void> {
+    if (this.modules.has(record.moduleSha256)) return;
+    const bytes = await this.storage.blobs.get(record.moduleSha256);
+    if (bytes === undefined) {
+      throw new CaxtonError("STORAGE_CORRUPT", `The module ${record.moduleSha256} is missing.`);
+    }
+    this.modules.set(record.moduleSha256, {
+      module: new WebAssembly.Module(bytes),
+      globals: record.globals,
+      replayOnly: record.replayOnly,
+    });
+  }
+
+  all(): AgentRecord[] {
+    return [...this.agents.values()].map(({ value }) => value);
+  }
+
+  find(namespace: string, name: string): AgentRecord | undefined {
+    return this.agents.get(`${namespace}/${name}`)?.value;
+  }
+
+  get(namespace: string, name: string): AgentRecord {
+    const record = this.find(namespace, name);
+    if (record === undefined) {
+      throw new CaxtonError("AGENT_NOT_FOUND", `No agent ${namespace}/${name} is deployed.`);
+    }
+    return record;
+  }
+
+  environment(id: number): Environment {
+    const environment = this.environments.get(id);
+    invariant(environment !== undefined, `environment ${String(id)} exists`);
+    return environment;
+  }
+
+  allEnvironments(): Environment[] {
+    return [...this.environments.values()];
+  }
+
+  allModules(): ReadonlyMap<string, LoadedModule> {
+    return this.modules;
+  }
+
+  module(sha256: string): LoadedModule {
+    const module = this.modules.get(sha256);
+    invariant(module !== undefined, `module ${sha256} is loaded`);
+    return module;
+  }
+
+  /** Whether the environment runs this very rewritten module. */
+  isModule(environment: number, rewritten: Uint8Array): boolean {
+    const sha256 = createHash("sha256").update(rewritten).digest("hex");
+    return this.environments.get(environment)?.moduleSha256 === sha256;
+  }
+
+  /** Names of agents that keep no log. */
+  ephemeral(): string[] {
+    return this.all()
+      .filter((a) => this.environment(a.environment).manifest.durability === "ephemeral")
+      .map((a) => `${a.namespace}/${a.name}`);
+  }
+
+  /** Makes the version durable and gives it an environment; nothing runs it yet. */
+  async addVersion(version: NewVersion): Promise<Environment> {
+    const { manifest, original, module } = version;
+    const originalSha256 = await this.storage.blobs.put(original);
+    const moduleSha256 = await this.storage.blobs.put(module.bytes);
+    const id = Math.max(0, ...this.environments.keys()) + 1;
+    const record: EnvironmentRecord = {
+      id,
+      agent: `${manifest.namespace}/${manifest.name}`,
+      version: versionOf(original, manifest),
+      moduleSha256,
+      originalSha256,
+      manifest,
+      replayOnly: module.info.replayOnly,
+      globals: module.info.mutableGlobals.map((global) => global.exportName),
+    };
+    const key = ENVIRONMENT_PREFIX + String(id).padStart(10, "0");
+    const written = await this.storage.records.put(key, serialize(record), 0);
+    if (written.kind === "conflict") throw conflict(record.agent);
+    this.environments.set(id, record);
+    await this.loadModule(record);
+    return record;
+  }
+
+  /** Writes an agent's record on top of the one known. */
+  async put(record: AgentRecord): Promise<void> {
+    const name = `${record.namespace}/${record.name}`;
+    const revision = this.agents.get(name)?.revision ?? 0;
+    const key = AGENT_PREFIX + name;
+    const written = await this.storage.records.put(key, serialize(record), revision);
+    if (written.kind === "conflict") throw conflict(name);
+    this.agents.set(name, { value: record, revision: written.revision });
+  }
+
+  async remove(namespace: string, name: string): Promise<void> {
+    const full = `${namespace}/${name}`;
+    await this.storage.records.delete(AGENT_PREFIX + full, null);
+    this.agents.delete(full);
+  }
+}
+
+/** SHA-256 of module and manifest. */
+export function versionOf(original: Uint8Array, manifest: AgentManifest): string {
+  return createHash("sha256").update(original).update(JSON.stringify(manifest)).digest("hex");
+}
+
+function conflict(name: string): CaxtonError {
+  return new CaxtonError("AGENT_CONFLICT", `${name} was changed by somebody else meanwhile.`);
+}
+
+function serialize(value: unknown): Buffer {
+  return Buffer.from(JSON.stringify(value));
+}
+
+function parse(bytes: Uint8Array): unknown {
+  return JSON.parse(Buffer.from(bytes).toString("utf8")) as unknown;
+}

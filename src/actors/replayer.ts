@@ -1,0 +1,117 @@
+/** Rebuilds the memory of actors by running their turns again, a bounded number of actors at a time. */
+import type { FrameRange } from "../storage/index.ts";
+import { readTurnEntry } from "../storage/frame-codec.ts";
+import type { Actor } from "./partition/actor.ts";
+import type { PartitionProcessor } from "./partition/processor.ts";
+import { offsetOf, sequenceOf } from "./partition/turn-index.ts";
+import type { ReplayResult, ReplayTurn, TurnExecutor } from "./turn-batch.ts";
+
+/** Turns read and run at once. */
+const CHUNK_TURNS = 2048;
+const CONCURRENT_ACTORS_MAX = 16;
+
+export interface ReplayPorts {
+  read(partition: number, ranges: readonly FrameRange[], done: (pieces: Buffer[]) => void): void;
+  readonly executor: TurnExecutor;
+  /** An actor came back, or did not: there may be work. */
+  finished(): void;
+}
+
+interface Job {
+  readonly processor: PartitionProcessor;
+  readonly actor: Actor;
+}
+
+export class Replayer {
+  private readonly ports: ReplayPorts;
+  /** Actors that messages wait for. */
+  private readonly urgent: Job[] = [];
+  /** Actors with turns in the log that nobody has called since the start. */
+  private background: Job[] = [];
+  private running = 0;
+
+  constructor(ports: ReplayPorts) {
+    this.ports = ports;
+  }
+
+  request(processor: PartitionProcessor, actor: Actor): void {
+    this.urgent.push({ processor, actor });
+    this.startMore();
+  }
+
+  /** Brings back everything else of a recovered partition when there is time. */
+  addBackground(processor: PartitionProcessor): void {
+    for (const actor of processor.state.actors) {
+      if (actor.turns.length > 0) this.background.push({ processor, actor });
+    }
+    this.background.reverse();
+    this.startMore();
+  }
+
+  private startMore(): void {
+    while (this.running < CONCURRENT_ACTORS_MAX) {
+      const job = this.urgent.shift() ?? this.nextBackground();
+      if (job === undefined) return;
+      this.running++;
+      this.ports.executor.startReplay(job.actor, job.processor.state.idPrefix);
+      this.step(job, 0);
+    }
+  }
+
+  private nextBackground(): Job | undefined {
+    for (let job = this.background.pop(); job !== undefined; job = this.background.pop()) {
+      if (job.processor.warm(job.actor)) return job;
+    }
+    return undefined;
+  }
+
+  /** Runs the turns from index `from` on, a chunk at a time. */
+  private step(job: Job, from: number): void {
+    const { actor, processor } = job;
+    const to = Math.min(actor.turns.length, from + CHUNK_TURNS);
+    if (from >= to) {
+      this.finish(job, { kind: "ok" });
+      return;
+    }
+    this.ports.read(processor.id, rangesOf(actor, from, to), (pieces) => {
+      if (actor.turns.length < to) {
+        this.finish(job, { kind: "ok" });
+        return;
+      }
+      const turns: ReplayTurn[] = [];
+      for (let i = 0; i < to - from; i++) turns.push(turnOf(pieces[2 * i]!, pieces[2 * i + 1]!));
+      const result = this.ports.executor.replay(actor, turns);
+      processor.turnsReplayed += turns.length;
+      if (result.kind === "ok") this.step(job, to);
+      else this.finish(job, result);
+    });
+  }
+
+  private finish(job: Job, result: ReplayResult): void {
+    this.running--;
+    this.ports.executor.finishReplay(job.actor);
+    job.processor.replayed(job.actor, result);
+    this.startMore();
+    this.ports.finished();
+  }
+}
+
+/** Turn entry and message, alternating, in the order of the turns. */
+function rangesOf(actor: Actor, from: number, to: number): FrameRange[] {
+  const ranges: FrameRange[] = [];
+  const { turns } = actor;
+  for (let i = from; i < to; i++) {
+    ranges.push(rangeAt(turns.turnPosition(i), turns.turnBytes(i)));
+    ranges.push(rangeAt(turns.messagePosition(i), turns.messageBytes(i)));
+  }
+  return ranges;
+}
+
+function rangeAt(position: number, length: number): FrameRange {
+  return { sequence: sequenceOf(position), offset: offsetOf(position), length };
+}
+
+function turnOf(entry: Buffer, message: Buffer): ReplayTurn {
+  const fields = readTurnEntry(entry);
+  return { ...fields, seq: fields.consumedSeq, message };
+}

@@ -1,0 +1,503 @@
+/**
+ * The partitions of one worker and the loop that runs them: inputs in, a batch of turns, frames out.
+ *
+ * Owns its processors, the batch and the executor; knows the main thread only through `post`.
+ * 1. One group of frames is in flight at most; each partition has at most one frame in it.
+ * 2. `pump` does a bounded amount of work, so that inputs and commits get in between.
+ */
+import { setImmediate } from "node:timers";
+import { invariant } from "../base/assert.ts";
+import type { Clock } from "../base/clock.ts";
+import { SeededRandom } from "../base/random.ts";
+import type { FrameRange } from "../storage/index.ts";
+import type { Environment } from "./environment.ts";
+import { ClientDoor } from "./partition/client-door.ts";
+import type { ClientResult } from "./partition/client-door.ts";
+import { PartitionProcessor } from "./partition/processor.ts";
+import type { PartitionPorts, SealedFrame } from "./partition/processor.ts";
+import { PartitionRecovery } from "./partition/recovery.ts";
+import { PartitionState } from "./partition/partition-state.ts";
+import { answerQuery } from "./queries.ts";
+import { committedMessages } from "./observed-messages.ts";
+import { Relay } from "./relay.ts";
+import { Replayer } from "./replayer.ts";
+import { TURN_FAILED, TurnBatch } from "./turn-batch.ts";
+import type { TurnExecutor } from "./turn-batch.ts";
+import { EffectRing } from "./wasm/effects.ts";
+import type { LoadedModule } from "./wasm/instance.ts";
+import { Packer } from "./worker-protocol.ts";
+import type { FromWorker, PackedRelay, PackedResult, ToWorker, WorkerStart } from "./worker-protocol.ts";
+
+const RING_BYTES = 4 * 1024 * 1024;
+/** Largest delay a timer takes. */
+const TIMER_MAX_MS = 0x7fffffff;
+const SHARED_PROGRESS = 0;
+const SHARED_IN_GUEST = 1;
+const SHARED_SUSPECT = 2;
+
+interface Partition {
+  readonly processor: PartitionProcessor;
+  readonly door: ClientDoor;
+  readonly relay: Relay;
+  /** Work begins when the owner's epoch frame is durable. */
+  phase: "recovered" | "opening" | "open";
+}
+
+interface Group {
+  readonly number: number;
+  readonly frames: readonly SealedFrame[];
+}
+
+export type Post = (message: FromWorker, transfer: readonly ArrayBuffer[]) => void;
+
+export interface ShardPorts {
+  readonly clock: Clock;
+  readonly seed: number;
+  readonly post: Post;
+  createExecutor(batch: TurnBatch, shard: Shard): TurnExecutor;
+}
+
+export class Shard {
+  private readonly start: WorkerStart;
+  private readonly ports: ShardPorts;
+  private readonly shared: Int32Array;
+  private readonly environments = new Map<number, Environment>();
+  private readonly modules = new Map<string, LoadedModule>();
+  private ephemeral = new Set<string>();
+  private readonly partitions = new Map<number, Partition>();
+  private readonly recoveries = new Map<number, PartitionRecovery>();
+  private readonly recoveredStates = new Map<number, PartitionState>();
+  private readonly batch = new TurnBatch(new EffectRing(RING_BYTES));
+  private readonly executor: TurnExecutor;
+  private readonly replayer: Replayer;
+  private readonly partitionPorts: PartitionPorts;
+  private readonly reads = new Map<number, (pieces: Buffer[]) => void>();
+  private lastRead = 0;
+  private group: Group | undefined;
+  private lastGroup = 0;
+  private results: ClientResult[] = [];
+  private readonly relays = new Map<number, { packer: Packer; relays: PackedRelay[] }>();
+  private observing = false;
+  private pumpScheduled = false;
+  private timer: NodeJS.Timeout | undefined;
+  private rotation = 0;
+
+  constructor(start: WorkerStart, ports: ShardPorts) {
+    this.start = start;
+    this.ports = ports;
+    this.shared = new Int32Array(start.shared);
+    this.executor = ports.createExecutor(this.batch, this);
+    const read = (
+      partition: number,
+      ranges: readonly FrameRange[],
+      done: (pieces: Buffer[]) => void,
+    ): void => {
+      this.read(partition, ranges, done);
+    };
+    this.replayer = new Replayer({
+      read,
+      executor: this.executor,
+      finished: () => {
+        this.schedulePump();
+      },
+    });
+    this.partitionPorts = {
+      clock: ports.clock,
+      random: new SeededRandom(ports.seed),
+      executor: this.executor,
+      environment: (id) => this.environment(id),
+      isEphemeral: (bytes, from, to) => this.isEphemeral(bytes, from, to),
+      sendUnlogged: (destination, bytes, offset, length) => {
+        this.deliverTo(-1, destination, 0, bytes, offset, length);
+      },
+      suspects: {
+        tryAcquire: (partition) => {
+          const before = Atomics.compareExchange(this.shared, SHARED_SUSPECT, 0, partition + 1);
+          return before === 0;
+        },
+        release: (partition) => {
+          Atomics.compareExchange(this.shared, SHARED_SUSPECT, partition + 1, 0);
+        },
+      },
+      escalate: (agent, reason) => {
+        ports.post({ kind: "escalate", agent, reason }, []);
+      },
+    };
+  }
+
+  environment(id: number): Environment {
+    const environment = this.environments.get(id);
+    invariant(environment !== undefined, `environment ${String(id)} was announced`);
+    return environment;
+  }
+
+  module(sha256: string): LoadedModule {
+    const module = this.modules.get(sha256);
+    invariant(module !== undefined, `module ${sha256} was announced`);
+    return module;
+  }
+
+  private isEphemeral(bytes: Buffer, from: number, to: number): boolean {
+    if (this.ephemeral.size === 0) return false;
+    const address = bytes.toString("latin1", from, to);
+    return this.ephemeral.has(address.slice(0, address.lastIndexOf("/")));
+  }
+
+  private partition(id: number): Partition {
+    const partition = this.partitions.get(id);
+    invariant(partition !== undefined, `partition ${String(id)} is here`);
+    return partition;
+  }
+
+  // --- Inputs -------------------------------------------------------------------------------------------
+
+  handle(message: ToWorker): void {
+    switch (message.kind) {
+      case "environment":
+        this.environments.set(message.environment.id, message.environment);
+        return;
+      case "module":
+        this.modules.set(message.sha256, message.module);
+        return;
+      case "ephemeral":
+        this.ephemeral = new Set(message.agents);
+        return;
+      case "recover":
+        this.recover(message.partition, message.frames);
+        return;
+      case "recovered":
+        this.finishRecovery(message.partition);
+        return;
+      case "open":
+        this.open(message.partition, message.wasClean);
+        break;
+      case "submit":
+        this.submit(message);
+        break;
+      case "forget":
+        this.partitions.get(message.partition)?.door.forget(message.id, message.requestId);
+        return;
+      case "committed":
+        this.committed(message.group);
+        break;
+      case "relay":
+        this.relayed(message.source, message.relays, asBuffer(message.bytes));
+        break;
+      case "acknowledged": {
+        const { state } = this.partition(message.source).processor;
+        state.outbox(message.destination).acknowledge(message.n);
+        break;
+      }
+      case "refetch":
+        this.partition(message.source).relay.catchUp(message.destination, message.n);
+        break;
+      case "ranges":
+        this.rangesRead(message.requestId, asBuffer(message.bytes), message.lengths);
+        break;
+      case "control": {
+        const { processor } = this.partition(message.partition);
+        processor.control(message.control);
+        processor.afterCommit(() => {
+          this.answer(message.requestId, undefined);
+        });
+        break;
+      }
+      case "query": {
+        const { processor } = this.partition(message.query.partition);
+        const value = answerQuery(processor, message.query);
+        processor.afterCommit(() => {
+          this.answer(message.requestId, value);
+        });
+        break;
+      }
+      case "observe":
+        this.observing = message.on;
+        return;
+    }
+    this.schedulePump();
+  }
+
+  private answer(requestId: number, value: unknown): void {
+    this.ports.post({ kind: "answer", requestId, value }, []);
+  }
+
+  private submit(message: Extract<ToWorker, { kind: "submit" }>): void {
+    const bytes = asBuffer(message.bytes);
+    for (const submission of message.submissions) {
+      const { partition, offset, length } = submission;
+      const envelope = bytes.subarray(offset, offset + length);
+      this.partition(partition).door.offer({ ...submission, envelope });
+    }
+  }
+
+  // --- Recovery -----------------------------------------------------------------------------------------
+
+  private recover(
+    id: number,
+    frames: readonly { readonly sequence: number; readonly frame: Uint8Array }[],
+  ): void {
+    let recovery = this.recoveries.get(id);
+    if (recovery === undefined) {
+      const state = new PartitionState(this.identity(id), this.start.limits);
+      recovery = new PartitionRecovery(state, (environment) => this.environment(environment));
+      this.recoveries.set(id, recovery);
+      this.recoveredStates.set(id, state);
+    }
+    for (const { sequence, frame } of frames) recovery.apply(sequence, asBuffer(frame));
+  }
+
+  private identity(id: number) {
+    const { partitions, incarnation } = this.start;
+    return { id, partitions, incarnation };
+  }
+
+  private finishRecovery(id: number): void {
+    this.recover(id, []);
+    const state = this.recoveredStates.get(id)!;
+    const log = this.recoveries.get(id)!.finish();
+    this.recoveries.delete(id);
+    this.recoveredStates.delete(id);
+    const processor = new PartitionProcessor(this.identity(id), state, log, this.partitionPorts);
+    const door = new ClientDoor(processor, (result) => {
+      this.results.push(result);
+    });
+    const relay = new Relay(processor, {
+      read: (partition, ranges, done) => {
+        this.read(partition, ranges, done);
+      },
+      relay: (source, destination, n, envelope) => {
+        this.deliverTo(source, destination, n, envelope, 0, envelope.length);
+      },
+    });
+    this.partitions.set(id, { processor, door, relay, phase: "recovered" });
+    const cursors = [...state.cursors];
+    this.ports.post({ kind: "recovered", partition: id, pending: state.pending, cursors }, []);
+  }
+
+  /** Starts the owner's epoch; work begins when the epoch frame is durable. */
+  private open(id: number, wasClean: boolean): void {
+    const partition = this.partition(id);
+    const { processor, relay } = partition;
+    partition.phase = "opening";
+    processor.startEpoch(() => {
+      partition.phase = "open";
+      processor.resume(wasClean);
+      for (const destination of processor.state.outboxes.keys()) {
+        relay.catchUp(destination, processor.state.outbox(destination).firstN);
+      }
+      this.replayer.addBackground(processor);
+      this.ports.post({ kind: "opened", partition: id }, []);
+    });
+  }
+
+  // --- The loop -----------------------------------------------------------------------------------------
+
+  schedulePump(): void {
+    if (this.pumpScheduled) return;
+    this.pumpScheduled = true;
+    setImmediate(() => {
+      this.pumpScheduled = false;
+      this.pump();
+    });
+  }
+
+  private pump(): void {
+    const nowMs = this.ports.clock.wallMs();
+    for (const { processor, phase } of this.partitions.values()) {
+      if (phase === "open" && processor.nextTickMs <= nowMs) processor.tick();
+    }
+    this.runBatch();
+    this.submitGroup();
+    this.flush();
+    let hasReady = false;
+    for (const { processor } of this.partitions.values()) {
+      for (const actor of processor.takeReplays()) this.replayer.request(processor, actor);
+      hasReady ||= processor.hasReady;
+    }
+    if (hasReady) this.schedulePump();
+    else this.scheduleTick();
+  }
+
+  private runBatch(): void {
+    const { batch } = this;
+    const all = [...this.partitions.values()];
+    batch.start(this.ports.clock.wallMs());
+    const settled: [PartitionProcessor, number, number][] = [];
+    for (let k = 0; k < all.length; k++) {
+      const { processor, phase } = all[(k + this.rotation) % all.length]!;
+      if (phase !== "open") continue;
+      const from = batch.count;
+      processor.plan(batch);
+      if (batch.count > from) settled.push([processor, from, batch.count]);
+    }
+    this.rotation++;
+    if (batch.count === 0) return;
+    Atomics.add(this.shared, SHARED_PROGRESS, 1);
+    Atomics.store(this.shared, SHARED_IN_GUEST, 1);
+    this.executor.run(batch);
+    Atomics.store(this.shared, SHARED_IN_GUEST, 0);
+    for (const [processor, from, to] of settled) processor.settle(batch, from, to);
+    if (batch.logs.length > 0) this.postLogs();
+  }
+
+  private postLogs(): void {
+    const lines = this.batch.logs.map(({ actor, level, text, turn }) => ({
+      address: actor.address,
+      level,
+      text,
+      rolledBack: turn >= this.batch.ran || this.batch.status[turn] === TURN_FAILED,
+    }));
+    this.ports.post({ kind: "logs", lines }, []);
+  }
+
+  private submitGroup(): void {
+    if (this.group !== undefined) return;
+    const frames: SealedFrame[] = [];
+    for (const { processor, phase } of this.partitions.values()) {
+      if (phase === "recovered") continue;
+      const sealed = phase === "open" ? processor.seal() : processor.sealEpochOnce();
+      if (sealed !== undefined) frames.push(sealed);
+    }
+    if (frames.length === 0) return;
+    const group = { number: ++this.lastGroup, frames };
+    this.group = group;
+    this.ports.post({ kind: "group", group: group.number, frames }, []);
+  }
+
+  private committed(number: number): void {
+    const { group } = this;
+    invariant(group?.number === number, "the group in flight is the one that committed");
+    this.group = undefined;
+    for (const sealed of group.frames) {
+      const { processor, relay } = this.partition(sealed.partition);
+      if (this.observing) this.postMessages(sealed);
+      const { outbound, accepted } = processor.committed(sealed.frameNo);
+      const bytes = sealed.frame;
+      for (const { destination, n, offset, length } of outbound) {
+        if (n > 0 && !relay.isLive(destination)) continue;
+        this.deliverTo(processor.id, destination, n, bytes, offset, length);
+      }
+      for (const [source, n] of accepted) this.acknowledge(source, processor.id, n);
+    }
+    // The next group goes out before turns run: the disk should not wait for them.
+    this.submitGroup();
+  }
+
+  private acknowledge(source: number, destination: number, n: number): void {
+    const here = this.partitions.get(source);
+    if (here !== undefined) here.processor.state.outbox(destination).acknowledge(n);
+    else this.ports.post({ kind: "acknowledged", source, destination, n }, []);
+  }
+
+  /** n = 0 for unlogged messages. The bytes are not kept. */
+  private deliverTo(
+    source: number,
+    destination: number,
+    n: number,
+    bytes: Buffer,
+    offset: number,
+    length: number,
+  ): void {
+    const here = this.partitions.get(destination);
+    if (here === undefined) {
+      let outgoing = this.relays.get(source);
+      if (outgoing === undefined) {
+        outgoing = { packer: new Packer(), relays: [] };
+        this.relays.set(source, outgoing);
+      }
+      const copy = Buffer.from(bytes.subarray(offset, offset + length) as Uint8Array);
+      const packed = outgoing.packer.add(copy, 0, length);
+      outgoing.relays.push({ destination, n, ...packed });
+      return;
+    }
+    if (n === 0) {
+      const copy = Buffer.from(bytes.subarray(offset, offset + length) as Uint8Array);
+      here.processor.acceptUnlogged(copy, 0, length);
+    } else if (!here.processor.acceptRelay(source, n, bytes, offset, length)) {
+      this.refetch(source, destination, here.processor.relayCursor(source) + 1);
+    }
+  }
+
+  private refetch(source: number, destination: number, n: number): void {
+    const here = this.partitions.get(source);
+    if (here !== undefined) here.relay.catchUp(destination, n);
+    else this.ports.post({ kind: "refetch", source, destination, n }, []);
+  }
+
+  private relayed(source: number, relays: readonly PackedRelay[], bytes: Buffer): void {
+    for (const { destination, n, offset, length } of relays) {
+      this.deliverTo(source, destination, n, bytes, offset, length);
+    }
+  }
+
+  // --- Outputs ------------------------------------------------------------------------------------------
+
+  private flush(): void {
+    if (this.results.length > 0) {
+      const packer = new Packer();
+      const results = this.results.map((result): PackedResult => {
+        if (result.kind !== "reply") return result;
+        const { envelope, ...rest } = result;
+        return { ...rest, ...packer.add(envelope, 0, envelope.length) };
+      });
+      this.results = [];
+      const bytes = packer.finish();
+      this.ports.post({ kind: "results", results, bytes }, [bytes.buffer]);
+    }
+    for (const [source, { packer, relays }] of this.relays) {
+      const bytes = packer.finish();
+      this.ports.post({ kind: "relay", source, relays, bytes }, [bytes.buffer]);
+    }
+    this.relays.clear();
+  }
+
+  private postMessages(sealed: SealedFrame): void {
+    const packer = new Packer();
+    const messages = committedMessages(sealed.frame, sealed.partition, this.start.partitions).map(
+      ({ offset, length }) => packer.add(sealed.frame, offset, length),
+    );
+    if (messages.length === 0) return;
+    const bytes = packer.finish();
+    const { partition, frameNo: frame } = sealed;
+    this.ports.post({ kind: "messages", partition, frame, messages, bytes }, [bytes.buffer]);
+  }
+
+  private read(
+    partition: number,
+    ranges: readonly FrameRange[],
+    done: (pieces: Buffer[]) => void,
+  ): void {
+    const requestId = ++this.lastRead;
+    this.reads.set(requestId, done);
+    const packed = new Float64Array(ranges.length * 3);
+    ranges.forEach(({ sequence, offset, length }, i) => {
+      packed.set([sequence, offset, length], i * 3);
+    });
+    this.ports.post({ kind: "read", requestId, partition, ranges: packed }, [packed.buffer]);
+  }
+
+  private rangesRead(requestId: number, bytes: Buffer, lengths: readonly number[]): void {
+    const done = this.reads.get(requestId);
+    this.reads.delete(requestId);
+    let at = 0;
+    const pieces = lengths.map((length) => bytes.subarray(at, (at += length)));
+    done?.(pieces);
+  }
+
+  private scheduleTick(): void {
+    let next = Infinity;
+    for (const { processor, phase } of this.partitions.values()) {
+      if (phase === "open") next = Math.min(next, processor.nextTickMs);
+    }
+    clearTimeout(this.timer);
+    if (next === Infinity) return;
+    const delay = Math.min(TIMER_MAX_MS, Math.max(1, next - this.ports.clock.wallMs()));
+    this.timer = setTimeout(() => {
+      this.schedulePump();
+    }, delay);
+  }
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,367 @@
+/**
+ * The worker threads and the partitions they own.
+ *
+ * 1. A partition is with one worker; a worker that dies is replaced and recovers its partitions from the
+ *    log, after the frames it had in flight are decided.
+ * 2. A worker that sits in guest code beyond any time limit is ended: the last resort behind fuel and the
+ *    limit round a batch.
+ */
+import { Worker } from "node:worker_threads";
+import { CaxtonError } from "../base/errors.ts";
+import type { NodeLimits } from "../base/config-schema.ts";
+import type { Logger } from "../base/log.ts";
+import type { Storage } from "../storage/index.ts";
+import type { AgentRegistry } from "./agent-registry.ts";
+import type { LogAppender } from "./log-appender.ts";
+import type { FromWorker, ToWorker, WorkerStart } from "./worker-protocol.ts";
+
+const HANG_CHECK_MS = 1000;
+/** Beyond the longest turn time any manifest can ask for. */
+const HANG_CHECKS_MAX = 90;
+const RECOVERY_BATCH_BYTES = 4 * 1024 * 1024;
+const STACK_MB = 8;
+const SHARED_WORDS = 4;
+
+export interface WorkerPoolOptions {
+  readonly workers: number;
+  readonly partitions: number;
+  readonly incarnation: number;
+  readonly limits: NodeLimits;
+  readonly storage: Storage;
+  readonly registry: AgentRegistry;
+  readonly appender: LogAppender;
+  readonly log: Logger;
+  /** What the pool does not handle itself. */
+  received(worker: number, message: FromWorker): void;
+  lost(worker: number, error: CaxtonError): void;
+  failed(error: CaxtonError): void;
+}
+
+interface Seat {
+  readonly index: number;
+  readonly partitions: readonly number[];
+  readonly shared: SharedArrayBuffer;
+  thread: Worker | undefined;
+  /** Groups of frames whose append is not decided. */
+  readonly appending: Set<Promise<void>>;
+  readonly notReady: Set<number>;
+  restarts: number;
+  stuckChecks: number;
+  lastProgress: number;
+}
+
+export class WorkerPool {
+  private readonly options: WorkerPoolOptions;
+  private readonly seats: Seat[];
+  private stopping = false;
+  private watchdog: NodeJS.Timeout | undefined;
+  private readonly recovered = new Map<number, (message: RecoveredMessage) => void>();
+  private readonly opened = new Map<number, () => void>();
+  private readonly answers = new Map<
+    number,
+    { worker: number; resolve(value: unknown): void; reject(error: Error): void }
+  >();
+  private lastRequestId = 0;
+
+  constructor(options: WorkerPoolOptions) {
+    this.options = options;
+    this.seats = Array.from({ length: options.workers }, (_, index) => ({
+      index,
+      partitions: partitionsOf(index, options.workers, options.partitions),
+      shared: new SharedArrayBuffer(SHARED_WORDS * 4),
+      thread: undefined,
+      appending: new Set(),
+      notReady: new Set(partitionsOf(index, options.workers, options.partitions)),
+      restarts: 0,
+      stuckChecks: 0,
+      lastProgress: 0,
+    }));
+  }
+
+  workerOf(partition: number): number {
+    return partition % this.options.workers;
+  }
+
+  isReady(partition: number): boolean {
+    return !this.seats[this.workerOf(partition)]!.notReady.has(partition);
+  }
+
+  restartsOf(worker: number): number {
+    return this.seats[worker]!.restarts;
+  }
+
+  async start(wasClean: boolean): Promise<void> {
+    for (const seat of this.seats) this.spawn(seat);
+    const recovered = await Promise.all(this.seats.map((seat) => this.recoverSeat(seat)));
+    for (const { partition, cursors } of recovered.flat()) {
+      this.acknowledgeSources(partition, cursors);
+    }
+    await Promise.all(this.seats.map((seat) => this.open(seat, wasClean)));
+    this.watchdog = setInterval(() => {
+      this.checkHangs();
+    }, HANG_CHECK_MS);
+    this.watchdog.unref();
+  }
+
+  async stop(): Promise<void> {
+    this.stopping = true;
+    clearInterval(this.watchdog);
+    for (const seat of this.seats) await Promise.allSettled(seat.appending);
+    await Promise.all(this.seats.map((seat) => seat.thread?.terminate()));
+    const error = new CaxtonError("NOT_READY", "The node is stopping.");
+    for (const { reject } of this.answers.values()) reject(error);
+  }
+
+  post(worker: number, message: ToWorker, transfer: readonly ArrayBuffer[] = []): void {
+    this.seats[worker]!.thread?.postMessage(message, [...transfer]);
+  }
+
+  broadcast(message: ToWorker): void {
+    for (const seat of this.seats) this.post(seat.index, message);
+  }
+
+  /** Sends a request that the worker answers by its number. */
+  request<T>(partition: number, build: (requestId: number) => ToWorker): Promise<T> {
+    if (!this.isReady(partition)) throw unavailable(partition);
+    const worker = this.workerOf(partition);
+    const requestId = ++this.lastRequestId;
+    return new Promise<T>((resolve, reject) => {
+      this.answers.set(requestId, { worker, resolve: resolve as (value: unknown) => void, reject });
+      this.post(worker, build(requestId));
+    });
+  }
+
+  private spawn(seat: Seat): void {
+    const { partitions, incarnation, limits, registry } = this.options;
+    const workerData: WorkerStart = {
+      worker: seat.index,
+      partitions,
+      incarnation,
+      limits,
+      shared: seat.shared,
+    };
+    const thread = new Worker(new URL("./worker-main.ts", import.meta.url), {
+      workerData,
+      name: `caxton-worker-${String(seat.index)}`,
+      resourceLimits: { stackSizeMb: STACK_MB },
+    });
+    seat.thread = thread;
+    thread.on("message", (message: FromWorker) => {
+      this.received(seat, message);
+    });
+    thread.on("error", (error) => {
+      this.options.log.error({ err: error, worker: seat.index }, "worker failed");
+    });
+    thread.on("exit", () => {
+      if (seat.thread === thread && !this.stopping) void this.replace(seat);
+    });
+    for (const [sha256, module] of registry.allModules()) {
+      this.post(seat.index, { kind: "module", sha256, module });
+    }
+    for (const environment of registry.allEnvironments()) {
+      this.post(seat.index, { kind: "environment", environment });
+    }
+    this.post(seat.index, { kind: "ephemeral", agents: registry.ephemeral() });
+  }
+
+  /** Reads the partitions' logs into the worker. */
+  private async recoverSeat(seat: Seat): Promise<RecoveredMessage[]> {
+    const results: RecoveredMessage[] = [];
+    for (const partition of seat.partitions) {
+      const recovered = new Promise<RecoveredMessage>((resolve) => {
+        this.recovered.set(partition, resolve);
+      });
+      let frames: { sequence: number; frame: Uint8Array }[] = [];
+      let bytes = 0;
+      const flush = (): void => {
+        const buffers = frames.map(({ frame }) => frame.buffer as ArrayBuffer);
+        this.post(seat.index, { kind: "recover", partition, frames }, buffers);
+        frames = [];
+        bytes = 0;
+      };
+      for await (const { sequence, frame } of this.options.storage.log.scan(partition, 1)) {
+        frames.push({ sequence, frame: Uint8Array.from(frame) });
+        bytes += frame.length;
+        if (bytes > RECOVERY_BATCH_BYTES) flush();
+      }
+      flush();
+      this.post(seat.index, { kind: "recovered", partition });
+      results.push(await recovered);
+    }
+    return results;
+  }
+
+  /** Everything a recovered partition has accepted needs no resending. */
+  private acknowledgeSources(destination: number, cursors: Cursors): void {
+    for (const [source, n] of cursors) {
+      this.post(this.workerOf(source), { kind: "acknowledged", source, destination, n });
+    }
+  }
+
+  /** What the partitions of other workers have taken from this one's. */
+  private async learnCursors(seat: Seat): Promise<void> {
+    const others = this.seats.filter((other) => other !== seat).flatMap((s) => s.partitions);
+    for (const partition of others.filter((p) => this.isReady(p))) {
+      const cursors = await this.request<Cursors>(partition, (requestId) => ({
+        kind: "query",
+        requestId,
+        query: { kind: "cursors", partition },
+      }));
+      const mine = cursors.filter(([source]) => seat.partitions.includes(source));
+      this.acknowledgeSources(partition, mine);
+    }
+  }
+
+  /** What others sent to the lost worker from memory. */
+  private refetchLost(seat: Seat, destination: number, cursors: Cursors): void {
+    const known = new Map(cursors);
+    for (let source = 0; source < this.options.partitions; source++) {
+      if (seat.partitions.includes(source) || !this.isReady(source)) continue;
+      const n = (known.get(source) ?? 0) + 1;
+      this.post(this.workerOf(source), { kind: "refetch", source, destination, n });
+    }
+  }
+
+  private async open(seat: Seat, wasClean: boolean): Promise<void> {
+    await Promise.all(
+      seat.partitions.map(
+        (partition) =>
+          new Promise<void>((resolve) => {
+            this.opened.set(partition, resolve);
+            this.post(seat.index, { kind: "open", partition, wasClean });
+          }),
+      ),
+    );
+  }
+
+  private received(seat: Seat, message: FromWorker): void {
+    switch (message.kind) {
+      case "recovered":
+        this.recovered.get(message.partition)?.(message);
+        return;
+      case "opened":
+        seat.notReady.delete(message.partition);
+        this.opened.get(message.partition)?.();
+        return;
+      case "group":
+        this.append(seat, message);
+        return;
+      case "relay":
+        this.forwardRelay(message);
+        return;
+      case "acknowledged":
+      case "refetch":
+        this.post(this.workerOf(message.source), message);
+        return;
+      case "read":
+        void this.read(seat, message);
+        return;
+      case "answer": {
+        const answer = this.answers.get(message.requestId);
+        this.answers.delete(message.requestId);
+        answer?.resolve(message.value);
+        return;
+      }
+      case "failed":
+        this.options.failed(new CaxtonError(message.code, message.reason));
+        return;
+      default:
+        this.options.received(seat.index, message);
+    }
+  }
+
+  private append(seat: Seat, { group, frames }: Extract<FromWorker, { kind: "group" }>): void {
+    const { thread } = seat;
+    const appended = this.options.appender.appendGroup(frames).then(
+      () => {
+        if (seat.thread === thread) this.post(seat.index, { kind: "committed", group });
+      },
+      (error: unknown) => {
+        this.options.failed(error as CaxtonError);
+      },
+    );
+    seat.appending.add(appended);
+    void appended.finally(() => seat.appending.delete(appended));
+  }
+
+  private forwardRelay(message: Extract<FromWorker, { kind: "relay" }>): void {
+    const workers = new Set(message.relays.map(({ destination }) => this.workerOf(destination)));
+    for (const worker of workers) {
+      const relays = message.relays.filter((r) => this.workerOf(r.destination) === worker);
+      this.post(worker, { ...message, relays });
+    }
+  }
+
+  private async read(seat: Seat, message: Extract<FromWorker, { kind: "read" }>): Promise<void> {
+    const { partition, requestId, ranges } = message;
+    const wanted = [];
+    for (let i = 0; i < ranges.length; i += 3) {
+      const [sequence, offset, length] = ranges.subarray(i, i + 3) as unknown as number[];
+      wanted.push({ sequence: sequence!, offset: offset!, length: length! });
+    }
+    const { thread } = seat;
+    try {
+      const pieces = await this.options.storage.log.readRanges(partition, wanted);
+      const bytes = Uint8Array.from(Buffer.concat(pieces));
+      if (seat.thread !== thread) return;
+      const lengths = wanted.map(({ length }) => length);
+      this.post(seat.index, { kind: "ranges", requestId, bytes, lengths }, [bytes.buffer]);
+    } catch (error) {
+      this.options.failed(error as CaxtonError);
+    }
+  }
+
+  private async replace(seat: Seat): Promise<void> {
+    seat.thread = undefined;
+    seat.restarts++;
+    for (const partition of seat.partitions) seat.notReady.add(partition);
+    const error = new CaxtonError(
+      "PARTITION_UNAVAILABLE",
+      `Worker ${String(seat.index)} died; its partitions are being recovered.`,
+      { retryAfterMs: 500 },
+    );
+    for (const [requestId, answer] of this.answers) {
+      if (answer.worker !== seat.index) continue;
+      this.answers.delete(requestId);
+      answer.reject(error);
+    }
+    this.options.lost(seat.index, error);
+    await Promise.allSettled(seat.appending);
+    new Int32Array(seat.shared).fill(0);
+    this.spawn(seat);
+    const recovered = await this.recoverSeat(seat);
+    for (const { partition, cursors } of recovered) this.acknowledgeSources(partition, cursors);
+    await this.learnCursors(seat);
+    await this.open(seat, false);
+    for (const { partition, cursors } of recovered) this.refetchLost(seat, partition, cursors);
+    this.options.log.warn({ worker: seat.index }, "worker replaced, its partitions are recovered");
+  }
+
+  private checkHangs(): void {
+    for (const seat of this.seats) {
+      const [progress = 0, inGuest = 0] = new Int32Array(seat.shared);
+      const isStuck = inGuest === 1 && progress === seat.lastProgress;
+      seat.lastProgress = progress;
+      seat.stuckChecks = isStuck ? seat.stuckChecks + 1 : 0;
+      if (seat.stuckChecks < HANG_CHECKS_MAX) continue;
+      seat.stuckChecks = 0;
+      this.options.log.error({ worker: seat.index }, "worker hangs in guest code, ending it");
+      void seat.thread?.terminate();
+    }
+  }
+}
+
+type Cursors = RecoveredMessage["cursors"];
+type RecoveredMessage = Extract<FromWorker, { kind: "recovered" }>;
+
+function partitionsOf(worker: number, workers: number, partitions: number): number[] {
+  return Array.from({ length: partitions }, (_, p) => p).filter((p) => p % workers === worker);
+}
+
+export function unavailable(partition: number): CaxtonError {
+  return new CaxtonError(
+    "PARTITION_UNAVAILABLE",
+    `Partition ${String(partition)} is being recovered.`,
+    { retryAfterMs: 500 },
+  );
+}

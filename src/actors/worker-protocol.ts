@@ -1,0 +1,199 @@
+/**
+ * What the main thread and a worker tell each other. Bytes travel packed, one buffer a message, and are
+ * transferred; frames are shared memory, written by the main thread while the worker still reads them.
+ */
+import type { NodeLimits } from "../base/config-schema.ts";
+import type { ErrorCode } from "../base/errors.ts";
+import type { Environment } from "./environment.ts";
+import type { Control } from "./partition/control.ts";
+import type { LoadedModule } from "./wasm/instance.ts";
+import type { Query } from "./queries.ts";
+
+export interface WorkerStart {
+  readonly worker: number;
+  readonly partitions: number;
+  readonly incarnation: number;
+  readonly limits: NodeLimits;
+  /** Int32: [0] rises with every batch, [1] is 1 while guest code may run, [2] the suspect lock. */
+  readonly shared: SharedArrayBuffer;
+}
+
+/** Where a piece lies in the packed bytes. */
+export interface Packed {
+  readonly offset: number;
+  readonly length: number;
+}
+
+export interface PackedSubmission extends Packed {
+  readonly partition: number;
+  readonly requestId: number;
+  readonly id: string;
+  readonly chosenId: boolean;
+  readonly wantsReply: boolean;
+}
+
+/** n = 0: the message is unlogged. */
+export interface PackedRelay extends Packed {
+  readonly destination: number;
+  readonly n: number;
+}
+
+export type PackedResult =
+  | {
+      readonly kind: "accepted";
+      readonly requestId: number;
+      readonly duplicate: boolean;
+      readonly frame: number;
+    }
+  | {
+      readonly kind: "refused";
+      readonly requestId: number;
+      readonly code: ErrorCode;
+      readonly reason: string;
+    }
+  | ({ readonly kind: "reply"; readonly requestId: number; readonly duplicate: boolean } & Packed)
+  | {
+      readonly kind: "failure";
+      readonly requestId: number;
+      readonly duplicate: boolean;
+      readonly code: string;
+      readonly reason: string;
+    };
+
+export type ToWorker =
+  | { readonly kind: "environment"; readonly environment: Environment }
+  | { readonly kind: "module"; readonly sha256: string; readonly module: LoadedModule }
+  /** Agents (`namespace/name`) that keep no log. */
+  | { readonly kind: "ephemeral"; readonly agents: readonly string[] }
+  | {
+      readonly kind: "recover";
+      readonly partition: number;
+      readonly frames: readonly { readonly sequence: number; readonly frame: Uint8Array }[];
+    }
+  | { readonly kind: "recovered"; readonly partition: number }
+  /** All partitions are recovered as far as the log goes: take up work. */
+  | { readonly kind: "open"; readonly partition: number; readonly wasClean: boolean }
+  | {
+      readonly kind: "submit";
+      readonly submissions: readonly PackedSubmission[];
+      readonly bytes: Uint8Array;
+    }
+  | { readonly kind: "forget"; readonly partition: number; readonly id: string; readonly requestId: number }
+  | { readonly kind: "committed"; readonly group: number }
+  | {
+      readonly kind: "relay";
+      readonly source: number;
+      readonly relays: readonly PackedRelay[];
+      readonly bytes: Uint8Array;
+    }
+  /** `destination` has committed what `source` sent it up to n. */
+  | {
+      readonly kind: "acknowledged";
+      readonly source: number;
+      readonly destination: number;
+      readonly n: number;
+    }
+  /** `destination` lacks what `source` sent it from number n on. */
+  | {
+      readonly kind: "refetch";
+      readonly source: number;
+      readonly destination: number;
+      readonly n: number;
+    }
+  | {
+      readonly kind: "ranges";
+      readonly requestId: number;
+      readonly bytes: Uint8Array;
+      readonly lengths: readonly number[];
+    }
+  | {
+      readonly kind: "control";
+      readonly requestId: number;
+      readonly partition: number;
+      readonly control: Control;
+    }
+  | { readonly kind: "query"; readonly requestId: number; readonly query: Query }
+  | { readonly kind: "observe"; readonly on: boolean };
+
+export interface PostedFrame {
+  readonly partition: number;
+  readonly frameNo: number;
+  readonly expectedSequence: number | null;
+  readonly frame: Uint8Array;
+}
+
+export interface PostedLogLine {
+  readonly address: string;
+  readonly level: number;
+  readonly text: string;
+  readonly rolledBack: boolean;
+}
+
+export type FromWorker =
+  | {
+      readonly kind: "recovered";
+      readonly partition: number;
+      readonly pending: number;
+      /** Last number accepted from each source. */
+      readonly cursors: readonly (readonly [source: number, n: number])[];
+    }
+  | { readonly kind: "opened"; readonly partition: number }
+  | { readonly kind: "group"; readonly group: number; readonly frames: readonly PostedFrame[] }
+  | {
+      readonly kind: "results";
+      readonly results: readonly PackedResult[];
+      readonly bytes: Uint8Array;
+    }
+  | {
+      readonly kind: "relay";
+      readonly source: number;
+      readonly relays: readonly PackedRelay[];
+      readonly bytes: Uint8Array;
+    }
+  | {
+      readonly kind: "acknowledged" | "refetch";
+      readonly source: number;
+      readonly destination: number;
+      readonly n: number;
+    }
+  | {
+      readonly kind: "read";
+      readonly requestId: number;
+      readonly partition: number;
+      /** Triples: sequence, offset, length. */
+      readonly ranges: Float64Array;
+    }
+  | { readonly kind: "answer"; readonly requestId: number; readonly value: unknown }
+  | { readonly kind: "escalate"; readonly agent: string; readonly reason: string }
+  | { readonly kind: "logs"; readonly lines: readonly PostedLogLine[] }
+  | {
+      readonly kind: "messages";
+      readonly partition: number;
+      readonly frame: number;
+      readonly messages: readonly Packed[];
+      readonly bytes: Uint8Array;
+    }
+  | { readonly kind: "failed"; readonly code: ErrorCode; readonly reason: string };
+
+/** Copies pieces into one new buffer that can be transferred. */
+export class Packer {
+  private readonly pieces: { bytes: Uint8Array; offset: number; length: number }[] = [];
+  private total = 0;
+
+  add(bytes: Uint8Array, offset: number, length: number): Packed {
+    const packed = { offset: this.total, length };
+    this.pieces.push({ bytes, offset, length });
+    this.total += length;
+    return packed;
+  }
+
+  finish(): Uint8Array<ArrayBuffer> {
+    const out = new Uint8Array(this.total);
+    let at = 0;
+    for (const { bytes, offset, length } of this.pieces) {
+      out.set(bytes.subarray(offset, offset + length), at);
+      at += length;
+    }
+    return out;
+  }
+}
