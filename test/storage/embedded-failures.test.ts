@@ -2,12 +2,12 @@
 import { describe, expect, test } from "vitest";
 import type { CaxtonError } from "../../src/base/errors.ts";
 import type { Storage } from "../../src/storage/index.ts";
+import { frameOf } from "./frames.ts";
 import {
   acked,
   codeOf,
   collect,
   failingFileSystem,
-  frameOf,
   openSmall,
   SMALL_SEGMENT_BYTES,
   systemError,
@@ -212,7 +212,7 @@ describe("a disk that dies at any call", () => {
     const whole = await work(await temporaryDirectory(), Infinity);
     expect(whole.frames).toEqual([24, 3, 0]);
     expect(whole.calls).toBeGreaterThan(150);
-    for (let diesAt = 1; diesAt <= whole.calls; diesAt += diesAt < 60 ? 1 : 3) {
+    for (let diesAt = 1; diesAt <= whole.calls; diesAt += diesAt < 40 ? 1 : 4) {
       const directory = await temporaryDirectory();
       const done = await work(directory, diesAt);
       const storage = await openSmall(directory, { sizeBytesMax: 5 * SMALL_SEGMENT_BYTES });

@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { nodeFileSystem } from "../../src/storage/embedded/file-system.ts";
 import { recoverLog } from "../../src/storage/embedded/log-recovery.ts";
+import { frameOf } from "./frames.ts";
 import {
   acked,
   codeOf,
   collect,
   fingerprint,
-  frameOf,
   messageOf,
   openSmall,
   SMALL_SEGMENT_BYTES,

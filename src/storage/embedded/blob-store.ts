@@ -42,7 +42,12 @@ export class BlobStore implements Blobs {
 
   async get(sha256: string): Promise<Uint8Array | undefined> {
     const path = this.#path(sha256);
-    const content = await readFileIfPresent(this.#files, path);
+    let content: Uint8Array | undefined;
+    try {
+      content = await readFileIfPresent(this.#files, path);
+    } catch (cause) {
+      throw new CaxtonError("STORAGE_CORRUPT", `${path} can't be read.`, { cause });
+    }
     if (content !== undefined && hashOf(content) !== sha256) {
       throw new CaxtonError("STORAGE_CORRUPT", `${path} does not match its hash.`);
     }

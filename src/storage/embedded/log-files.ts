@@ -1,6 +1,5 @@
 /** Makes the files of a log, and brings those of an existing one in order before it is written. */
-import { CaxtonError } from "../../base/errors.ts";
-import { type FileSystem, isWantOfSpace } from "./file-system.ts";
+import type { FileSystem } from "./file-system.ts";
 import type { RecoveredLog } from "./log-recovery.ts";
 import {
   createSegmentName,
@@ -35,9 +34,6 @@ export async function createLog(
   const fd = await files.open(path, "wx");
   try {
     await prepareSegment(files, { fd, path, number: 1, bytes: segmentBytes }, () => false);
-  } catch (cause) {
-    if (!isWantOfSpace(cause)) throw cause;
-    throw new CaxtonError("STORAGE_FULL", `No room for a log in ${directory}.`, { cause });
   } finally {
     await files.close(fd);
   }

@@ -1,6 +1,6 @@
 /** Reads frames and parts of frames back, many of them with few large reads. */
 import { crc32 } from "node:zlib";
-import { CaxtonError } from "../../base/errors.ts";
+import { CaxtonError, ensureError } from "../../base/errors.ts";
 import type { FrameRange, LogRecord } from "../port.ts";
 import type { FileSystem } from "./file-system.ts";
 import type { FrameKey, FramePlace, LogIndex } from "./log-index.ts";
@@ -122,7 +122,12 @@ export class LogReader {
   async #readSpan(segment: Segment, span: Span): Promise<void> {
     const only = span.pieces.length === 1 ? span.pieces[0]?.into : undefined;
     const memory = only ?? Buffer.allocUnsafeSlow(span.to - span.from);
-    const bytes = await this.#files.read(segment.fd, memory, span.from);
+    let bytes: number;
+    try {
+      bytes = await this.#files.read(segment.fd, memory, span.from);
+    } catch (error) {
+      throw corrupt(segment.path, span.from, `can't be read: ${ensureError(error).message}`);
+    }
     if (bytes < memory.length) throw corrupt(segment.path, span.from + bytes, "the file ends here");
     if (only !== undefined) return;
     for (const { offset, into } of span.pieces) {

@@ -13,7 +13,7 @@ import {
 } from "./data-directory.ts";
 import { lockDirectory } from "./directory-lock.ts";
 import { EmbeddedLog } from "./embedded-log.ts";
-import { type FileSystem, nodeFileSystem } from "./file-system.ts";
+import { errorCodeOf, type FileSystem, isWantOfSpace, nodeFileSystem } from "./file-system.ts";
 import { createLog, openLogFiles } from "./log-files.ts";
 import { corrupt, type RecoveredLog, recoverLog } from "./log-recovery.ts";
 
@@ -56,16 +56,37 @@ interface Settings {
 export async function openEmbeddedStorage(options: EmbeddedStorageOptions): Promise<Storage> {
   const settings = settingsOf(options);
   const { files, directory } = settings;
-  if (!(await checkFormat(files, directory))) await makeDirectory(files, directory);
-  const unlock = lockDirectory(directory);
   try {
-    const created = !(await checkFormat(files, directory));
+    if (!(await checkFormat(files, directory))) {
+      await files.mkdir(directory);
+      await files.syncDirectory(dirname(directory));
+    }
+    return await openLocked(settings, lockDirectory(directory));
+  } catch (error) {
+    throw error instanceof CaxtonError ? error : openError(directory, error);
+  }
+}
+
+async function openLocked(settings: Settings, unlock: () => void): Promise<Storage> {
+  try {
+    // Another process may have made it meanwhile.
+    const created = !(await checkFormat(settings.files, settings.directory));
     if (created) await createData(settings);
     return await openData(settings, created, unlock);
   } catch (error) {
     unlock();
     throw error;
   }
+}
+
+function openError(directory: string, cause: unknown): CaxtonError {
+  if (isWantOfSpace(cause)) {
+    return new CaxtonError("STORAGE_FULL", `No room in ${directory}.`, { cause });
+  }
+  const text = `storage.directory ${directory} can't be used: ${ensureError(cause).message}`;
+  return new CaxtonError(errorCodeOf(cause) === "EIO" ? "STORAGE_FAILED" : "INVALID_CONFIG", text, {
+    cause,
+  });
 }
 
 function settingsOf(options: EmbeddedStorageOptions): Settings {
@@ -89,16 +110,6 @@ function settingsOf(options: EmbeddedStorageOptions): Settings {
     onFailed: options.onFailed ?? (() => undefined),
     faultPoint: options.faultPoint ?? (() => undefined),
   };
-}
-
-async function makeDirectory(files: FileSystem, directory: string): Promise<void> {
-  try {
-    await files.mkdir(directory);
-    await files.syncDirectory(dirname(directory));
-  } catch (cause) {
-    const text = `storage.directory ${directory} can't be made: ${ensureError(cause).message}`;
-    throw new CaxtonError("INVALID_CONFIG", text, { cause });
-  }
 }
 
 /** Makes everything a data directory holds; `FORMAT`, the last, says that it is complete. */

@@ -2,7 +2,8 @@
 import { createHash } from "node:crypto";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Storage } from "../../../src/storage/index.ts";
-import { codeOf, collect, frameOf } from "../../storage/support.ts";
+import { frameOf } from "../../storage/frames.ts";
+import { codeOf, collect } from "../../storage/support.ts";
 
 export interface StorageUnderTest {
   readonly storage: Storage;

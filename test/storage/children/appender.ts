@@ -1,0 +1,41 @@
+/**
+ * A process that appends to a storage and reports every acknowledgement on its standard output, one
+ * line each, until it is killed or has made `commits` of them.
+ *
+ *   appender.ts DIRECTORY [COMMITS]
+ */
+import { writeSync } from "node:fs";
+import { openEmbeddedStorage } from "../../../src/storage/index.ts";
+import { frameOf } from "../frames.ts";
+
+const [directory = "", commits = "Infinity"] = process.argv.slice(2);
+const PARTITIONS = 3;
+const KEPT = 40;
+
+const storage = await openEmbeddedStorage({
+  directory,
+  segmentBytes: 64 * 1024,
+  sizeBytesMax: 16 * 64 * 1024,
+});
+writeSync(1, "open\n");
+
+async function appendTo(partition: number): Promise<void> {
+  let last = await storage.log.lastSequence(partition);
+  for (let made = 0; made < Number(commits); made++) {
+    const sequence = last + 1;
+    const frame = frameOf(`${partition} ${sequence}`, 100 + ((sequence * 379) % 5_000));
+    const outcome = await storage.log.append(partition, last, frame);
+    if (outcome.kind !== "acked") throw new Error(`append: ${outcome.kind}`);
+    last = outcome.sequence;
+    writeSync(1, `${partition} ${last}\n`);
+    if (last % KEPT === 0) await storage.log.trim(partition, last - KEPT);
+  }
+}
+
+if (commits === "Infinity") {
+  await Promise.all(Array.from({ length: PARTITIONS }, (_, partition) => appendTo(partition)));
+} else {
+  await appendTo(0);
+  await storage.records.put("done", new Uint8Array([1]), null);
+  await storage.close();
+}
