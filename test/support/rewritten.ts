@@ -14,10 +14,10 @@ export type Callable = (...args: (number | bigint)[]) => unknown;
 export interface Running {
   readonly module: RewrittenModule;
   readonly exports: WebAssembly.Exports;
-  begin(fuel: bigint): void;
-  fuel(): number;
-  depth(): number;
-  call(name: string, ...args: (number | bigint)[]): unknown;
+  readonly begin: (fuel: bigint) => void;
+  readonly fuel: () => number;
+  readonly depth: () => number;
+  readonly call: (name: string, ...args: (number | bigint)[]) => unknown;
 }
 
 export function start(

@@ -13,7 +13,6 @@ import {
   i32,
   i64,
   local,
-  loop,
   signed,
   type Code,
   type FunctionSpec,

@@ -80,7 +80,7 @@ function generateImports(dice: Dice, builder: ModuleBuilder): Signature[] {
 function generateMemory(dice: Dice, builder: ModuleBuilder): boolean {
   if (dice.chance(5)) return false;
   const min = dice.chance(4) ? dice.between(0, 100) : dice.between(0, 2);
-  const max = dice.pick([undefined, undefined, min, min + 3, 1000, 65536]);
+  const max = dice.pick([undefined, min, min + 3, min + 3, 65_536]);
   builder.memory(min, max);
   if (dice.chance(3)) builder.memory(1);
   builder.export("memory", 2, 0);
@@ -91,7 +91,7 @@ function generateTables(dice: Dice, builder: ModuleBuilder): number {
   const count = dice.pick([0, 1, 1, 2]);
   for (let index = 0; index < count; index += 1) {
     const min = dice.chance(3) ? 1000 : dice.between(0, 6);
-    builder.table(min, dice.pick([undefined, undefined, min, min + 10, 1_000_000]));
+    builder.table(min, dice.pick([undefined, min, min + 10, min + 10, 1_000_000]));
     builder.export(`table${index}`, 1, index);
   }
   return count;

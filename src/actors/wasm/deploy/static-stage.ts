@@ -73,7 +73,8 @@ function checkHeader(bytes: Uint8Array, bytesMax: number): Finding | undefined {
   return undefined;
 }
 
-function checkImports(model: ModuleModel): Finding[] {
+/** Imports of functions the server does not have, or has with another type. */
+export function checkImports(model: ModuleModel): Finding[] {
   return model.imports.flatMap((entry) => {
     const finding = entry.kind === "function" ? checkImport(entry) : undefined;
     return finding ? [finding] : [];
