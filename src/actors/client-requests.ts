@@ -106,7 +106,10 @@ export class ClientRequests {
     }
     const sender = input.client ?? "client";
     if (!CLIENT_NAME.test(sender)) {
-      throw new CaxtonError("INVALID_ARGUMENT", `"${sender}" is no client name: it may hold no "/".`);
+      throw new CaxtonError(
+        "INVALID_ARGUMENT",
+        `"${sender}" is no client name: it may hold no "/".`,
+      );
     }
     const envelope = encodeEnvelope({ ...input, id, receiver, sender, flags: flags | FLAG_CLIENT });
     const partition = partitionOf(hashAddressText(receiver), this.ports.partitions);

@@ -56,7 +56,10 @@ export class Deployer {
     const manifest = compileManifest(request.manifest, limits);
     const findings = groupPartitionFindings(manifest, (key) => {
       const { namespace, name } = manifest;
-      return partitionOf(hashAddressText(formatAddress({ namespace, agent: name, key })), partitions);
+      return partitionOf(
+        hashAddressText(formatAddress({ namespace, agent: name, key })),
+        partitions,
+      );
     });
     if (findings.length > 0) throw new CaxtonError("INVALID_MANIFEST", undefined, { findings });
     const original = await moduleOf(request.source);

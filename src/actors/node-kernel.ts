@@ -594,11 +594,7 @@ function noFacts(partition: number): PartitionFacts {
 }
 
 /** Entries a partition lacks to agree with an agent's record. */
-function missing(
-  record: AgentRecord,
-  agent: string,
-  share: AgentShareInfo | undefined,
-): Control[] {
+function missing(record: AgentRecord, agent: string, share: AgentShareInfo | undefined): Control[] {
   const controls: Control[] = [];
   const { environment, resetMemory, status, reason = "" } = record;
   if (share?.environment !== environment) {

@@ -24,7 +24,12 @@ export type Query =
       readonly after: string;
       readonly max: number;
     }
-  | { readonly kind: "state"; readonly partition: number; readonly address: string; readonly key: string }
+  | {
+      readonly kind: "state";
+      readonly partition: number;
+      readonly address: string;
+      readonly key: string;
+    }
   | {
       readonly kind: "states";
       readonly partition: number;
@@ -142,12 +147,12 @@ function actorInfo(processor: PartitionProcessor, actor: Actor): ActorInfo {
     attempts: actor.next()?.attempts ?? 0,
     restarts: actor.restartsTotal,
     memoryBytes: actor.live?.memoryBytes ?? 0,
-    frame: processor.stateFrameNo,
+    frame: processor.frames.stateFrameNo,
   };
 }
 
 function stateEntry(processor: PartitionProcessor, key: string, value: Buffer): StateEntry {
-  return { key, value: Uint8Array.from(value), frame: processor.stateFrameNo };
+  return { key, value: Uint8Array.from(value), frame: processor.frames.stateFrameNo };
 }
 
 function deadLetter(processor: PartitionProcessor, record: DeadLetterRecord): DeadLetter {
@@ -178,8 +183,8 @@ function partitionFacts(processor: PartitionProcessor): PartitionFacts {
   const { state } = processor;
   return {
     partition: processor.id,
-    epoch: processor.currentEpoch,
-    frame: processor.committedFrameNo,
+    epoch: processor.frames.epoch,
+    frame: processor.frames.committedFrameNo,
     actors: state.actors.size,
     pendingMessages: state.pending,
     deadLetters: state.deadLetters.size,

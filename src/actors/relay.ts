@@ -44,7 +44,7 @@ export class Relay {
     const entries = processor.state
       .outbox(destination)
       .from(n, CATCH_UP_ENTRIES_MAX)
-      .filter((entry) => sequenceOf(entry.position) <= processor.committedFrameNo);
+      .filter((entry) => sequenceOf(entry.position) <= processor.frames.committedFrameNo);
     if (entries.length === 0) {
       this.catchingUp.delete(destination);
       return;

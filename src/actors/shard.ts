@@ -14,7 +14,8 @@ import type { Environment } from "./environment.ts";
 import { ClientDoor } from "./partition/client-door.ts";
 import type { ClientResult } from "./partition/client-door.ts";
 import { PartitionProcessor } from "./partition/processor.ts";
-import type { PartitionPorts, SealedFrame } from "./partition/processor.ts";
+import type { PartitionPorts } from "./partition/processor.ts";
+import type { SealedFrame } from "./partition/frame-pipeline.ts";
 import { PartitionRecovery } from "./partition/recovery.ts";
 import { PartitionState } from "./partition/partition-state.ts";
 import { answerQuery } from "./queries.ts";
@@ -26,7 +27,13 @@ import type { TurnExecutor } from "./turn-batch.ts";
 import { EffectRing } from "./wasm/effects.ts";
 import type { LoadedModule } from "./wasm/instance.ts";
 import { Packer } from "./worker-protocol.ts";
-import type { FromWorker, PackedRelay, PackedResult, ToWorker, WorkerStart } from "./worker-protocol.ts";
+import type {
+  FromWorker,
+  PackedRelay,
+  PackedResult,
+  ToWorker,
+  WorkerStart,
+} from "./worker-protocol.ts";
 
 const RING_BYTES = 4 * 1024 * 1024;
 /** Largest delay a timer takes. */
@@ -197,7 +204,7 @@ export class Shard {
       case "control": {
         const { processor } = this.partition(message.partition);
         processor.control(message.control);
-        processor.afterCommit(() => {
+        processor.frames.afterCommit(() => {
           this.answer(message.requestId, undefined);
         });
         break;
@@ -205,7 +212,7 @@ export class Shard {
       case "query": {
         const { processor } = this.partition(message.query.partition);
         const value = answerQuery(processor, message.query);
-        processor.afterCommit(() => {
+        processor.frames.afterCommit(() => {
           this.answer(message.requestId, value);
         });
         break;
@@ -279,7 +286,7 @@ export class Shard {
     const partition = this.partition(id);
     const { processor, relay } = partition;
     partition.phase = "opening";
-    processor.startEpoch(() => {
+    processor.frames.startEpoch(() => {
       partition.phase = "open";
       processor.resume(wasClean);
       for (const destination of processor.state.outboxes.keys()) {
@@ -311,8 +318,8 @@ export class Shard {
     this.flush();
     let hasReady = false;
     for (const { processor } of this.partitions.values()) {
-      for (const actor of processor.takeReplays()) this.replayer.request(processor, actor);
-      hasReady ||= processor.hasReady;
+      for (const actor of processor.turns.takeReplays()) this.replayer.request(processor, actor);
+      hasReady ||= processor.turns.hasReady;
     }
     if (hasReady) this.schedulePump();
     else this.scheduleTick();
@@ -327,7 +334,7 @@ export class Shard {
       const { processor, phase } = all[(k + this.rotation) % all.length]!;
       if (phase !== "open") continue;
       const from = batch.count;
-      processor.plan(batch);
+      processor.turns.plan(batch);
       if (batch.count > from) settled.push([processor, from, batch.count]);
     }
     this.rotation++;
@@ -336,7 +343,7 @@ export class Shard {
     Atomics.store(this.shared, SHARED_IN_GUEST, 1);
     this.executor.run(batch);
     Atomics.store(this.shared, SHARED_IN_GUEST, 0);
-    for (const [processor, from, to] of settled) processor.settle(batch, from, to);
+    for (const [processor, from, to] of settled) processor.turns.settle(batch, from, to);
     if (batch.logs.length > 0) this.postLogs();
   }
 
@@ -355,7 +362,7 @@ export class Shard {
     const frames: SealedFrame[] = [];
     for (const { processor, phase } of this.partitions.values()) {
       if (phase === "recovered") continue;
-      const sealed = phase === "open" ? processor.seal() : processor.sealEpochOnce();
+      const sealed = phase === "open" ? processor.frames.seal() : processor.frames.sealEpochOnce();
       if (sealed !== undefined) frames.push(sealed);
     }
     if (frames.length === 0) return;
@@ -371,7 +378,7 @@ export class Shard {
     for (const sealed of group.frames) {
       const { processor, relay } = this.partition(sealed.partition);
       if (this.observing) this.postMessages(sealed);
-      const { outbound, accepted } = processor.committed(sealed.frameNo);
+      const { outbound, accepted } = processor.frames.committed(sealed.frameNo);
       const bytes = sealed.frame;
       for (const { destination, n, offset, length } of outbound) {
         if (n > 0 && !relay.isLive(destination)) continue;
@@ -412,9 +419,9 @@ export class Shard {
     }
     if (n === 0) {
       const copy = Buffer.from(bytes.subarray(offset, offset + length) as Uint8Array);
-      here.processor.acceptUnlogged(copy, 0, length);
-    } else if (!here.processor.acceptRelay(source, n, bytes, offset, length)) {
-      this.refetch(source, destination, here.processor.relayCursor(source) + 1);
+      here.processor.mail.acceptUnlogged(copy, 0, length);
+    } else if (!here.processor.mail.acceptRelay(source, n, bytes, offset, length)) {
+      this.refetch(source, destination, here.processor.mail.relayCursor(source) + 1);
     }
   }
 

@@ -55,8 +55,7 @@ function matches(filter: MessageFilter, message: Message): boolean {
   const isAddressed =
     address === "" || isUnder(message.receiver, address) || isUnder(message.sender, address);
   const isPerformative = performatives.length === 0 || performatives.includes(message.performative);
-  const isConversation =
-    conversationId === undefined || message.conversationId === conversationId;
+  const isConversation = conversationId === undefined || message.conversationId === conversationId;
   return isAddressed && isPerformative && isConversation;
 }
 

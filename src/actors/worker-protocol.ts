@@ -78,7 +78,12 @@ export type ToWorker =
       readonly submissions: readonly PackedSubmission[];
       readonly bytes: Uint8Array;
     }
-  | { readonly kind: "forget"; readonly partition: number; readonly id: string; readonly requestId: number }
+  | {
+      readonly kind: "forget";
+      readonly partition: number;
+      readonly id: string;
+      readonly requestId: number;
+    }
   | { readonly kind: "committed"; readonly group: number }
   | {
       readonly kind: "relay";

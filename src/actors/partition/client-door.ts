@@ -101,9 +101,7 @@ export class ClientDoor {
   }
 
   /** Why the message can't be accepted now. */
-  private refusal(
-    submission: ClientSubmission,
-  ): { code: ErrorCode; reason: string } | undefined {
+  private refusal(submission: ClientSubmission): { code: ErrorCode; reason: string } | undefined {
     const { state } = this.processor;
     const { envelope } = submission;
     const parts = envelopeParts(envelope, 0);
@@ -129,7 +127,10 @@ export class ClientDoor {
     }
     if (share.pendingBytes + envelope.length > limits.mailboxBytesMax) {
       const max = String(limits.mailboxBytesMax);
-      return { code: "QUOTA_EXHAUSTED", reason: `${share.name} holds ${max} unhandled bytes here.` };
+      return {
+        code: "QUOTA_EXHAUSTED",
+        reason: `${share.name} holds ${max} unhandled bytes here.`,
+      };
     }
     const remembers = submission.chosenId || submission.wantsReply;
     if (remembers && !state.clients.hasRoom(this.processor.nowMs())) {
@@ -143,16 +144,16 @@ export class ClientDoor {
     const { id, chosenId, wantsReply, envelope } = submission;
     const remember = chosenId || wantsReply;
     if (remember) this.entering.set(id, []);
-    this.processor.whenRoom(ACCEPTED_OVERHEAD_BYTES + envelope.length, () => {
+    this.processor.frames.whenRoom(ACCEPTED_OVERHEAD_BYTES + envelope.length, () => {
       const { processor } = this;
-      const frame = processor.frameNo;
+      const frame = processor.frames.frameNo;
       // Before delivery: the message may turn out undeliverable and complete its id at once.
       if (remember) {
         processor.state.rememberClient(id, processor.nowMs(), frame, wantsReply);
         this.await(submission, false);
       }
       const kind = remember ? SOURCE_CLIENT | ACCEPTED_REMEMBERED : SOURCE_CLIENT;
-      processor.accept(kind, 0, 0, envelope, 0, envelope.length);
+      processor.mail.accept(kind, 0, 0, envelope, 0, envelope.length);
       if (!wantsReply) this.acceptedAfterCommit(submission, false, frame);
       const repeats = this.entering.get(id) ?? [];
       this.entering.delete(id);
@@ -166,7 +167,7 @@ export class ClientDoor {
       this.unlogged.add(id);
       this.await(submission, false);
     }
-    this.processor.acceptUnlogged(envelope, 0, envelope.length);
+    this.processor.mail.acceptUnlogged(envelope, 0, envelope.length);
     if (!wantsReply) this.answer({ kind: "accepted", requestId, duplicate: false, frame: 0 });
   }
 
@@ -183,7 +184,7 @@ export class ClientDoor {
       this.await(submission, true);
       return;
     }
-    this.processor.afterCommit(() => {
+    this.processor.frames.afterCommit(() => {
       this.answer(resultOf({ requestId: submission.requestId, duplicate: true }, outcome));
     });
   }
@@ -212,7 +213,7 @@ export class ClientDoor {
     frame: number,
   ): void {
     const { requestId } = submission;
-    this.processor.afterCommit(() => {
+    this.processor.frames.afterCommit(() => {
       this.answer({ kind: "accepted", requestId, duplicate, frame });
     });
   }
@@ -225,7 +226,7 @@ export class ClientDoor {
       for (const waiter of waiters) this.answer(resultOf(waiter, outcome));
     };
     if (this.unlogged.delete(id)) answerAll();
-    else this.processor.afterCommit(answerAll);
+    else this.processor.frames.afterCommit(answerAll);
   }
 }
 

@@ -62,6 +62,7 @@ export interface Undeliverable {
 
 const DISCARDED: Delivery = { kind: "discarded" };
 const RESTART_HISTORY_MAX = 256;
+export const NO_REPLY_REASON = "the handler ended without a reply";
 
 export interface PartitionIdentity {
   readonly id: number;
@@ -103,7 +104,11 @@ export class PartitionState {
     this.partitions = identity.partitions;
     this.idPrefix = messageIdPrefix(identity.incarnation, identity.id);
     this.limits = limits;
-    this.clients = new ClientIds(limits.clientIdsMax, limits.clientIdBytesMax, limits.dedupWindowMs);
+    this.clients = new ClientIds(
+      limits.clientIdsMax,
+      limits.clientIdBytesMax,
+      limits.dedupWindowMs,
+    );
     this.deadLetters = new DeadLetterStore(limits.deadLettersMax, limits.deadLetterBytesMax);
   }
 
@@ -218,7 +223,7 @@ export class PartitionState {
     if (actor.agent.environment.manifest.reentrant) return false;
     const chain = findExtension(bytes, extensions, content, TAG_CHAIN);
     if (chain === undefined) return false;
-    for (let at = 0; at < chain.length; ) {
+    for (let at = 0; at < chain.length;) {
       const length = chain.readUInt16LE(at + 8);
       const isSelf = actor.addressBytes.equals(chain.subarray(at + 10, at + 10 + length));
       if (isSelf && actor.handlers.has(chain.readDoubleLE(at))) return true;
@@ -251,7 +256,7 @@ export class PartitionState {
     return message;
   }
 
-  /** Marks the handler that a turn left open or finished. Returns the root whose handler has ended. */
+  /** Marks the handler that a turn left open or finished. Returns the root that ended without a reply. */
   settleHandler(
     actor: Actor,
     message: PendingMessage,
@@ -268,7 +273,9 @@ export class PartitionState {
     if (replied || ((continued?.root.flags ?? message.flags) & FLAG_WANTS_REPLY) === 0) {
       return undefined;
     }
-    return continued?.root ?? rootOf(message);
+    const root = continued?.root ?? rootOf(message);
+    this.completeClient(root, { kind: "failure", code: "NO_REPLY", reason: NO_REPLY_REASON });
+    return root;
   }
 
   addAsk(number: number, actor: Actor, rootSeq: number, deadlineMs: number): void {
@@ -341,6 +348,12 @@ export class PartitionState {
     const id = root.envelope.toString("utf8", parts.id, parts.sender);
     this.clients.complete(id, outcome);
     this.completed?.(id, outcome);
+  }
+
+  turnDone(actor: Actor): void {
+    this.turns++;
+    actor.turnsTotal++;
+    actor.agent.messagesHandled++;
   }
 
   /** A turn failed: its message stays where it is. */

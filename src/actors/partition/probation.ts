@@ -9,6 +9,7 @@
  */
 import { Queue } from "../../base/queue.ts";
 import type { Actor } from "./actor.ts";
+import { SMALL_ENTRY_BYTES } from "./mail.ts";
 import type { PendingMessage } from "./message.ts";
 import type { PartitionProcessor } from "./processor.ts";
 
@@ -51,7 +52,7 @@ export class Probation {
       if (next === undefined || next.intents < state.limits.crashIntentsMax) continue;
       const reason = `the process ended ${String(next.intents)} times while it was tried`;
       next.probation = false;
-      this.processor.giveUp(actor, next, "PROCESS_CRASH", reason);
+      this.processor.turns.giveUp(actor, next, "PROCESS_CRASH", reason);
       this.processor.control({
         kind: "hold",
         actor: actor.address,
@@ -76,9 +77,14 @@ export class Probation {
   }
 
   private clearByIntent(actor: Actor, message: PendingMessage): void {
-    this.processor.writeIntent(message, () => {
-      this.cleared.add(message);
-      this.processor.wake(actor);
+    const { frames, turns } = this.processor;
+    frames.whenRoom(SMALL_ENTRY_BYTES, () => {
+      message.intents++;
+      frames.writer.intent(message.seq, message.intents);
+      frames.filling.afterCommit.push(() => {
+        this.cleared.add(message);
+        turns.wake(actor);
+      });
     });
   }
 

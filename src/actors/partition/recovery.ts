@@ -25,7 +25,7 @@ import { applyControl } from "./apply-control.ts";
 import type { Control } from "./control.ts";
 import type { PendingMessage } from "./message.ts";
 import type { Delivery, PartitionState } from "./partition-state.ts";
-import type { RecoveredLog } from "./processor.ts";
+import type { RecoveredLog } from "./frame-pipeline.ts";
 import { EFFECT_AT_FLAGS, EFFECT_UNNUMBERED, applyEffects, receiverHash } from "./turn-effects.ts";
 import { logPosition } from "./turn-index.ts";
 
@@ -128,20 +128,14 @@ export class PartitionRecovery implements EntryVisitor {
     const handler = actor.handlers.get(turn.rootSeq);
     const entry = this.position(from - TURN_OVERHEAD_BYTES);
     actor.turns.add(entry, TURN_OVERHEAD_BYTES, message.logPosition, message.length);
-    actor.turnsTotal++;
-    actor.agent.messagesHandled++;
+    state.turnDone(actor);
     actor.phase = actor.phase.kind === "held" ? actor.phase : IDLE;
-    state.turns++;
     if (turn.nowMs > state.lastNowMs) state.lastNowMs = turn.nowMs;
     state.consume(actor, message.seq);
     const applied = applyEffects(state, actor, message, handler, frame, from, to, this);
     state.nextSendNo = Math.max(state.nextSendNo, turn.sendNoBase + applied.sends);
     const replied = applied.replied || (handler?.replied ?? false);
-    const unanswered = state.settleHandler(actor, message, turn.open, replied);
-    if (unanswered !== undefined) {
-      const reason = "the handler ended without a reply";
-      state.completeClient(unanswered, { kind: "failure", code: "NO_REPLY", reason });
-    }
+    state.settleHandler(actor, message, turn.open, replied);
   }
 
   route(bytes: Buffer, entry: number, offset: number, length: number, hash: number): void {

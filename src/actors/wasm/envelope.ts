@@ -191,7 +191,7 @@ export function findExtension(
   to: number,
   tag: number,
 ): Buffer | undefined {
-  for (let at = from; at + 4 <= to; ) {
+  for (let at = from; at + 4 <= to;) {
     const length = bytes.readUInt16LE(at + 2);
     if (bytes[at] === tag) return bytes.subarray(at + 4, at + 4 + length);
     at += 4 + length;
@@ -221,7 +221,7 @@ export function decodeMessage(bytes: Buffer, offset: number): Message {
   const text = (from: number, to: number): string => utf8Decoder.decode(bytes.subarray(from, to));
   const fields = new Map<number, string>();
   const headers: Record<string, string> = {};
-  for (let at = parts.extensions; at + 4 <= parts.content; ) {
+  for (let at = parts.extensions; at + 4 <= parts.content;) {
     const tag = bytes[at]!;
     const value = bytes.subarray(at + 4, at + 4 + bytes.readUInt16LE(at + 2));
     if (tag === TAG_HEADER) {

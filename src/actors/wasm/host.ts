@@ -237,7 +237,8 @@ export class TurnContext {
     const start = this.range(ptr, len, isReply ? "reply" : "send");
     const length = len >>> 0;
     const bytes = this.memory.bytes;
-    if (length < DRAFT_HEADER_BYTES) trap("HOST_CALL_INVALID", "the draft is shorter than its header");
+    if (length < DRAFT_HEADER_BYTES)
+      trap("HOST_CALL_INVALID", "the draft is shorter than its header");
     const receiverBytes = bytes[start + 4]! | (bytes[start + 5]! << 8);
     const extensionBytes = bytes.readUInt32LE(start + 8);
     const contentBytes = bytes.readUInt32LE(start + 12);
@@ -418,7 +419,8 @@ export class TurnContext {
     const start = this.range(prefix, prefixLen, "state_list");
     const text = this.memory.bytes.toString("latin1", start, start + (prefixLen >>> 0));
     const keys = new Set<string>();
-    for (const key of (this.replayState ?? this.actor.state).keys()) if (key.startsWith(text)) keys.add(key);
+    for (const key of (this.replayState ?? this.actor.state).keys())
+      if (key.startsWith(text)) keys.add(key);
     for (const [key, value] of this.actor.stateDraft ?? []) {
       if (!key.startsWith(text)) continue;
       if (value === null) keys.delete(key);

@@ -16,12 +16,7 @@ import type { Environment } from "../environment.ts";
 import type { Actor, OpenHandler } from "../partition/actor.ts";
 import { rootOf } from "../partition/actor.ts";
 import { PendingMessage } from "../partition/message.ts";
-import {
-  TURN_DONE,
-  TURN_FAILED,
-  TURN_LEFT_OPEN,
-  TURN_SKIPPED,
-} from "../turn-batch.ts";
+import { TURN_DONE, TURN_FAILED, TURN_LEFT_OPEN, TURN_SKIPPED } from "../turn-batch.ts";
 import type {
   ReplayResult,
   ReplayTurn,
@@ -302,8 +297,7 @@ export class WasmExecutor implements TurnExecutor {
     turn.replayState = replay.state;
     try {
       turn.begin(actor, message, handler, environment);
-      const instance =
-        (actor.live as WasmInstance | undefined) ?? this.create(actor, environment);
+      const instance = (actor.live as WasmInstance | undefined) ?? this.create(actor, environment);
       const counter = {
         idPrefix: replay.idPrefix,
         nextSendNo: replayed.sendNoBase,
@@ -317,7 +311,10 @@ export class WasmExecutor implements TurnExecutor {
       return { kind: "diverged", reason: `the effects of message ${String(seq)} differ` };
     } catch (thrown) {
       const { code, reason } = this.explain(actor, thrown);
-      return { kind: "diverged", reason: `message ${String(seq)} fails in replay: ${code}: ${reason}` };
+      return {
+        kind: "diverged",
+        reason: `message ${String(seq)} fails in replay: ${code}: ${reason}`,
+      };
     }
   }
 
