@@ -1,12 +1,12 @@
 /**
- * One subscriber's stream. Owns the messages that wait for it.
- * 1. Waiting bytes never exceed limits.subscriberBytesMax; a subscriber that lags further is cut off.
+ * One subscriber's stream. Owns the count of bytes written to it and not sent yet.
+ * 1. They never exceed limits.subscriberBytesMax, but for a single message; a subscriber that lags
+ *    further is cut off.
  * 2. The kernel's subscription ends exactly once: by cancellation, by the kernel, or at the bound.
  */
 import { type handleServerStreamingCall, Metadata, type ServerWritableStream } from "@grpc/grpc-js";
 import type { MessageEvent, MessageFilter, MessageSubscriber } from "../../actors/kernel.ts";
 import { CaxtonError } from "../../base/errors.ts";
-import { Queue } from "../../base/queue.ts";
 import type {
   SubscribeMessagesRequest,
   SubscribeMessagesResponse,
@@ -49,9 +49,7 @@ class StreamSubscriber implements MessageSubscriber {
   readonly #stream: Stream;
   readonly #bytesMax: number;
   readonly #record: RequestRecord;
-  readonly #waiting = new Queue<MessageEvent>();
-  #waitingBytes = 0;
-  #blocked = false;
+  #unsentBytes = 0;
   #isClosed = false;
 
   constructor(stream: Stream, bytesMax: number, record: RequestRecord) {
@@ -59,26 +57,22 @@ class StreamSubscriber implements MessageSubscriber {
     this.#bytesMax = bytesMax;
     this.#record = record;
     this.filter = filterOf(stream.request);
-    stream.on("drain", () => this.#flush());
   }
 
-  deliver(event: MessageEvent): boolean {
+  deliver({ message, partition, frame }: MessageEvent): boolean {
     if (this.#isClosed) return true;
-    if (!this.#blocked) {
-      this.#write(event);
-      return true;
-    }
-    const cost = event.message.content.length + ENVELOPE_BYTES;
-    if (this.#waitingBytes + cost > this.#bytesMax) return false;
-    this.#waiting.push(event);
-    this.#waitingBytes += cost;
+    const cost = message.content.length + ENVELOPE_BYTES;
+    if (this.#unsentBytes > 0 && this.#unsentBytes + cost > this.#bytesMax) return false;
+    this.#unsentBytes += cost;
+    this.#stream.write({ message: encodeMessage(message), partition, frame }, () => {
+      this.#unsentBytes -= cost;
+    });
     return true;
   }
 
   closed(error: Error | undefined): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#waiting.clear();
     if (error === undefined) {
       this.#stream.end();
       this.#record.succeeded();
@@ -87,24 +81,6 @@ class StreamSubscriber implements MessageSubscriber {
     const caxtonError = asCaxtonError(error);
     this.#stream.emit("error", toServiceError(caxtonError, this.#record.traceId));
     this.#record.failed(caxtonError);
-  }
-
-  #flush(): void {
-    this.#blocked = false;
-    let canWrite = true;
-    while (canWrite) {
-      const event = this.#waiting.shift();
-      if (event === undefined) return;
-      this.#waitingBytes -= event.message.content.length + ENVELOPE_BYTES;
-      canWrite = this.#write(event);
-    }
-  }
-
-  #write(event: MessageEvent): boolean {
-    const { message, partition, frame } = event;
-    const canWrite = this.#stream.write({ message: encodeMessage(message), partition, frame });
-    this.#blocked = !canWrite;
-    return canWrite;
   }
 }
 

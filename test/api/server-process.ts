@@ -1,0 +1,125 @@
+/** A real server in a process of its own, on free ports, in a folder of its own. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+export const LAUNCHER = join(import.meta.dirname, "../../bin/caxton");
+
+const READY = /^caxton ready node=(\S+) grpc=(\S+):(\d+) http=(\S+):(\d+)$/;
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface ServerOptions {
+  /** Default: a new folder that goes with the process. */
+  readonly directory?: string;
+  readonly sets?: readonly string[];
+  readonly args?: readonly string[];
+}
+
+export class ServerProcess {
+  readonly pid: number;
+  readonly directory: string;
+  readonly grpcPort: number;
+  readonly httpPort: number;
+  readonly ended: Promise<Ended>;
+  readonly #child: ChildProcess;
+  readonly #lines: string[];
+  readonly #ownsDirectory: boolean;
+
+  constructor(started: StartedProcess, ports: { grpcPort: number; httpPort: number }) {
+    this.pid = started.child.pid!;
+    this.directory = started.directory;
+    this.grpcPort = ports.grpcPort;
+    this.httpPort = ports.httpPort;
+    this.ended = started.ended;
+    this.#child = started.child;
+    this.#lines = started.lines;
+    this.#ownsDirectory = started.ownsDirectory;
+  }
+
+  get endpoint(): string {
+    return `127.0.0.1:${this.grpcPort}`;
+  }
+
+  /** Log lines so far, parsed. */
+  log(): Record<string, unknown>[] {
+    return this.#lines
+      .filter((line) => line.startsWith("{"))
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  }
+
+  kill(signal: NodeJS.Signals): Promise<Ended> {
+    this.#child.kill(signal);
+    return this.ended;
+  }
+
+  /** For afterAll: whatever is left goes. */
+  async dispose(): Promise<void> {
+    await this.kill("SIGKILL");
+    if (this.#ownsDirectory) rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+interface StartedProcess {
+  readonly child: ChildProcess;
+  readonly directory: string;
+  readonly ownsDirectory: boolean;
+  readonly lines: string[];
+  readonly ended: Promise<Ended>;
+}
+
+/** Starts a server and resolves when it says it is ready. */
+export async function startServerProcess(options: ServerOptions = {}): Promise<ServerProcess> {
+  const started = spawnServer(options);
+  const ready = new Promise<ServerProcess>((resolve) => {
+    createInterface(started.child.stdout!).on("line", (line) => {
+      const match = READY.exec(line);
+      if (match === null) return;
+      const ports = { grpcPort: Number(match[3]), httpPort: Number(match[5]) };
+      resolve(new ServerProcess(started, ports));
+    });
+  });
+  const failed = started.ended.then(({ code, signal }) => {
+    const why = `code ${code}, signal ${signal}`;
+    throw new Error(`the server ended (${why}) before it was ready:\n${started.lines.join("\n")}`);
+  });
+  return Promise.race([ready, failed]);
+}
+
+/** Starts a server that is expected to refuse; resolves with its exit code and standard error. */
+export async function runServerToItsEnd(
+  options: ServerOptions,
+): Promise<{ code: number | null; stderr: string }> {
+  const started = spawnServer(options);
+  const { code } = await started.ended;
+  if (started.ownsDirectory) rmSync(started.directory, { recursive: true, force: true });
+  return { code, stderr: started.lines.join("\n") };
+}
+
+function spawnServer({ directory, sets = [], args = [] }: ServerOptions): StartedProcess {
+  const folder = directory ?? mkdtempSync(join(tmpdir(), "caxton-server-"));
+  const own = [
+    "api.grpc.port=0",
+    "api.http.port=0",
+    "log.format=json",
+    "workers.count=1",
+    "partitions.count=4",
+    `storage.directory=${folder}`,
+    "storage.sizeBytesMax=67108864",
+  ];
+  const setArgs = [...own, ...sets].flatMap((set) => ["--set", set]);
+  const child = spawn(LAUNCHER, ["server", ...setArgs, ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const lines: string[] = [];
+  createInterface(child.stderr).on("line", (line) => lines.push(line));
+  const ended = new Promise<Ended>((resolve) => {
+    child.once("close", (code, signal) => resolve({ code, signal }));
+  });
+  return { child, directory: folder, ownsDirectory: directory === undefined, lines, ended };
+}
