@@ -84,9 +84,10 @@ describe("a full log", () => {
   const small = (storage: Storage, partition = 0): Promise<number> =>
     acked(storage, partition, frameOf("small", 10));
 
-  async function fill(storage: Storage, partition: number): Promise<number> {
+  /** Appends to a partition until the log takes no more of that size; gives the last sequence. */
+  async function fill(storage: Storage, partition: number, bytes = 4_000): Promise<number> {
     for (let sequence = await storage.log.lastSequence(partition); ; sequence++) {
-      const code = await codeOf(storage.log.append(partition, sequence, frameOf("f", 4_000)));
+      const code = await codeOf(storage.log.append(partition, sequence, frameOf("f", bytes)));
       if (code !== "resolved") {
         expect(code).toBe("STORAGE_FULL");
         return sequence;
@@ -123,18 +124,26 @@ describe("a full log", () => {
     const directory = await temporaryDirectory();
     let storage = await openSmall(directory, { sizeBytesMax: LIMIT });
     for (let partition = 1; partition <= 9; partition++) await small(storage, partition);
-    let last = await fill(storage, 0);
+    // Partition 1 rests with frames in two segments.
+    for (let i = 0; i < 3; i++) await acked(storage, 0, frameOf("f", 4_000));
+    await small(storage, 1);
+    await fill(storage, 0);
+    // To the last byte: what makes room must not need any.
+    let last = await fill(storage, 0, 0);
     for (let round = 0; round < 5; round++) {
       await storage.log.trim(0, last);
       const before = last;
-      last = await fill(storage, 0);
-      expect(last).toBeGreaterThan(before + 5);
+      expect(await fill(storage, 0)).toBeGreaterThan(before + 6);
+      last = await fill(storage, 0, 0);
       await storage.close();
       storage = await openSmall(directory, { sizeBytesMax: LIMIT });
     }
     for (let partition = 1; partition <= 9; partition++) {
       const kept = await collect(storage.log.scan(partition, 1));
-      expect(kept).toEqual([{ sequence: 1, frame: frameOf("small", 10) }]);
+      const sequences = partition === 1 ? [1, 2] : [1];
+      expect(kept).toEqual(
+        sequences.map((sequence) => ({ sequence, frame: frameOf("small", 10) })),
+      );
     }
     expect(storage.log.usage().bytes).toBeLessThanOrEqual(LIMIT);
   });
@@ -212,7 +221,7 @@ describe("a disk that dies at any call", () => {
     const whole = await work(await temporaryDirectory(), Infinity);
     expect(whole.frames).toEqual([24, 3, 0]);
     expect(whole.calls).toBeGreaterThan(150);
-    for (let diesAt = 1; diesAt <= whole.calls; diesAt += diesAt < 40 ? 1 : 4) {
+    for (let diesAt = 20; diesAt <= whole.calls; diesAt += 4) {
       const directory = await temporaryDirectory();
       const done = await work(directory, diesAt);
       const storage = await openSmall(directory, { sizeBytesMax: 5 * SMALL_SEGMENT_BYTES });
