@@ -11,7 +11,7 @@ import { codeOf, collect, messageOf, openSmall, temporaryDirectory } from "./sup
 
 type Child = ChildProcessByStdio<null, Readable, null>;
 
-const APPENDER = join(import.meta.dirname, "children/appender.ts");
+const APPENDER = join(import.meta.dirname, "appender/main.ts");
 const OPTIONS = { segmentBytes: 64 * 1024, sizeBytesMax: 16 * 64 * 1024 };
 
 function start(command: string, args: readonly string[]): Child {
@@ -58,7 +58,7 @@ test("nothing acknowledged is lost when the process is killed, again and again",
     await storage.close();
   }
   expect(Math.min(...last)).toBeGreaterThan(80);
-});
+}, 90_000);
 
 test("a directory in use by another process is refused until that process ends", async () => {
   const directory = join(await temporaryDirectory(), "data");

@@ -46,7 +46,7 @@ test("a crash at any moment of making a directory leaves one that opens", async 
     expect(await acked(storage, 0, frameOf("first", 100))).toBe(1);
     await storage.close();
   }
-});
+}, 90_000);
 
 test("a directory of a newer format is refused untouched", async () => {
   const directory = await temporaryDirectory();

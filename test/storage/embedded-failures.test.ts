@@ -238,5 +238,5 @@ describe("a disk that dies at any call", () => {
       for (const sha256 of done.blobs) expect(await storage.blobs.has(sha256)).toBe(true);
       await storage.close();
     }
-  });
+  }, 90_000);
 });

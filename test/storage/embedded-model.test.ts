@@ -123,4 +123,4 @@ test("the log does what its model does, over clean stops and kills", async () =>
     }),
     { numRuns: 25 },
   );
-});
+}, 90_000);

@@ -88,7 +88,7 @@ describe("a torn tail", () => {
       const expected = last === 0 ? undefined : { segment: 1, from, to: from + last };
       expect(recovered.torn).toEqual(expected);
     }
-  });
+  }, 90_000);
 
   test("is cut wherever the last write stopped, and the log goes on", async () => {
     const directory = await killedDirectory();
@@ -334,7 +334,7 @@ describe("records and blobs", () => {
       }
     }
     expect(refused).toBeGreaterThan(0);
-  });
+  }, 90_000);
 
   test("a missing records file is refused", async () => {
     const directory = await stoppedDirectory();

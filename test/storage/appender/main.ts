@@ -2,7 +2,7 @@
  * A process that appends to a storage and reports every acknowledgement on its standard output, one
  * line each, until it is killed or has made `commits` of them.
  *
- *   appender.ts DIRECTORY [COMMITS]
+ *   main.ts DIRECTORY [COMMITS]
  */
 import { writeSync } from "node:fs";
 import { openEmbeddedStorage } from "../../../src/storage/index.ts";
