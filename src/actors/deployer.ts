@@ -1,14 +1,15 @@
 /** From an upload to an agent that every partition knows. One deployment at a time. */
 import { CaxtonError } from "../base/errors.ts";
 import type { NodeLimits } from "../base/config-schema.ts";
-import { formatAddress, hashAddressText, partitionOf } from "./address.ts";
+import { formatAddress } from "./address.ts";
 import type { AgentRecord, AgentRegistry } from "./agent-registry.ts";
 import { versionOf } from "./agent-registry.ts";
 import type { Environment } from "./environment.ts";
 import type { DeployRequest, DeploySource, DeployStage } from "./kernel.ts";
 import { compileManifest, groupPartitionFindings } from "./manifest.ts";
 import type { AgentManifest } from "./manifest.ts";
-import type { Control } from "./partition/control.ts";
+import type { PartitionAccess } from "./partition-access.ts";
+import type { AgentShareInfo } from "./queries.ts";
 import { deployPipeline } from "./wasm/deploy/pipeline.ts";
 import { compileAssemblyScript } from "./wasm/languages/assemblyscript.ts";
 import type { LoadedModule } from "./wasm/instance.ts";
@@ -16,14 +17,11 @@ import type { LoadedModule } from "./wasm/instance.ts";
 export interface DeployerPorts {
   readonly registry: AgentRegistry;
   readonly limits: NodeLimits;
-  readonly partitions: number;
+  readonly partitions: PartitionAccess;
   nowMs(): number;
   faultPoint(name: string): void;
   /** Tells every worker what it needs before a partition may name it. */
   announce(environment: Environment, module: LoadedModule): void;
-  /** Journals the change in every partition. */
-  controlAll(control: Control): Promise<void>;
-  actorsWithMemory(agent: string): Promise<number>;
 }
 
 export interface Deployed {
@@ -56,10 +54,7 @@ export class Deployer {
     const manifest = compileManifest(request.manifest, limits);
     const findings = groupPartitionFindings(manifest, (key) => {
       const { namespace, name } = manifest;
-      return partitionOf(
-        hashAddressText(formatAddress({ namespace, agent: name, key })),
-        partitions,
-      );
+      return partitions.of(formatAddress({ namespace, agent: name, key }));
     });
     if (findings.length > 0) throw new CaxtonError("INVALID_MANIFEST", undefined, { findings });
     const original = await moduleOf(request.source);
@@ -89,7 +84,7 @@ export class Deployer {
     await registry.put(record);
     this.ports.faultPoint("deploy.after-record");
     this.ports.announce(environment, registry.module(environment.moduleSha256));
-    await this.ports.controlAll({
+    await partitions.controlAll({
       kind: "deploy",
       agent: environment.agent,
       environment: environment.id,
@@ -108,12 +103,19 @@ export class Deployer {
     if (before === undefined || resetMemory) return;
     const { registry } = this.ports;
     if (registry.isModule(before.environment, rewritten)) return;
-    const count = await this.ports.actorsWithMemory(`${manifest.namespace}/${manifest.name}`);
+    const count = await this.actorsWithMemory(`${manifest.namespace}/${manifest.name}`);
     if (count === 0) return;
     throw new CaxtonError(
       "MEMORY_STATE_WOULD_BE_LOST",
       `${String(count)} actors of ${manifest.namespace}/${manifest.name} keep state in memory that the new code can't take over.`,
     );
+  }
+
+  private async actorsWithMemory(agent: string): Promise<number> {
+    const shares = (await this.ports.partitions.queryAll<AgentShareInfo[]>("agents")).flat();
+    return shares
+      .filter((share) => share.name === agent)
+      .reduce((sum, share) => sum + share.actorsWithMemory, 0);
   }
 }
 

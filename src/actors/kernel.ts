@@ -236,40 +236,56 @@ export interface NodeStatus {
   readonly limits: Readonly<Record<string, number>>;
 }
 
+/** The kernel's offer by subject; src/actors/ has one file for each. */
 export interface NodeKernel {
-  deploy(request: DeployRequest): Promise<DeployResult>;
-  listAgents(namespace: string | undefined): Promise<AgentInfo[]>;
-  getAgent(namespace: string, name: string): Promise<AgentInfo>;
-  deleteAgent(namespace: string, name: string): Promise<void>;
-  suspendAgent(namespace: string, name: string, reason: string): Promise<AgentInfo>;
-  resumeAgent(namespace: string, name: string): Promise<AgentInfo>;
+  readonly agents: AgentOperations;
+  readonly messages: MessageOperations;
+  readonly actors: ActorOperations;
+  readonly deadLetters: DeadLetterOperations;
+  readonly node: NodeOperations;
+}
 
+export interface AgentOperations {
+  deploy(request: DeployRequest): Promise<DeployResult>;
+  list(namespace: string | undefined): Promise<AgentInfo[]>;
+  get(namespace: string, name: string): Promise<AgentInfo>;
+  delete(namespace: string, name: string): Promise<void>;
+  suspend(namespace: string, name: string, reason: string): Promise<AgentInfo>;
+  resume(namespace: string, name: string): Promise<AgentInfo>;
+}
+
+export interface MessageOperations {
   /** Resolves when the message is durable. */
   send(input: SendInput): Promise<SendResult>;
   /** Resolves with the reply; rejects with ASK_TIMEOUT, AGENT_FAILED, ... */
   ask(input: AskInput): Promise<AskResult>;
   /** Returns the function that ends the subscription. */
   subscribe(subscriber: MessageSubscriber): () => void;
+}
 
-  listActors(
+export interface ActorOperations {
+  list(
     filter: { namespace?: string; agent?: string; status?: ActorStatus },
     page: PageRequest,
   ): Promise<Page<ActorInfo>>;
-  getActor(address: string): Promise<ActorInfo>;
-  releaseActor(address: string): Promise<ActorInfo>;
-  resetActor(address: string): Promise<ActorInfo>;
-
+  get(address: string): Promise<ActorInfo>;
+  release(address: string): Promise<ActorInfo>;
+  reset(address: string): Promise<ActorInfo>;
   getState(address: string, key: string): Promise<StateEntry>;
   listState(address: string, prefix: string, page: PageRequest): Promise<Page<StateEntry>>;
+}
 
-  listDeadLetters(
+export interface DeadLetterOperations {
+  list(
     filter: { namespace?: string; agent?: string },
     page: PageRequest,
   ): Promise<Page<DeadLetter>>;
   /** Puts the message back at the end of its actor's mailbox. */
-  retryDeadLetter(id: string): Promise<void>;
-  dropDeadLetter(id: string): Promise<void>;
+  retry(id: string): Promise<void>;
+  drop(id: string): Promise<void>;
+}
 
+export interface NodeOperations {
   supervisorTree(options: { actorsMax: number }): Promise<SupervisorNode>;
-  nodeStatus(): Promise<NodeStatus>;
+  status(): Promise<NodeStatus>;
 }

@@ -5,42 +5,33 @@
  * 1. One group of frames is in flight at most; each partition has at most one frame in it.
  * 2. `pump` does a bounded amount of work, so that inputs and commits get in between.
  */
-import { setImmediate } from "node:timers";
 import { invariant } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import { SeededRandom } from "../base/random.ts";
-import type { FrameRange } from "../storage/index.ts";
+import type { Scheduler } from "../base/scheduler.ts";
 import type { Environment } from "./environment.ts";
 import { ClientDoor } from "./partition/client-door.ts";
-import type { ClientResult } from "./partition/client-door.ts";
 import { PartitionProcessor } from "./partition/processor.ts";
 import type { PartitionPorts } from "./partition/processor.ts";
 import type { SealedFrame } from "./partition/frame-pipeline.ts";
 import { PartitionRecovery } from "./partition/recovery.ts";
 import { PartitionState } from "./partition/partition-state.ts";
 import { answerQuery } from "./queries.ts";
-import { committedMessages } from "./observed-messages.ts";
 import { Relay } from "./relay.ts";
+import { ShardOutput } from "./shard-output.ts";
+import type { Post } from "./shard-output.ts";
 import { Replayer } from "./replayer.ts";
-import { TURN_FAILED, TurnBatch } from "./turn-batch.ts";
+import { TurnBatch } from "./turn-batch.ts";
 import type { TurnExecutor } from "./turn-batch.ts";
 import { EffectRing } from "./wasm/effects.ts";
 import type { LoadedModule } from "./wasm/instance.ts";
-import { Packer } from "./worker-protocol.ts";
-import type {
-  FromWorker,
-  PackedRelay,
-  PackedResult,
-  ToWorker,
-  WorkerStart,
-} from "./worker-protocol.ts";
+import type { PackedRelay, ToWorker, WorkerStart } from "./worker-protocol.ts";
 
 const RING_BYTES = 4 * 1024 * 1024;
 /** Largest delay a timer takes. */
 const TIMER_MAX_MS = 0x7fffffff;
 const SHARED_PROGRESS = 0;
 const SHARED_IN_GUEST = 1;
-const SHARED_SUSPECT = 2;
 
 interface Partition {
   readonly processor: PartitionProcessor;
@@ -55,10 +46,9 @@ interface Group {
   readonly frames: readonly SealedFrame[];
 }
 
-export type Post = (message: FromWorker, transfer: readonly ArrayBuffer[]) => void;
-
 export interface ShardPorts {
   readonly clock: Clock;
+  readonly scheduler: Scheduler;
   readonly seed: number;
   readonly post: Post;
   createExecutor(batch: TurnBatch, shard: Shard): TurnExecutor;
@@ -78,36 +68,30 @@ export class Shard {
   private readonly executor: TurnExecutor;
   private readonly replayer: Replayer;
   private readonly partitionPorts: PartitionPorts;
-  private readonly reads = new Map<number, (pieces: Buffer[]) => void>();
-  private lastRead = 0;
+  private readonly output: ShardOutput;
   private group: Group | undefined;
   private lastGroup = 0;
-  private results: ClientResult[] = [];
-  private readonly relays = new Map<number, { packer: Packer; relays: PackedRelay[] }>();
   private observing = false;
   private pumpScheduled = false;
-  private timer: NodeJS.Timeout | undefined;
+  private cancelTick: () => void = () => undefined;
   private rotation = 0;
 
   constructor(start: WorkerStart, ports: ShardPorts) {
     this.start = start;
     this.ports = ports;
     this.shared = new Int32Array(start.shared);
+    this.output = new ShardOutput(ports.post);
     this.executor = ports.createExecutor(this.batch, this);
-    const read = (
-      partition: number,
-      ranges: readonly FrameRange[],
-      done: (pieces: Buffer[]) => void,
-    ): void => {
-      this.read(partition, ranges, done);
-    };
     this.replayer = new Replayer({
-      read,
+      read: (partition, ranges, done) => {
+        this.output.readLog(partition, ranges, done);
+      },
       executor: this.executor,
       finished: () => {
         this.schedulePump();
       },
     });
+    const suspects = new Int32Array(start.suspects);
     this.partitionPorts = {
       clock: ports.clock,
       random: new SeededRandom(ports.seed),
@@ -119,11 +103,11 @@ export class Shard {
       },
       suspects: {
         tryAcquire: (partition) => {
-          const before = Atomics.compareExchange(this.shared, SHARED_SUSPECT, 0, partition + 1);
+          const before = Atomics.compareExchange(suspects, 0, 0, partition + 1);
           return before === 0;
         },
         release: (partition) => {
-          Atomics.compareExchange(this.shared, SHARED_SUSPECT, partition + 1, 0);
+          Atomics.compareExchange(suspects, 0, partition + 1, 0);
         },
       },
       escalate: (agent, reason) => {
@@ -199,7 +183,7 @@ export class Shard {
         this.partition(message.source).relay.catchUp(message.destination, message.n);
         break;
       case "ranges":
-        this.rangesRead(message.requestId, asBuffer(message.bytes), message.lengths);
+        this.output.read(message.requestId, asBuffer(message.bytes), message.lengths);
         break;
       case "control": {
         const { processor } = this.partition(message.partition);
@@ -266,11 +250,11 @@ export class Shard {
     this.recoveredStates.delete(id);
     const processor = new PartitionProcessor(this.identity(id), state, log, this.partitionPorts);
     const door = new ClientDoor(processor, (result) => {
-      this.results.push(result);
+      this.output.result(result);
     });
     const relay = new Relay(processor, {
       read: (partition, ranges, done) => {
-        this.read(partition, ranges, done);
+        this.output.readLog(partition, ranges, done);
       },
       relay: (source, destination, n, envelope) => {
         this.deliverTo(source, destination, n, envelope, 0, envelope.length);
@@ -302,7 +286,7 @@ export class Shard {
   schedulePump(): void {
     if (this.pumpScheduled) return;
     this.pumpScheduled = true;
-    setImmediate(() => {
+    this.ports.scheduler.soon(() => {
       this.pumpScheduled = false;
       this.pump();
     });
@@ -315,7 +299,7 @@ export class Shard {
     }
     this.runBatch();
     this.submitGroup();
-    this.flush();
+    this.output.flush();
     let hasReady = false;
     for (const { processor } of this.partitions.values()) {
       for (const actor of processor.turns.takeReplays()) this.replayer.request(processor, actor);
@@ -344,17 +328,7 @@ export class Shard {
     this.executor.run(batch);
     Atomics.store(this.shared, SHARED_IN_GUEST, 0);
     for (const [processor, from, to] of settled) processor.turns.settle(batch, from, to);
-    if (batch.logs.length > 0) this.postLogs();
-  }
-
-  private postLogs(): void {
-    const lines = this.batch.logs.map(({ actor, level, text, turn }) => ({
-      address: actor.address,
-      level,
-      text,
-      rolledBack: turn >= this.batch.ran || this.batch.status[turn] === TURN_FAILED,
-    }));
-    this.ports.post({ kind: "logs", lines }, []);
+    this.output.logs(batch);
   }
 
   private submitGroup(): void {
@@ -377,7 +351,7 @@ export class Shard {
     this.group = undefined;
     for (const sealed of group.frames) {
       const { processor, relay } = this.partition(sealed.partition);
-      if (this.observing) this.postMessages(sealed);
+      if (this.observing) this.output.messages(sealed, this.start.partitions);
       const { outbound, accepted } = processor.frames.committed(sealed.frameNo);
       const bytes = sealed.frame;
       for (const { destination, n, offset, length } of outbound) {
@@ -407,14 +381,7 @@ export class Shard {
   ): void {
     const here = this.partitions.get(destination);
     if (here === undefined) {
-      let outgoing = this.relays.get(source);
-      if (outgoing === undefined) {
-        outgoing = { packer: new Packer(), relays: [] };
-        this.relays.set(source, outgoing);
-      }
-      const copy = Buffer.from(bytes.subarray(offset, offset + length) as Uint8Array);
-      const packed = outgoing.packer.add(copy, 0, length);
-      outgoing.relays.push({ destination, n, ...packed });
+      this.output.relay(source, destination, n, bytes, offset, length);
       return;
     }
     if (n === 0) {
@@ -437,71 +404,17 @@ export class Shard {
     }
   }
 
-  // --- Outputs ------------------------------------------------------------------------------------------
-
-  private flush(): void {
-    if (this.results.length > 0) {
-      const packer = new Packer();
-      const results = this.results.map((result): PackedResult => {
-        if (result.kind !== "reply") return result;
-        const { envelope, ...rest } = result;
-        return { ...rest, ...packer.add(envelope, 0, envelope.length) };
-      });
-      this.results = [];
-      const bytes = packer.finish();
-      this.ports.post({ kind: "results", results, bytes }, [bytes.buffer]);
-    }
-    for (const [source, { packer, relays }] of this.relays) {
-      const bytes = packer.finish();
-      this.ports.post({ kind: "relay", source, relays, bytes }, [bytes.buffer]);
-    }
-    this.relays.clear();
-  }
-
-  private postMessages(sealed: SealedFrame): void {
-    const packer = new Packer();
-    const messages = committedMessages(sealed.frame, sealed.partition, this.start.partitions).map(
-      ({ offset, length }) => packer.add(sealed.frame, offset, length),
-    );
-    if (messages.length === 0) return;
-    const bytes = packer.finish();
-    const { partition, frameNo: frame } = sealed;
-    this.ports.post({ kind: "messages", partition, frame, messages, bytes }, [bytes.buffer]);
-  }
-
-  private read(
-    partition: number,
-    ranges: readonly FrameRange[],
-    done: (pieces: Buffer[]) => void,
-  ): void {
-    const requestId = ++this.lastRead;
-    this.reads.set(requestId, done);
-    const packed = new Float64Array(ranges.length * 3);
-    ranges.forEach(({ sequence, offset, length }, i) => {
-      packed.set([sequence, offset, length], i * 3);
-    });
-    this.ports.post({ kind: "read", requestId, partition, ranges: packed }, [packed.buffer]);
-  }
-
-  private rangesRead(requestId: number, bytes: Buffer, lengths: readonly number[]): void {
-    const done = this.reads.get(requestId);
-    this.reads.delete(requestId);
-    let at = 0;
-    const pieces = lengths.map((length) => bytes.subarray(at, (at += length)));
-    done?.(pieces);
-  }
-
   private scheduleTick(): void {
     let next = Infinity;
     for (const { processor, phase } of this.partitions.values()) {
       if (phase === "open") next = Math.min(next, processor.nextTickMs);
     }
-    clearTimeout(this.timer);
+    this.cancelTick();
     if (next === Infinity) return;
     const delay = Math.min(TIMER_MAX_MS, Math.max(1, next - this.ports.clock.wallMs()));
-    this.timer = setTimeout(() => {
+    this.cancelTick = this.ports.scheduler.after(delay, () => {
       this.schedulePump();
-    }, delay);
+    });
   }
 }
 

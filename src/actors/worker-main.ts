@@ -3,6 +3,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { invariant } from "../base/assert.ts";
 import { systemClock } from "../base/clock.ts";
 import { CaxtonError, ensureError } from "../base/errors.ts";
+import { systemScheduler } from "../base/scheduler.ts";
 import { randomInt } from "node:crypto";
 import { Shard } from "./shard.ts";
 import { WasmExecutor } from "./wasm/wasm-executor.ts";
@@ -14,6 +15,7 @@ const start = workerData as WorkerStart;
 
 const shard = new Shard(start, {
   clock: systemClock,
+  scheduler: systemScheduler,
   seed: randomInt(0x100000000),
   post: (message: FromWorker, transfer) => {
     port.postMessage(message, [...transfer]);

@@ -20,7 +20,7 @@ const HANG_CHECK_MS = 1000;
 const HANG_CHECKS_MAX = 90;
 const RECOVERY_BATCH_BYTES = 4 * 1024 * 1024;
 const STACK_MB = 8;
-const SHARED_WORDS = 4;
+const SHARED_WORDS = 2;
 
 export interface WorkerPoolOptions {
   readonly workers: number;
@@ -32,7 +32,7 @@ export interface WorkerPoolOptions {
   readonly appender: LogAppender;
   readonly log: Logger;
   /** What the pool does not handle itself. */
-  received(worker: number, message: FromWorker): void;
+  received(message: FromWorker): void;
   lost(worker: number, error: CaxtonError): void;
   failed(error: CaxtonError): void;
 }
@@ -53,13 +53,14 @@ interface Seat {
 export class WorkerPool {
   private readonly options: WorkerPoolOptions;
   private readonly seats: Seat[];
+  private readonly suspects = new SharedArrayBuffer(4);
   private stopping = false;
   private watchdog: NodeJS.Timeout | undefined;
   private readonly recovered = new Map<number, (message: RecoveredMessage) => void>();
   private readonly opened = new Map<number, () => void>();
   private readonly answers = new Map<
     number,
-    { worker: number; resolve(value: unknown): void; reject(error: Error): void }
+    { worker: number; resolve: (value: unknown) => void; reject: (error: Error) => void }
   >();
   private lastRequestId = 0;
 
@@ -106,10 +107,10 @@ export class WorkerPool {
   async stop(): Promise<void> {
     this.stopping = true;
     clearInterval(this.watchdog);
-    for (const seat of this.seats) await Promise.allSettled(seat.appending);
-    await Promise.all(this.seats.map((seat) => seat.thread?.terminate()));
+    for (const seat of this.seats) await Promise.allSettled([...seat.appending]);
+    await Promise.all(this.seats.map(async (seat) => seat.thread?.terminate()));
     const error = new CaxtonError("NOT_READY", "The node is stopping.");
-    for (const { reject } of this.answers.values()) reject(error);
+    for (const answer of this.answers.values()) answer.reject(error);
   }
 
   post(worker: number, message: ToWorker, transfer: readonly ArrayBuffer[] = []): void {
@@ -139,6 +140,7 @@ export class WorkerPool {
       incarnation,
       limits,
       shared: seat.shared,
+      suspects: this.suspects,
     };
     const thread = new Worker(new URL("./worker-main.ts", import.meta.url), {
       workerData,
@@ -266,7 +268,7 @@ export class WorkerPool {
         this.options.failed(new CaxtonError(message.code, message.reason));
         return;
       default:
-        this.options.received(seat.index, message);
+        this.options.received(message);
     }
   }
 
@@ -326,8 +328,11 @@ export class WorkerPool {
       answer.reject(error);
     }
     this.options.lost(seat.index, error);
-    await Promise.allSettled(seat.appending);
+    await Promise.allSettled([...seat.appending]);
     new Int32Array(seat.shared).fill(0);
+    for (const partition of seat.partitions) {
+      Atomics.compareExchange(new Int32Array(this.suspects), 0, partition + 1, 0);
+    }
     this.spawn(seat);
     const recovered = await this.recoverSeat(seat);
     for (const { partition, cursors } of recovered) this.acknowledgeSources(partition, cursors);

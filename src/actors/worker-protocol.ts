@@ -14,8 +14,10 @@ export interface WorkerStart {
   readonly partitions: number;
   readonly incarnation: number;
   readonly limits: NodeLimits;
-  /** Int32: [0] rises with every batch, [1] is 1 while guest code may run, [2] the suspect lock. */
+  /** Int32: [0] rises with every batch, [1] is 1 while guest code may run. */
   readonly shared: SharedArrayBuffer;
+  /** Int32, one for the node: partition + 1 of the one that may try a suspect, 0 for none. */
+  readonly suspects: SharedArrayBuffer;
 }
 
 /** Where a piece lies in the packed bytes. */

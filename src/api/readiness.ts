@@ -34,7 +34,7 @@ export class ReadinessProbe {
       return { ready: false, reasons: [`the node is ${this.#phase}`] };
     }
     try {
-      const { ready, notReady } = await this.#kernel.nodeStatus();
+      const { ready, notReady } = await this.#kernel.node.status();
       return { ready, reasons: notReady };
     } catch (error) {
       return { ready: false, reasons: [ensureError(error).message] };

@@ -1,7 +1,7 @@
 /** One live WebAssembly instance of an actor: its rewritten module's exports and its memory. */
 import { invariant } from "../../base/assert.ts";
 import type { LiveMemory } from "../partition/actor.ts";
-import type { GuestMemory } from "./host.ts";
+import type { GuestMemory } from "./turn-context.ts";
 import { HOST_EXPORT } from "./rewrite/host-exports.ts";
 
 /** A compiled rewritten module and what instances of it need. */

@@ -2,8 +2,8 @@
  * The part of WASI preview 1 that a libc needs to start and print, deterministic: no files, no sockets, no
  * arguments, the turn's clock and seed. https://github.com/WebAssembly/WASI (preview 1, witx)
  */
-import { HostTrap } from "./host.ts";
-import type { TurnContext } from "./host.ts";
+import { HostTrap } from "./turn-context.ts";
+import type { TurnContext } from "./turn-context.ts";
 
 const SUCCESS = 0;
 const BADF = 8;

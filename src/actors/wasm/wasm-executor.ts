@@ -14,7 +14,6 @@ import { CaxtonError, ensureError } from "../../base/errors.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Environment } from "../environment.ts";
 import type { Actor, OpenHandler } from "../partition/actor.ts";
-import { rootOf } from "../partition/actor.ts";
 import { PendingMessage } from "../partition/message.ts";
 import { TURN_DONE, TURN_FAILED, TURN_LEFT_OPEN, TURN_SKIPPED } from "../turn-batch.ts";
 import type {
@@ -26,7 +25,8 @@ import type {
   TurnFailure,
 } from "../turn-batch.ts";
 import { envelopeFlags } from "./envelope.ts";
-import { HostTrap, TurnContext, caxtonImports } from "./host.ts";
+import { abortImport, caxtonImports } from "./host-calls.ts";
+import { HostTrap, TurnContext } from "./turn-context.ts";
 import { WasmInstance } from "./instance.ts";
 import type { LoadedModule } from "./instance.ts";
 import { wasiImports } from "./wasi.ts";
@@ -65,15 +65,11 @@ export class WasmExecutor implements TurnExecutor {
     this.clock = clock;
     this.source = source;
     this.turn = new TurnContext(batch.ring, batch.logs, askChainMax);
-    const abort = (message: number, file: number, line: number, column: number): never => {
-      void [message, file];
-      throw new HostTrap("AGENT_FAILED", `abort at ${String(line)}:${String(column)}`);
-    };
     this.imports = {
       caxton: caxtonImports(this.turn),
       wasi_snapshot_preview1: wasiImports(this.turn, Object.keys(WASI_IMPORTS)),
-      env: { abort },
-    } as unknown as WebAssembly.Imports;
+      env: { abort: abortImport(this.turn) },
+    };
   }
 
   run(batch: TurnBatch): void {

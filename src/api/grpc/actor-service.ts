@@ -5,11 +5,11 @@ import {
   type ActorServiceServer,
   type ListActorsRequest,
 } from "../../gen/caxton/v1/actor.ts";
-import { type ApiContext, unary } from "./call.ts";
+import { type CallContext, unary } from "./call.ts";
 import { decodeActorStatus, encodeActor } from "./encode.ts";
 import { checkAgentFilter, checkRequired, pageRequest, refuse } from "./validate.ts";
 
-export function actorService(api: ApiContext): ActorServiceServer {
+export function actorService(api: CallContext): ActorServiceServer {
   const { kernel } = api;
   const oneActor = (method: string, run: (address: string) => Promise<ActorInfo>) =>
     unary(api, method, async ({ address }: { address: string }): Promise<{ actor: Actor }> => {
@@ -19,12 +19,12 @@ export function actorService(api: ApiContext): ActorServiceServer {
   return {
     listActors: unary(api, "ListActors", async (request: ListActorsRequest) => {
       checkAgentFilter(request);
-      const page = await kernel.listActors(actorFilter(request), pageRequest(request));
+      const page = await kernel.actors.list(actorFilter(request), pageRequest(request));
       return { actors: page.items.map(encodeActor), nextPageToken: page.nextPageToken ?? "" };
     }),
-    getActor: oneActor("GetActor", (address) => kernel.getActor(address)),
-    releaseActor: oneActor("ReleaseActor", (address) => kernel.releaseActor(address)),
-    resetActor: oneActor("ResetActor", (address) => kernel.resetActor(address)),
+    getActor: oneActor("GetActor", (address) => kernel.actors.get(address)),
+    releaseActor: oneActor("ReleaseActor", (address) => kernel.actors.release(address)),
+    resetActor: oneActor("ResetActor", (address) => kernel.actors.reset(address)),
   };
 }
 

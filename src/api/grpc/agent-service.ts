@@ -9,7 +9,7 @@ import type {
   SourceBundle,
   SuspendAgentRequest,
 } from "../../gen/caxton/v1/agent.ts";
-import { type ApiContext, unary } from "./call.ts";
+import { type ApiContext, type CallContext, unary } from "./call.ts";
 import { encodeAgent, encodeStage } from "./encode.ts";
 import { checkAgentFilter, checkAgentName, refuse } from "./validate.ts";
 
@@ -24,7 +24,7 @@ const LANGUAGES = ["assemblyscript"];
 const DEPLOYS_MAX = 8;
 const DEPLOY_RETRY_AFTER_MS = 1000;
 
-export function agentService(api: ApiContext): AgentServiceServer {
+export function agentService(api: CallContext): AgentServiceServer {
   const { kernel } = api;
   let deploysRunning = 0;
   return {
@@ -44,25 +44,25 @@ export function agentService(api: ApiContext): AgentServiceServer {
     listAgents: unary(api, "ListAgents", async (request: ListAgentsRequest) => {
       checkAgentFilter({ ...request, agent: "" });
       const namespace = request.namespace === "" ? undefined : request.namespace;
-      return { agents: (await kernel.listAgents(namespace)).map(encodeAgent) };
+      return { agents: (await kernel.agents.list(namespace)).map(encodeAgent) };
     }),
     getAgent: unary(api, "GetAgent", async (request: AgentName) => {
       checkAgentName(request);
-      return { agent: encodeAgent(await kernel.getAgent(request.namespace, request.name)) };
+      return { agent: encodeAgent(await kernel.agents.get(request.namespace, request.name)) };
     }),
     deleteAgent: unary(api, "DeleteAgent", async (request: AgentName) => {
       checkAgentName(request);
-      await kernel.deleteAgent(request.namespace, request.name);
+      await kernel.agents.delete(request.namespace, request.name);
       return {};
     }),
     suspendAgent: unary(api, "SuspendAgent", async (request: SuspendAgentRequest) => {
       checkAgentName(request);
       const { namespace, name, reason } = request;
-      return { agent: encodeAgent(await kernel.suspendAgent(namespace, name, reason)) };
+      return { agent: encodeAgent(await kernel.agents.suspend(namespace, name, reason)) };
     }),
     resumeAgent: unary(api, "ResumeAgent", async (request: AgentName) => {
       checkAgentName(request);
-      return { agent: encodeAgent(await kernel.resumeAgent(request.namespace, request.name)) };
+      return { agent: encodeAgent(await kernel.agents.resume(request.namespace, request.name)) };
     }),
   };
 }
@@ -79,7 +79,7 @@ async function deploy(api: ApiContext, request: DeployAgentRequest): Promise<Dep
   }
   const { manifest, resetMemory } = request;
   const deployment: DeployRequest = { manifest, source, resetMemory };
-  const result = await api.kernel.deploy(deployment);
+  const result = await api.kernel.agents.deploy(deployment);
   return {
     agent: encodeAgent(result.agent),
     changed: result.changed,

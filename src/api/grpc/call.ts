@@ -2,17 +2,23 @@
 import type { handleUnaryCall, Metadata } from "@grpc/grpc-js";
 import type { NodeKernel } from "../../actors/kernel.ts";
 import type { NodeLimits } from "../../base/config-schema.ts";
-import type { CaxtonError } from "../../base/errors.ts";
+import { CaxtonError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import { newTraceId, traceIdOf } from "../../base/trace.ts";
 import type { ApiMetrics } from "../metrics.ts";
 import { asCaxtonError, toServiceError } from "./errors.ts";
+import type { OpenCall, OpenCalls } from "./open-calls.ts";
 
 export interface ApiContext {
   readonly kernel: NodeKernel;
   readonly limits: NodeLimits;
   readonly log: Logger;
   readonly metrics: ApiMetrics;
+}
+
+/** What the handlers of one listener share. */
+export interface CallContext extends ApiContext {
+  readonly openCalls: OpenCalls;
 }
 
 export interface CallInfo {
@@ -64,25 +70,43 @@ export class RequestRecord {
 }
 
 export function unary<Q, A>(
-  api: ApiContext,
+  api: CallContext,
   method: string,
   run: (request: Q, call: CallInfo) => Promise<A>,
 ): handleUnaryCall<Q, A> {
   return (call, callback) => {
     const record = new RequestRecord(api, method, call.metadata);
+    const fail = (error: CaxtonError): void => {
+      api.openCalls.remove(open);
+      callback(toServiceError(error, record.traceId));
+      record.failed(error);
+    };
+    let isEnded = false;
+    const open: OpenCall = {
+      isStream: false,
+      end: () => {
+        isEnded = true;
+        fail(nodeIsStopping());
+      },
+    };
+    api.openCalls.add(open);
     const info = { traceparent: record.traceparent, remainingMs: remainingMs(call.getDeadline()) };
     run(call.request, info).then(
       (answer) => {
+        if (isEnded) return;
+        api.openCalls.remove(open);
         callback(null, answer);
         record.succeeded();
       },
       (thrown: unknown) => {
-        const error = asCaxtonError(thrown);
-        callback(toServiceError(error, record.traceId));
-        record.failed(error);
+        if (!isEnded) fail(asCaxtonError(thrown));
       },
     );
   };
+}
+
+export function nodeIsStopping(): CaxtonError {
+  return new CaxtonError("NOT_READY", "The node is stopping.");
 }
 
 function remainingMs(deadline: Date | number): number {

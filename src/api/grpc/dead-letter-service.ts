@@ -4,11 +4,11 @@ import type {
   ListDeadLettersRequest,
   RetryDeadLetterRequest,
 } from "../../gen/caxton/v1/dead_letter.ts";
-import { type ApiContext, unary } from "./call.ts";
+import { type CallContext, unary } from "./call.ts";
 import { encodeDeadLetter } from "./encode.ts";
 import { checkAgentFilter, checkRequired, pageRequest } from "./validate.ts";
 
-export function deadLetterService(api: ApiContext): DeadLetterServiceServer {
+export function deadLetterService(api: CallContext): DeadLetterServiceServer {
   const { kernel } = api;
   return {
     listDeadLetters: unary(api, "ListDeadLetters", async (request: ListDeadLettersRequest) => {
@@ -17,7 +17,7 @@ export function deadLetterService(api: ApiContext): DeadLetterServiceServer {
         ...(request.namespace === "" ? {} : { namespace: request.namespace }),
         ...(request.agent === "" ? {} : { agent: request.agent }),
       };
-      const page = await kernel.listDeadLetters(filter, pageRequest(request));
+      const page = await kernel.deadLetters.list(filter, pageRequest(request));
       return {
         deadLetters: page.items.map(encodeDeadLetter),
         nextPageToken: page.nextPageToken ?? "",
@@ -25,12 +25,12 @@ export function deadLetterService(api: ApiContext): DeadLetterServiceServer {
     }),
     retryDeadLetter: unary(api, "RetryDeadLetter", async ({ id }: RetryDeadLetterRequest) => {
       checkRequired("id", id);
-      await kernel.retryDeadLetter(id);
+      await kernel.deadLetters.retry(id);
       return {};
     }),
     dropDeadLetter: unary(api, "DropDeadLetter", async ({ id }: DropDeadLetterRequest) => {
       checkRequired("id", id);
-      await kernel.dropDeadLetter(id);
+      await kernel.deadLetters.drop(id);
       return {};
     }),
   };

@@ -7,7 +7,7 @@ import {
   type HealthServer,
 } from "../../gen/grpc/health/v1/health.ts";
 import type { ReadinessProbe } from "../readiness.ts";
-import type { OpenStreams } from "./open-streams.ts";
+import type { OpenCall, OpenCalls } from "./open-calls.ts";
 
 const WATCH_INTERVAL_MS = 1000;
 
@@ -15,7 +15,7 @@ const WATCH_INTERVAL_MS = 1000;
 export function healthService(
   readiness: ReadinessProbe,
   services: ReadonlySet<string>,
-  streams: OpenStreams,
+  openCalls: OpenCalls,
 ): HealthServer {
   const isKnown = (service: string): boolean => service === "" || services.has(service);
   const servingStatus = async (): Promise<Serving> =>
@@ -30,7 +30,9 @@ export function healthService(
       void servingStatus().then((answer) => callback(null, { status: answer }));
     },
     watch: (stream) => {
-      streams.add(stream, () => stream.end());
+      const open: OpenCall = { isStream: true, end: () => stream.end() };
+      openCalls.add(open);
+      stream.once("close", () => openCalls.remove(open));
       if (isKnown(stream.request.service)) watchStatus(stream, servingStatus);
       // By contract the watcher is told and kept, for a service that may appear later.
       else stream.write({ status: Serving.SERVICE_UNKNOWN });
@@ -49,6 +51,6 @@ function watchStatus(
     last = now;
   };
   const timer = setInterval(() => void look(), WATCH_INTERVAL_MS);
-  stream.on("cancelled", () => clearInterval(timer));
+  stream.once("close", () => clearInterval(timer));
   void look();
 }

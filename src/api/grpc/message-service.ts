@@ -9,22 +9,21 @@ import type {
   SendMessageRequest,
   SendMessageResponse,
 } from "../../gen/caxton/v1/message.ts";
-import { type ApiContext, type CallInfo, unary } from "./call.ts";
+import { type ApiContext, type CallContext, type CallInfo, unary } from "./call.ts";
 import { encodeMessage } from "./encode.ts";
-import type { OpenStreams } from "./open-streams.ts";
 import { subscribeMessages } from "./subscribe.ts";
 import { checkMessage, refuse } from "./validate.ts";
 
 const ASK_TIMEOUT_DEFAULT_MS = 30_000;
 const ASK_TIMEOUT_MAX_MS = 86_400_000;
 
-export function messageService(api: ApiContext, streams: OpenStreams): MessageServiceServer {
+export function messageService(api: CallContext): MessageServiceServer {
   return {
     sendMessage: unary(api, "SendMessage", (request: SendMessageRequest, call) =>
       send(api, request, call),
     ),
     ask: unary(api, "Ask", (request: AskRequest, call) => ask(api, request, call)),
-    subscribeMessages: subscribeMessages(api, streams),
+    subscribeMessages: subscribeMessages(api),
   };
 }
 
@@ -34,7 +33,7 @@ async function send(
   call: CallInfo,
 ): Promise<SendMessageResponse> {
   const input = sendInput(api, request.message, "inform", call);
-  const sent = await api.kernel.send(input);
+  const sent = await api.kernel.messages.send(input);
   if (!sent.duplicate) api.metrics.messageAccepted();
   return sent;
 }
@@ -47,7 +46,7 @@ async function ask(api: ApiContext, request: AskRequest, call: CallInfo): Promis
   }
   const timeoutMs = Math.floor(Math.min(asked, call.remainingMs));
   if (timeoutMs <= 0) throw new CaxtonError("ASK_TIMEOUT");
-  const { id, duplicate, reply } = await api.kernel.ask({ ...input, timeoutMs });
+  const { id, duplicate, reply } = await api.kernel.messages.ask({ ...input, timeoutMs });
   if (!duplicate) api.metrics.messageAccepted();
   return { id, duplicate, reply: encodeMessage(reply) };
 }

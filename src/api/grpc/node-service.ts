@@ -1,14 +1,14 @@
 import type { NodeServiceServer } from "../../gen/caxton/v1/node.ts";
 import type { GetTreeRequest, SupervisorServiceServer } from "../../gen/caxton/v1/supervisor.ts";
 import { ABI_VERSION, API_VERSION, VERSION } from "../../base/version.ts";
-import { type ApiContext, unary } from "./call.ts";
+import { type CallContext, unary } from "./call.ts";
 import { encodeNodeStatus, encodeSupervisorNode } from "./encode.ts";
 import { pageRequest } from "./validate.ts";
 
-export function nodeService(api: ApiContext): NodeServiceServer {
+export function nodeService(api: CallContext): NodeServiceServer {
   return {
     getStatus: unary(api, "GetStatus", async () => ({
-      status: encodeNodeStatus(await api.kernel.nodeStatus()),
+      status: encodeNodeStatus(await api.kernel.node.status()),
     })),
     getVersion: unary(api, "GetVersion", async () => ({
       version: VERSION,
@@ -18,12 +18,12 @@ export function nodeService(api: ApiContext): NodeServiceServer {
   };
 }
 
-export function supervisorService(api: ApiContext): SupervisorServiceServer {
+export function supervisorService(api: CallContext): SupervisorServiceServer {
   return {
     getTree: unary(api, "GetTree", async ({ actorsMax }: GetTreeRequest) => {
       const { pageSize } = pageRequest({ pageSize: actorsMax, pageToken: "" });
       return {
-        root: encodeSupervisorNode(await api.kernel.supervisorTree({ actorsMax: pageSize })),
+        root: encodeSupervisorNode(await api.kernel.node.supervisorTree({ actorsMax: pageSize })),
       };
     }),
   };

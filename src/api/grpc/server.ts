@@ -13,23 +13,25 @@ import { listenFailed } from "../listen.ts";
 import type { ReadinessProbe } from "../readiness.ts";
 import { actorService } from "./actor-service.ts";
 import { agentService } from "./agent-service.ts";
-import type { ApiContext } from "./call.ts";
+import type { ApiContext, CallContext } from "./call.ts";
 import { deadLetterService } from "./dead-letter-service.ts";
 import { healthService } from "./health.ts";
 import { messageService } from "./message-service.ts";
 import { nodeService, supervisorService } from "./node-service.ts";
-import { OpenStreams } from "./open-streams.ts";
+import { OpenCalls } from "./open-calls.ts";
 import { addReflection } from "./reflection.ts";
 import { stateService } from "./state-service.ts";
 
 /** Room for the manifest and envelope beside a module or content of the largest size. */
 const ENVELOPE_BYTES = 1024 * 1024;
 const STREAMS_PER_CONNECTION_MAX = 10_000;
-const STOP_TIMEOUT_MS = 10_000;
+/** Enough for a commit and a handler; askers may wait much longer for their replies. */
+const DRAIN_MS = 2000;
+const STOP_TIMEOUT_MS = 5000;
 
 export interface GrpcListener {
   readonly port: number;
-  /** Lets calls finish for a while, then cuts them off. */
+  /** Lets calls finish for a while, then answers them itself. */
   stop(): Promise<void>;
 }
 
@@ -43,24 +45,19 @@ export async function startGrpc(
     "grpc.max_send_message_length": -1,
     "grpc.max_concurrent_streams": STREAMS_PER_CONNECTION_MAX,
   });
-  const streams = new OpenStreams();
-  addServices(server, api, readiness, streams);
+  const openCalls = new OpenCalls();
+  addServices(server, { ...api, openCalls }, readiness);
   const port = await bind(server, listener);
-  return { port, stop: () => stop(server, streams) };
+  return { port, stop: () => stop(server, openCalls) };
 }
 
 function receiveBytesMax(limits: NodeLimits): number {
   return Math.max(limits.moduleBytesMax, limits.messageBytesMax) + ENVELOPE_BYTES;
 }
 
-function addServices(
-  server: Server,
-  api: ApiContext,
-  readiness: ReadinessProbe,
-  streams: OpenStreams,
-): void {
+function addServices(server: Server, api: CallContext, readiness: ReadinessProbe): void {
   server.addService(AgentServiceService, agentService(api));
-  server.addService(MessageServiceService, messageService(api, streams));
+  server.addService(MessageServiceService, messageService(api));
   server.addService(ActorServiceService, actorService(api));
   server.addService(StateServiceService, stateService(api));
   server.addService(DeadLetterServiceService, deadLetterService(api));
@@ -77,7 +74,7 @@ function addServices(
       NodeServiceService,
     ].map(serviceName),
   );
-  server.addService(HealthService, healthService(readiness, services, streams));
+  server.addService(HealthService, healthService(readiness, services, api.openCalls));
   addReflection(server);
 }
 
@@ -96,12 +93,16 @@ function bind(server: Server, { host, port }: ListenerConfig): Promise<number> {
   });
 }
 
-function stop(server: Server, streams: OpenStreams): Promise<void> {
+/** Streams end at once, other calls get a while; what hangs on a slow reader is cut off. */
+function stop(server: Server, openCalls: OpenCalls): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => server.forceShutdown(), STOP_TIMEOUT_MS);
-    streams.endAll();
+    const timers = [
+      setTimeout(() => openCalls.endAll(), DRAIN_MS),
+      setTimeout(() => server.forceShutdown(), STOP_TIMEOUT_MS),
+    ];
+    openCalls.endStreams();
     server.tryShutdown(() => {
-      clearTimeout(timer);
+      timers.forEach(clearTimeout);
       resolve();
     });
   });

@@ -6,15 +6,15 @@
  */
 import { type handleServerStreamingCall, Metadata, type ServerWritableStream } from "@grpc/grpc-js";
 import type { MessageEvent, MessageFilter, MessageSubscriber } from "../../actors/kernel.ts";
-import { CaxtonError } from "../../base/errors.ts";
+import type { CaxtonError } from "../../base/errors.ts";
 import type {
   SubscribeMessagesRequest,
   SubscribeMessagesResponse,
 } from "../../gen/caxton/v1/message.ts";
-import { type ApiContext, RequestRecord } from "./call.ts";
+import { type CallContext, nodeIsStopping, RequestRecord } from "./call.ts";
 import { encodeMessage } from "./encode.ts";
 import { asCaxtonError, toServiceError } from "./errors.ts";
-import type { OpenStreams } from "./open-streams.ts";
+import type { OpenCall } from "./open-calls.ts";
 
 type Stream = ServerWritableStream<SubscribeMessagesRequest, SubscribeMessagesResponse>;
 
@@ -22,20 +22,21 @@ type Stream = ServerWritableStream<SubscribeMessagesRequest, SubscribeMessagesRe
 const ENVELOPE_BYTES = 512;
 
 export function subscribeMessages(
-  api: ApiContext,
-  streams: OpenStreams,
+  api: CallContext,
 ): handleServerStreamingCall<SubscribeMessagesRequest, SubscribeMessagesResponse> {
   return (stream) => {
     const record = new RequestRecord(api, "SubscribeMessages", stream.metadata);
     const subscriber = new StreamSubscriber(stream, api.limits.subscriberBytesMax, record);
     try {
-      const unsubscribe = api.kernel.subscribe(subscriber);
+      const unsubscribe = api.kernel.messages.subscribe(subscriber);
       const leave = (error: CaxtonError | undefined): void => {
+        api.openCalls.remove(open);
         unsubscribe();
         subscriber.closed(error);
       };
-      stream.on("cancelled", () => leave(undefined));
-      streams.add(stream, () => leave(new CaxtonError("NOT_READY", "The node is stopping.")));
+      const open: OpenCall = { isStream: true, end: () => leave(nodeIsStopping()) };
+      api.openCalls.add(open);
+      stream.once("close", () => leave(undefined));
       // Tells the caller that from now on nothing is missed.
       stream.sendMetadata(new Metadata());
     } catch (error) {

@@ -51,7 +51,7 @@ async function answer(
       return { status: ready ? 200 : 503, contentType: TEXT, body };
     }
     case "/metrics": {
-      const status = await readiness.kernel?.nodeStatus().catch(() => undefined);
+      const status = await readiness.kernel?.node.status().catch(() => undefined);
       const body = await metrics.render(status);
       return { status: 200, contentType: metrics.contentType, body };
     }

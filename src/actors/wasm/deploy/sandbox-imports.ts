@@ -1,7 +1,7 @@
 /** The host as a module sees it in the sandbox: no state, no effects, a fixed clock and seed. */
 import { EffectRing } from "../effects.ts";
 import { CAXTON_IMPORTS, ENV_IMPORTS, WASI_IMPORT_NAMES } from "../abi-imports.ts";
-import { TurnContext, type GuestMemory } from "../host.ts";
+import { TurnContext, type GuestMemory } from "../turn-context.ts";
 import { wasiImports } from "../wasi.ts";
 
 const ABSENT = -1;

@@ -1,26 +1,30 @@
 import { Worker } from "node:worker_threads";
+import { GUEST_STACK_MEGABYTES } from "../rewrite/bounds.ts";
 import type { SandboxObservation, SandboxRequest } from "./sandbox-protocol.ts";
 
 const ENTRY = new URL("./sandbox-worker.ts", import.meta.url);
 
 /** The module's own memory comes on top and is capped by its limits. */
 const HEAP_MEGABYTES_MAX = 128;
-/** See docs of callDepthMax: what its highest value needs. */
-const STACK_MEGABYTES = 16;
 /** For starting the thread and compiling; each step of the run has its own limit. */
 const OVERHEAD_MS_MAX = 10_000;
 const LIMITED_STEPS = 4;
 
 /** Runs the module in a thread that is thrown away. Never throws on account of the module. */
-export async function runSandbox(request: SandboxRequest): Promise<SandboxObservation> {
+export async function runSandbox(
+  request: SandboxRequest,
+  hardLimitMs = OVERHEAD_MS_MAX + LIMITED_STEPS * request.timeoutMs,
+): Promise<SandboxObservation> {
   const worker = new Worker(ENTRY, {
     workerData: request,
     env: {},
-    resourceLimits: { maxOldGenerationSizeMb: HEAP_MEGABYTES_MAX, stackSizeMb: STACK_MEGABYTES },
+    resourceLimits: {
+      maxOldGenerationSizeMb: HEAP_MEGABYTES_MAX,
+      stackSizeMb: GUEST_STACK_MEGABYTES,
+    },
   });
-  const timeoutMs = OVERHEAD_MS_MAX + LIMITED_STEPS * request.timeoutMs;
   try {
-    return await observe(worker, timeoutMs);
+    return await observe(worker, hardLimitMs);
   } finally {
     // Not awaited: a thread inside the compiler ends when it comes out of it.
     void worker.terminate();

@@ -48,7 +48,6 @@ export function writeMeteredBody(
   }
   let position = scan.codeStart;
   for (const edit of scan.edits) {
-    if (edit.kind === "return" && !scan.calls) continue;
     writer.copy(bytes, position, edit.at);
     writeEdit(writer, edit, scan, appended);
     position = edit.end;

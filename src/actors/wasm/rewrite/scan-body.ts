@@ -20,6 +20,7 @@ import {
   immediates,
   stackEffects,
 } from "./opcodes.ts";
+import { OperandStack } from "./operand-stack.ts";
 import { readValueType } from "./parse-types.ts";
 import {
   VECTOR_IMMEDIATE,
@@ -51,30 +52,18 @@ export interface BodyScan {
   readonly slots: number;
 }
 
-/** An open block. */
-interface Frame {
-  readonly base: number;
-  readonly params: number;
-  readonly results: number;
-  /** The surrounding segment, which goes on after the block. */
-  readonly segment: number;
-  /** The block itself can't be reached. */
-  readonly dead: boolean;
-}
-
 export class BodyScanner {
   readonly #model: ModuleModel;
   /** Instructions that change what a memory image does not hold. */
   readonly replayOnly: Set<string>;
   readonly #vectorsInTypes: boolean;
   #reader: ByteReader;
-  #frames: Frame[] = [];
+  readonly #stack = new OperandStack();
   #edits: Edit[] = [];
   #costs: number[] = [];
+  /** The segment an instruction belongs to, and those that go on after the open blocks. */
   #segment = 0;
-  #height = 0;
-  #heightMax = 0;
-  #dead = false;
+  #outerSegments: number[] = [];
   #calls = false;
   #vectors = false;
 
@@ -93,22 +82,20 @@ export class BodyScanner {
     this.#edits = [];
     this.#costs = [0];
     this.#segment = 0;
-    this.#height = 0;
-    this.#heightMax = 0;
-    this.#dead = false;
+    this.#outerSegments = [0];
+    this.#stack.reset(type.results.length);
     this.#calls = false;
     this.#vectors = this.#vectorsInTypes;
     const locals = type.params.length + this.#readLocals();
     const codeStart = this.#reader.offset;
-    this.#frames = [{ base: 0, params: 0, results: type.results.length, segment: 0, dead: false }];
-    while (this.#frames.length > 0) this.#instruction();
+    while (this.#stack.blocks > 0) this.#instruction();
     if (!this.#reader.done) throw new FormatError(this.#reader.offset, "goes on after its end");
     return {
       codeStart,
       edits: this.#edits,
       costs: this.#costs,
       calls: this.#calls,
-      slots: (locals + this.#heightMax) * (this.#vectors ? 2 : 1),
+      slots: (locals + this.#stack.highest) * (this.#vectors ? 2 : 1),
     };
   }
 
@@ -148,17 +135,11 @@ export class BodyScanner {
         refuse(opcode, at);
     }
     this.#charge(1);
-    this.#effect(stackEffects[opcode]!);
+    this.#stack.change(stackEffects[opcode]!);
   }
 
   #charge(cost: number): void {
     this.#costs[this.#segment]! += cost;
-  }
-
-  #effect(effect: number): void {
-    if (this.#dead) return;
-    this.#height += effect;
-    if (this.#height > this.#heightMax) this.#heightMax = this.#height;
   }
 
   #special(opcode: number, at: number): void {
@@ -169,7 +150,7 @@ export class BodyScanner {
         this.#open(opcode);
         return;
       case OP.else:
-        this.#else(at);
+        if (!this.#stack.else()) throw unbalanced(at);
         return;
       case OP.end:
         this.#end(at);
@@ -178,7 +159,7 @@ export class BodyScanner {
         this.#call(this.#model.functions[this.#reader.u32()]!);
         return;
       case OP.callIndirect:
-        this.#effect(-1);
+        this.#stack.change(-1);
         this.#call(this.#reader.u32());
         this.#reader.skipNumber();
         return;
@@ -199,33 +180,33 @@ export class BodyScanner {
     const reader = this.#reader;
     switch (opcode) {
       case OP.unreachable:
-        this.#dead = true;
+        this.#stack.leave();
         return;
       case OP.br:
         reader.skipNumber();
-        this.#dead = true;
+        this.#stack.leave();
         return;
       case OP.brTable: {
         const count = reader.u32();
         for (let i = 0; i <= count; i += 1) reader.skipNumber();
-        this.#dead = true;
+        this.#stack.leave();
         return;
       }
       case OP.return:
         // The function's own label lies one block further out once the body is wrapped.
-        this.#edits.push({ kind: "return", at, end: at + 1, label: this.#frames.length - 1 });
-        this.#dead = true;
+        this.#edits.push({ kind: "return", at, end: at + 1, label: this.#stack.blocks - 1 });
+        this.#stack.leave();
         return;
       case OP.selectTyped: {
         const count = reader.u32();
         for (let i = 0; i < count; i += 1) readValueType(reader);
-        this.#effect(-2);
+        this.#stack.change(-2);
         return;
       }
       case OP.tableSet:
         reader.skipNumber();
         this.replayOnly.add("table.set");
-        this.#effect(-2);
+        this.#stack.change(-2);
         return;
       case OP.memoryGrow:
         reader.skipNumber();
@@ -240,11 +221,10 @@ export class BodyScanner {
     const { params, results } = this.#blockType();
     if (opcode === OP.if) {
       this.#charge(1);
-      this.#effect(-1);
+      this.#stack.change(-1);
     }
-    const base = this.#height - params;
-    const segment = this.#segment;
-    this.#frames.push({ base, params, results, segment, dead: this.#dead });
+    this.#stack.open(params, results);
+    this.#outerSegments.push(this.#segment);
     if (opcode !== OP.loop) return;
     this.#segment = this.#costs.push(0) - 1;
     const end = this.#reader.offset;
@@ -266,33 +246,16 @@ export class BodyScanner {
     return { params: 0, results: 1 };
   }
 
-  #else(at: number): void {
-    const frame = this.#frames.at(-1)!;
-    this.#checkHeight(frame, at);
-    this.#dead = frame.dead;
-    this.#height = frame.base + frame.params;
-  }
-
   #end(at: number): void {
-    const frame = this.#frames.pop()!;
-    this.#checkHeight(frame, at);
-    this.#dead = frame.dead;
-    this.#height = frame.base + frame.results;
-    if (this.#height > this.#heightMax) this.#heightMax = this.#height;
-    this.#segment = frame.segment;
-  }
-
-  #checkHeight(frame: Frame, at: number): void {
-    if (!this.#dead && this.#height !== frame.base + frame.results) {
-      throw new FormatError(at, "leaves a number of operands that can't be followed");
-    }
+    this.#segment = this.#outerSegments.pop()!;
+    if (!this.#stack.close()) throw unbalanced(at);
   }
 
   #call(typeIndex: number): void {
     const type = this.#model.types[typeIndex]!;
     this.#calls = true;
     this.#charge(CALL_COST);
-    this.#effect(type.results.length - type.params.length);
+    this.#stack.change(type.results.length - type.params.length);
   }
 
   #bulk(at: number): void {
@@ -303,7 +266,7 @@ export class BodyScanner {
     }
     for (let i = BULK_NUMBERS[operation]!; i > 0; i -= 1) reader.skipNumber();
     this.#charge(1);
-    this.#effect(BULK_STACK_EFFECTS[operation]!);
+    this.#stack.change(BULK_STACK_EFFECTS[operation]!);
     switch (operation) {
       case BULK.memoryInit:
       case BULK.memoryCopy:
@@ -348,7 +311,7 @@ export class BodyScanner {
     }
     this.#vectors = true;
     this.#charge(1);
-    this.#effect(vectorStackEffects[operation]!);
+    this.#stack.change(vectorStackEffects[operation]!);
   }
 
   #skipMemoryArgument(): void {
@@ -364,6 +327,10 @@ const TABLE_OPERATIONS = {
   [BULK.tableGrow]: "table.grow",
   [BULK.tableFill]: "table.fill",
 } as const;
+
+function unbalanced(at: number): FormatError {
+  return new FormatError(at, "leaves a number of operands that can't be followed");
+}
 
 function refuse(opcode: number, at: number): never {
   const feature = featureOfOpcode(opcode);

@@ -1,0 +1,121 @@
+/**
+ * What a worker tells the main thread, collected and packed.
+ *
+ * Owns answers and relays of the present round and the reads under way.
+ */
+import type { FrameRange } from "../storage/index.ts";
+import { committedMessages } from "./observed-messages.ts";
+import type { ClientResult } from "./partition/client-door.ts";
+import type { SealedFrame } from "./partition/frame-pipeline.ts";
+import { TURN_FAILED } from "./turn-batch.ts";
+import type { TurnBatch } from "./turn-batch.ts";
+import { Packer } from "./worker-protocol.ts";
+import type { FromWorker, PackedRelay, PackedResult } from "./worker-protocol.ts";
+
+export type Post = (message: FromWorker, transfer: readonly ArrayBuffer[]) => void;
+
+interface OutgoingRelays {
+  readonly packer: Packer;
+  readonly relays: PackedRelay[];
+}
+
+export class ShardOutput {
+  private readonly post: Post;
+  private results: ClientResult[] = [];
+  private readonly relays = new Map<number, OutgoingRelays>();
+  private readonly reads = new Map<number, (pieces: Buffer[]) => void>();
+  private lastRead = 0;
+
+  constructor(post: Post) {
+    this.post = post;
+  }
+
+  result(result: ClientResult): void {
+    this.results.push(result);
+  }
+
+  /** A message for a partition of another worker. Its bytes are copied. */
+  relay(
+    source: number,
+    destination: number,
+    n: number,
+    bytes: Buffer,
+    offset: number,
+    length: number,
+  ): void {
+    let outgoing = this.relays.get(source);
+    if (outgoing === undefined) {
+      outgoing = { packer: new Packer(), relays: [] };
+      this.relays.set(source, outgoing);
+    }
+    const copy = Buffer.from(bytes.subarray(offset, offset + length));
+    outgoing.relays.push({ destination, n, ...outgoing.packer.add(copy, 0, length) });
+  }
+
+  flush(): void {
+    if (this.results.length > 0) this.flushResults();
+    for (const [source, { packer, relays }] of this.relays) {
+      const bytes = packer.finish();
+      this.post({ kind: "relay", source, relays, bytes }, [bytes.buffer]);
+    }
+    this.relays.clear();
+  }
+
+  private flushResults(): void {
+    const packer = new Packer();
+    const results = this.results.map((result): PackedResult => {
+      if (result.kind !== "reply") return result;
+      const { envelope, ...rest } = result;
+      return { ...rest, ...packer.add(envelope, 0, envelope.length) };
+    });
+    this.results = [];
+    const bytes = packer.finish();
+    this.post({ kind: "results", results, bytes }, [bytes.buffer]);
+  }
+
+  /** Messages of a committed frame, for subscribers. */
+  messages({ partition, frameNo, frame }: SealedFrame, partitions: number): void {
+    const packer = new Packer();
+    const messages = committedMessages(frame, partition, partitions).map(({ offset, length }) =>
+      packer.add(frame, offset, length),
+    );
+    if (messages.length === 0) return;
+    const bytes = packer.finish();
+    this.post({ kind: "messages", partition, frame: frameNo, messages, bytes }, [bytes.buffer]);
+  }
+
+  logs(batch: TurnBatch): void {
+    if (batch.logs.length === 0) return;
+    const lines = batch.logs.map(({ actor, level, text, turn }) => ({
+      address: actor.address,
+      level,
+      text,
+      rolledBack: turn >= batch.ran || batch.status[turn] === TURN_FAILED,
+    }));
+    this.post({ kind: "logs", lines }, []);
+  }
+
+  /** Reads ranges of a partition's log; `read` hands the pieces over when they are there. */
+  readLog(
+    partition: number,
+    ranges: readonly FrameRange[],
+    done: (pieces: Buffer[]) => void,
+  ): void {
+    const requestId = ++this.lastRead;
+    this.reads.set(requestId, done);
+    const packed = new Float64Array(ranges.length * 3);
+    ranges.forEach(({ sequence, offset, length }, i) => {
+      packed[i * 3] = sequence;
+      packed[i * 3 + 1] = offset;
+      packed[i * 3 + 2] = length;
+    });
+    this.post({ kind: "read", requestId, partition, ranges: packed }, [packed.buffer]);
+  }
+
+  read(requestId: number, bytes: Buffer, lengths: readonly number[]): void {
+    const done = this.reads.get(requestId);
+    this.reads.delete(requestId);
+    let at = 0;
+    done?.(lengths.map((length) => bytes.subarray(at, (at += length))));
+  }
+}
