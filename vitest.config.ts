@@ -18,6 +18,7 @@ const project = (
     exclude?: readonly string[];
     testTimeout: number;
     maxWorkers: number;
+    isolate?: boolean;
   },
 ) => ({
   test: {
@@ -28,6 +29,7 @@ const project = (
     hookTimeout: options.testTimeout,
     teardownTimeout: 10_000,
     maxWorkers: options.maxWorkers,
+    isolate: options.isolate ?? true,
     environment: "node" as const,
     // Worker threads refuse the flag that allows many WebAssembly memories.
     pool: "forks" as const,
@@ -50,7 +52,13 @@ export default defineConfig({
         maxWorkers: 2,
       }),
       project("sim", { include: globs(SPECIAL.sim), testTimeout: 60_000, maxWorkers: 2 }),
-      project("agents", { include: globs(SPECIAL.agents), testTimeout: 60_000, maxWorkers: 2 }),
+      // One process, so that the compiler is loaded and warmed up once.
+      project("agents", {
+        include: globs(SPECIAL.agents),
+        testTimeout: 60_000,
+        maxWorkers: 1,
+        isolate: false,
+      }),
       // These start servers: one file at a time leaves them a core.
       project("integration", {
         include: globs(SPECIAL.integration),

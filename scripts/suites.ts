@@ -28,7 +28,7 @@ const ROOT = join(import.meta.dirname, "..");
 const vitest = (project: string) => ["vitest", "run", "--project", project];
 
 const VERIFY: readonly Suite[] = [
-  { name: "format", budgetS: 20, command: ["prettier", "--check", "--log-level=warn", "."] },
+  { name: "format", budgetS: 15, command: ["prettier", "--check", "--log-level=warn", "."] },
   { name: "lint", budgetS: 70, command: ["eslint", "--max-warnings=0", "."] },
   { name: "types", budgetS: 40, command: ["tsc", "--project", "."] },
   {
@@ -46,14 +46,14 @@ const VERIFY: readonly Suite[] = [
   },
   { name: "dead-code", budgetS: 20, command: ["knip"] },
   { name: "proto", budgetS: 10, command: ["buf", "lint", "proto"] },
-  { name: "generated", budgetS: 20, command: ["node", "scripts/generate.ts", "--check"] },
+  { name: "generated", budgetS: 15, command: ["node", "scripts/generate.ts", "--check"] },
   { name: "unit", budgetS: 70, command: vitest("unit") },
   { name: "sim", budgetS: 60, command: vitest("sim") },
 ];
 
 const BEYOND_VERIFY: readonly Suite[] = [
   { name: "contract", budgetS: 30, command: vitest("contract") },
-  { name: "agents", budgetS: 40, command: vitest("agents") },
+  { name: "agents", budgetS: 60, command: vitest("agents") },
   { name: "integration", budgetS: 90, command: vitest("integration") },
   { name: "crash", budgetS: 90, command: vitest("crash") },
 ];
