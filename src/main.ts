@@ -17,10 +17,12 @@ async function run(options: ServerOptions): Promise<void> {
     const config = loadConfig(sources);
     const log = createLog(config.log);
     const starting = startServer(config, log);
-    stopOnSignals(starting, log, options.portsFile);
+    const stop = stopOnce(starting, log, options.portsFile);
+    process.on("SIGTERM", stop).on("SIGINT", stop);
+    if (options.stopOnEof === true) process.stdin.once("end", () => stop("EOF")).resume();
     const server = await starting;
-    announce(server, config.node.id, config.api.grpc.host, config.api.http.host);
     if (options.portsFile !== undefined) writePortsFile(options.portsFile, server);
+    announce(server, config.node.id, config.api.grpc.host, config.api.http.host);
   } catch (error) {
     process.stderr.write(failureText(failureOf(ensureError(error))));
     process.exit(exitCodeOf(ensureError(error)));
@@ -41,28 +43,26 @@ function writePortsFile(file: string, server: RunningServer): void {
   renameSync(`${file}.tmp`, file);
 }
 
-/** The first signal stops in order, the second at once. */
-function stopOnSignals(
+/** The first call stops in order, the second at once. */
+function stopOnce(
   starting: Promise<RunningServer>,
   log: Logger,
   portsFile: string | undefined,
-): void {
+): (why: string) => void {
   let isStopping = false;
-  const onSignal = (signal: NodeJS.Signals): void => {
+  return (why) => {
     if (isStopping) process.exit(EXIT.failure);
     isStopping = true;
-    log.info({ signal }, "stopping");
-    void stop(starting).then((code) => {
+    log.info({ why }, "stopping");
+    void stopped(starting).then((code) => {
       if (portsFile !== undefined) rmSync(portsFile, { force: true });
       log.info({ code }, "stopped");
       process.exit(code);
     });
   };
-  process.on("SIGTERM", onSignal);
-  process.on("SIGINT", onSignal);
 }
 
-async function stop(starting: Promise<RunningServer>): Promise<number> {
+async function stopped(starting: Promise<RunningServer>): Promise<number> {
   try {
     await (await starting).stop();
     return EXIT.ok;

@@ -202,7 +202,7 @@ describe("tracing", () => {
     );
     expect(error.detail?.traceId).toBe(TRACE);
     await expect
-      .poll(() => server.log().filter((line) => line["traceId"] === TRACE))
+      .poll(() => server.log().filter((line) => line["traceId"] === TRACE), { timeout: 10_000 })
       .toEqual([expect.objectContaining({ method: "GetAgent", code: "AGENT_NOT_FOUND" })]);
   });
 

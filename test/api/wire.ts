@@ -35,10 +35,12 @@ export class WireError extends Error {
   readonly detail: ErrorDetail | undefined;
 
   constructor(error: ServiceError) {
-    super(error.details);
-    this.status = error.code;
     const [encoded] = error.metadata.get("caxton-error-bin");
-    this.detail = encoded instanceof Buffer ? ErrorDetail.decode(encoded) : undefined;
+    const detail = encoded instanceof Buffer ? ErrorDetail.decode(encoded) : undefined;
+    const findings = (detail?.findings ?? []).map(({ at, message }) => `\n- ${at}: ${message}`);
+    super(`${error.details}${findings.join("")}`);
+    this.status = error.code;
+    this.detail = detail;
   }
 }
 

@@ -1,0 +1,169 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { EXIT } from "../../src/base/exit-codes.ts";
+import { ActorStatus } from "../../src/gen/caxton/v1/actor.ts";
+import {
+  runServerToItsEnd,
+  type ServerOptions,
+  type ServerProcess,
+  startServerProcess,
+} from "./server-process.ts";
+import { fixtureModule, manifest, refusal, Wire } from "./wire.ts";
+
+let directory: string;
+let cleanups: (() => Promise<void> | void)[] = [];
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "caxton-process-"));
+});
+
+afterEach(async () => {
+  for (const cleanup of cleanups.reverse()) await cleanup();
+  cleanups = [];
+  rmSync(directory, { recursive: true, force: true });
+});
+
+async function start(options: ServerOptions = {}): Promise<{ server: ServerProcess; wire: Wire }> {
+  const server = await startServerProcess({ directory: join(directory, "data"), ...options });
+  const wire = new Wire(server.endpoint);
+  cleanups.push(
+    () => server.dispose(),
+    () => wire.close(),
+  );
+  return { server, wire };
+}
+
+describe("stopping and starting again", () => {
+  test.each(["SIGTERM", "SIGINT"] as const)("%s ends it in order, with code 0", async (signal) => {
+    const { server, wire } = await start();
+    await wire.deploy(manifest("adder"), fixtureModule("adder"));
+    expect(await wire.askText("default/adder/x", "3")).toBe("3 1");
+    expect(await server.kill(signal)).toEqual({ code: EXIT.ok, signal: null });
+    const stopped = server.log().filter((line) => line["msg"] === "stage stopped");
+    expect(stopped.map((line) => line["stage"])).toEqual([4, 3, 2, 1]);
+
+    const again = await start();
+    const { node } = again.wire;
+    const { status } = await again.wire.call(node.getStatus.bind(node), {});
+    expect(status!.storage!.cleanStart).toBe(true);
+    expect(await again.wire.askText("default/adder/x", "4")).toBe("7 2");
+  });
+
+  test("a kill loses nothing that was answered", async () => {
+    const { server, wire } = await start();
+    await wire.deploy(manifest("adder"), fixtureModule("adder"));
+    for (let i = 0; i < 20; i++) await wire.askText("default/adder/x", "1");
+    await server.kill("SIGKILL");
+
+    const again = await start();
+    expect(await again.wire.askText("default/adder/x", "0")).toBe("20 21");
+    expect(again.server.log()).toContainEqual(
+      expect.objectContaining({ msg: "the last stop was not clean" }),
+    );
+  });
+
+  test("open streams do not hold up a stop; they are told why", async () => {
+    const { server, wire } = await start();
+    const stream = wire.messages.subscribeMessages({
+      address: "",
+      performatives: [],
+      conversationId: "",
+    });
+    await new Promise((resolve) => stream.once("metadata", resolve));
+    const reading = stream.toArray();
+    const ended = server.kill("SIGTERM");
+    await expect(reading).rejects.toThrow("The node is stopping.");
+    expect(await ended).toEqual({ code: EXIT.ok, signal: null });
+  });
+
+  test("an asker gets an answer when the node stops", async () => {
+    const { server, wire } = await start();
+    await wire.deploy(manifest("echo"), fixtureModule("echo"));
+    const { agents } = wire;
+    const echo = { namespace: "default", name: "echo", reason: "" };
+    await wire.call(agents.suspendAgent.bind(agents), echo);
+    const asking = refusal(wire.askText("default/echo/x", "hi"));
+    const { actors } = wire;
+    const request = { namespace: "", agent: "echo", status: ActorStatus.UNSPECIFIED };
+    const waiting = async () => {
+      const page = { ...request, pageSize: 0, pageToken: "" };
+      const answer = await wire.call(actors.listActors.bind(actors), page);
+      return answer.actors.map((actor) => actor.mailboxMessages);
+    };
+    await expect.poll(waiting, { timeout: 10_000 }).toEqual([1]);
+    const ended = server.kill("SIGTERM");
+    expect((await asking).detail?.code).toBe("NOT_READY");
+    expect(await ended).toEqual({ code: EXIT.ok, signal: null });
+  });
+
+  test("--ports-file is there while the node is ready, and goes with it", async () => {
+    const file = join(directory, "ports.json");
+    const { server } = await start({ args: ["--ports-file", file] });
+    const read = (): unknown => JSON.parse(readFileSync(file, "utf8"));
+    const { pid, grpcPort, httpPort } = server;
+    expect(read()).toEqual({ pid, grpcPort, httpPort });
+    await server.kill("SIGTERM");
+    expect(read).toThrow("ENOENT");
+  });
+});
+
+describe("refusing to start", () => {
+  test("another server has the directory", async () => {
+    await start();
+    const { code, stderr } = await runServerToItsEnd({ directory: join(directory, "data") });
+    expect(code).toBe(EXIT.conflict);
+    expect(stderr).toContain("code: STORAGE_LOCKED");
+  });
+
+  test.each(["api.grpc.port", "api.http.port"])("%s is taken", async (option) => {
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+    cleanups.push(() => void other.close());
+    const { port } = other.address() as { port: number };
+    const sets = [`${option}=${port}`];
+    const { code, stderr } = await runServerToItsEnd({ directory: join(directory, "data"), sets });
+    expect(code).toBe(EXIT.conflict);
+    expect(stderr).toContain(`127.0.0.1:${port}: it is in use. The option is ${option}.`);
+    expect(stderr).toContain("code: LISTEN_FAILED");
+    // What was started is stopped again: the directory is free.
+    await start();
+  });
+
+  test("a configuration with mistakes: all of them, and nothing is made", async () => {
+    const file = join(directory, "config.yaml");
+    writeFileSync(file, "storage: {directroy: x}\nlog: {level: loud}\n");
+    const data = join(directory, "data");
+    const { code, stderr } = await runServerToItsEnd({
+      directory: data,
+      args: ["--config", file],
+    });
+    expect(code).toBe(EXIT.invalid);
+    expect(stderr).toContain('storage.directroy: unknown key (Did you mean "directory"?)');
+    expect(stderr).toContain("log.level: expected one of");
+    expect(stderr).toContain("fix: ");
+    expect(() => readFileSync(join(data, "FORMAT"))).toThrow("ENOENT");
+  });
+
+  test("beyond this machine, unless told so", async () => {
+    const sets = ["api.grpc.host=0.0.0.0"];
+    const { code, stderr } = await runServerToItsEnd({ directory: join(directory, "data"), sets });
+    expect(code).toBe(EXIT.conflict);
+    expect(stderr).toContain("code: INSECURE_BIND");
+    const { wire } = await start({ sets, args: ["--insecure"] });
+    const { node } = wire;
+    const { status } = await wire.call(node.getStatus.bind(node), {});
+    expect(status!.ready).toBe(true);
+  });
+
+  test("another number of partitions than the directory was made for", async () => {
+    const { server } = await start();
+    await server.kill("SIGTERM");
+    const sets = ["partitions.count=8"];
+    const { code, stderr } = await runServerToItsEnd({ directory: join(directory, "data"), sets });
+    expect(code).not.toBe(EXIT.ok);
+    expect(stderr).toContain("partitions.count");
+  });
+});

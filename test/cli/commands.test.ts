@@ -1,0 +1,184 @@
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { EXIT } from "../../src/base/exit-codes.ts";
+import { LAUNCHER, type ServerProcess, startServerProcess } from "../api/server-process.ts";
+import { fixtureModule, fixturePath } from "../api/wire.ts";
+
+let server: ServerProcess;
+const folder = mkdtempSync(join(tmpdir(), "caxton-cli-"));
+
+beforeAll(async () => {
+  server = await startServerProcess();
+});
+
+afterAll(async () => {
+  await server.dispose();
+  rmSync(folder, { recursive: true });
+});
+
+interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function start(args: readonly string[], stdin = "") {
+  const env = { ...process.env, CAXTON_ENDPOINT: server.endpoint };
+  const child = spawn(LAUNCHER, args, { env, stdio: ["pipe", "pipe", "pipe"] });
+  child.stdin.end(stdin);
+  let stdout = "";
+  let stderr = "";
+  child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+  const ended = new Promise<Outcome>((resolve) => {
+    child.once("close", (code) => resolve({ code, stdout, stderr }));
+  });
+  return { child, ended };
+}
+
+function caxton(...args: string[]): Promise<Outcome> {
+  return start(args).ended;
+}
+
+async function json(...args: string[]): Promise<unknown> {
+  const { code, stdout, stderr } = await caxton(...args, "-o", "json");
+  expect({ code, stderr }).toMatchObject({ code: EXIT.ok });
+  return JSON.parse(stdout) as unknown;
+}
+
+test("an agent's life, from a folder to its deletion", async () => {
+  const path = join(folder, "greeter");
+  mkdirSync(path);
+  writeFileSync(join(path, "greeter.wasm"), fixtureModule("echo"));
+  writeFileSync(
+    join(path, "agent.yaml"),
+    "apiVersion: caxton/v1\nkind: Agent\nmetadata: {name: greeter}\n",
+  );
+  const deployed = await caxton("agent", "deploy", path);
+  expect(deployed).toMatchObject({ code: EXIT.ok });
+  expect(deployed.stdout).toMatch(/^default\/greeter is deployed, version [0-9a-f]{12}\n$/);
+  expect(deployed.stderr).toMatch(/static: passed[^]*sandbox: passed[^]*contract: passed/);
+  expect((await caxton("agent", "deploy", path)).stdout).toContain("is unchanged");
+
+  expect((await caxton("agent", "list")).stdout).toMatch(
+    /^NAMESPACE +NAME[^]*default +greeter +running/,
+  );
+  expect(await json("agent", "inspect", "greeter")).toMatchObject({
+    name: "greeter",
+    status: "running",
+    manifest: { limits: { memoryPagesMax: 256 } },
+  });
+
+  const asked = await caxton("message", "ask", "--to", "default/greeter/x", "--content", "hello");
+  expect(asked).toEqual({ code: EXIT.ok, stdout: "hello", stderr: "" });
+
+  expect((await caxton("agent", "suspend", "greeter", "--reason", "tea")).code).toBe(EXIT.ok);
+  expect(await json("agent", "inspect", "default/greeter")).toMatchObject({
+    status: "suspended",
+    reason: "tea",
+  });
+  expect((await caxton("agent", "resume", "greeter")).code).toBe(EXIT.ok);
+  expect((await caxton("agent", "delete", "greeter")).code).toBe(EXIT.ok);
+  expect(await caxton("agent", "inspect", "greeter")).toMatchObject({
+    code: EXIT.notFound,
+    stdout: "",
+  });
+});
+
+describe("with an agent", () => {
+  beforeAll(async () => {
+    const manifest = join(folder, "probe.yaml");
+    const spec = "spec: {attemptsMax: 1}";
+    writeFileSync(
+      manifest,
+      `apiVersion: caxton/v1\nkind: Agent\nmetadata: {name: other}\n${spec}\n`,
+    );
+    const args = ["--name", "probe", "--manifest", manifest];
+    expect(await caxton("agent", "deploy", fixturePath("probe"), ...args)).toMatchObject({
+      code: EXIT.ok,
+    });
+  });
+
+  test("content from standard input, and its type", async () => {
+    const args = ["message", "ask", "--to", "default/probe/in", "-", "-o", "json"];
+    const { stdout } = await start(args, "self").ended;
+    expect(JSON.parse(stdout)).toMatchObject({ reply: { content: "default/probe/in" } });
+    const described = await caxton(
+      ...["message", "ask", "--to", "default/probe/in", "--content", "message"],
+      ...["--performative", "query-if", "--id", "m1", "--header", "a=1", "--client", "me"],
+    );
+    expect(described.stdout).toContain("m1|me|default/probe/in|query-if|text/plain|");
+  });
+
+  test("a repeated id is told", async () => {
+    const send = () =>
+      caxton("message", "send", "--to", "default/probe/dup", "--content", "self", "--id", "d1");
+    expect((await send()).stdout).toMatch(/^d1 is accepted \(partition \d, frame \d+\)\n$/);
+    expect((await send()).stdout).toContain("d1 was already accepted");
+  });
+
+  test("state and actors", async () => {
+    const to = "default/probe/kept";
+    await caxton("message", "ask", "--to", to, "--content", "put colour blue");
+    expect((await caxton("state", "get", to, "colour")).stdout).toBe("blue");
+    expect(await json("state", "list", to)).toMatchObject([{ key: "colour", value: "blue" }]);
+    expect(await caxton("state", "get", to, "shape")).toMatchObject({ code: EXIT.notFound });
+    expect(await json("actor", "inspect", to)).toMatchObject({ address: to, stateKeys: 1 });
+    expect((await caxton("actor", "list", "--agent", "probe")).stdout).toContain(to);
+    expect((await caxton("actor", "reset", to)).code).toBe(EXIT.ok);
+    expect((await caxton("state", "get", to, "colour")).stdout).toBe("blue");
+  });
+
+  test("a failure says what, how to fix, code and trace; its dead letter can be dropped", async () => {
+    const failed = await caxton(
+      ...["message", "ask", "--to", "default/probe/bad", "--content", "throw boom"],
+    );
+    expect(failed).toMatchObject({ code: EXIT.failure, stdout: "" });
+    expect(failed.stderr).toMatch(
+      /^error: .*boom[^]*fix: [^]*code: AGENT_[^]*trace: [0-9a-f]{32}\n$/,
+    );
+    const letters = (await json("dead-letter", "list")) as { id: string }[];
+    expect(letters).toMatchObject([{ message: { receiver: "default/probe/bad" }, attempts: 1 }]);
+    expect((await caxton("dead-letter", "drop", letters[0]!.id)).code).toBe(EXIT.ok);
+    expect(await json("dead-letter", "list")).toEqual([]);
+  });
+
+  test("stream prints what becomes durable", async () => {
+    const args = ["message", "stream", "--address", "default/probe/seen", "--count", "1"];
+    const { child, ended } = start([...args, "-o", "json"]);
+    await new Promise<void>((resolve) =>
+      child.stderr.on("data", (chunk: Buffer) => {
+        if (chunk.toString().includes("subscribed")) resolve();
+      }),
+    );
+    await caxton("message", "send", "--to", "default/probe/seen", "--content", "self");
+    const { code, stdout } = await ended;
+    expect(code).toBe(EXIT.ok);
+    expect(JSON.parse(stdout)).toMatchObject({
+      message: { receiver: "default/probe/seen", content: "self" },
+    });
+  });
+
+  test("the tree and the node", async () => {
+    expect((await caxton("supervisor", "tree")).stdout).toMatch(/^node [^]*probe/);
+    expect((await caxton("node", "status", "-o", "wide")).stdout).toMatch(
+      /ready: +yes[^]*PARTITION[^]*messageBytesMax +262144/,
+    );
+    expect(await json("health")).toEqual({ ready: true, notReady: [] });
+    expect(await json("version")).toMatchObject({ server: { apiVersion: "caxton.v1" } });
+  });
+});
+
+test("a refused manifest: every finding and the code for bad input", async () => {
+  const manifest = join(folder, "bad.yaml");
+  writeFileSync(manifest, "apiVersion: caxton/v1\nkind: Agent\nmetadata: {nme: x}\n");
+  const { code, stderr } = await caxton(
+    ...["agent", "deploy", fixturePath("echo"), "--manifest", manifest],
+  );
+  expect(code).toBe(EXIT.invalid);
+  expect(stderr).toContain("metadata.name: is required");
+  expect(stderr).toContain('metadata.nme: unknown key (Did you mean "name"?)');
+});
