@@ -31,6 +31,17 @@ export class MinHeap<T> {
     items[at] = item;
   }
 
+  /** Drops the items that do not pass. */
+  keep(passes: (item: T) => boolean): void {
+    const kept: [number, T][] = [];
+    this.items.forEach((item, i) => {
+      if (passes(item)) kept.push([this.keys[i]!, item]);
+    });
+    this.keys.length = 0;
+    this.items.length = 0;
+    for (const [key, item] of kept) this.push(key, item);
+  }
+
   pop(): T | undefined {
     const { keys, items } = this;
     const top = items[0];

@@ -52,7 +52,8 @@ export interface FrameHeader {
   readonly frameNo: number;
   /** Payload CRC of the frame before, 0 for the first. */
   readonly previousCrc: number;
-  readonly baseTimeMs: number;
+  /** When the frame was sealed; no entry in it is younger. */
+  readonly timeMs: number;
   readonly payloadBytes: number;
   readonly entryCount: number;
   readonly payloadCrc: number;
@@ -83,7 +84,6 @@ export class FrameWriter {
   private readonly view: DataView;
   private position = FRAME_HEADER_BYTES;
   private entries = 0;
-  private baseTimeMs = 0;
 
   constructor(capacity: number) {
     this.capacity = capacity;
@@ -103,10 +103,9 @@ export class FrameWriter {
     return this.capacity - this.position;
   }
 
-  start(baseTimeMs: number): void {
+  start(): void {
     this.position = FRAME_HEADER_BYTES;
     this.entries = 0;
-    this.baseTimeMs = baseTimeMs;
   }
 
   private entry(kind: number, flags: number, aux: number, payloadBytes: number): number {
@@ -174,13 +173,14 @@ export class FrameWriter {
     this.bytes.set(text, at + 20 + code.length);
   }
 
-  deadLetter(seq: number, attempts: number, code: string, reason: string): void {
+  deadLetter(seq: number, attempts: number, atMs: number, code: string, reason: string): void {
     const text = utf8.encode(reason);
-    const at = this.entry(ENTRY_DEAD_LETTER, 0, code.length, 12 + code.length + text.length);
+    const at = this.entry(ENTRY_DEAD_LETTER, 0, code.length, 20 + code.length + text.length);
     this.view.setFloat64(at, seq, true);
-    this.view.setUint32(at + 8, attempts, true);
-    this.bytes.write(code, at + 12, "latin1");
-    this.bytes.set(text, at + 12 + code.length);
+    this.view.setFloat64(at + 8, atMs, true);
+    this.view.setUint32(at + 16, attempts, true);
+    this.bytes.write(code, at + 20, "latin1");
+    this.bytes.set(text, at + 20 + code.length);
   }
 
   intent(seq: number, attempt: number): void {
@@ -211,6 +211,7 @@ export class FrameWriter {
     incarnation: number;
     frameNo: number;
     previousCrc: number;
+    timeMs: number;
   }): { frame: Buffer; payloadCrc: number } {
     const { view, bytes, position } = this;
     const payloadCrc = crc32(bytes.subarray(FRAME_HEADER_BYTES, position));
@@ -222,7 +223,7 @@ export class FrameWriter {
     view.setUint32(16, header.incarnation, true);
     view.setUint32(20, header.previousCrc, true);
     view.setFloat64(24, header.frameNo, true);
-    view.setFloat64(32, this.baseTimeMs, true);
+    view.setFloat64(32, header.timeMs, true);
     view.setUint32(40, 0, true);
     view.setUint32(44, 0, true);
     view.setUint32(48, position - FRAME_HEADER_BYTES, true);
@@ -254,7 +255,7 @@ export function readFrameHeader(frame: Buffer): FrameHeader {
     incarnation: frame.readUInt32LE(16),
     previousCrc: frame.readUInt32LE(20),
     frameNo: frame.readDoubleLE(24),
-    baseTimeMs: frame.readDoubleLE(32),
+    timeMs: frame.readDoubleLE(32),
     payloadBytes: frame.readUInt32LE(48),
     entryCount: frame.readUInt32LE(52),
     payloadCrc: frame.readUInt32LE(56),
@@ -280,14 +281,9 @@ export interface EntryVisitor {
     offset: number,
     length: number,
   ): void;
-  turn(
-    turn: TurnFields,
-    frame: Buffer,
-    effectsFrom: number,
-    effectsTo: number,
-  ): void;
+  turn(turn: TurnFields, frame: Buffer, effectsFrom: number, effectsTo: number): void;
   turnFailed(seq: number, attempts: number, retryAtMs: number, code: string, reason: string): void;
-  deadLetter(seq: number, attempts: number, code: string, reason: string): void;
+  deadLetter(seq: number, attempts: number, atMs: number, code: string, reason: string): void;
   intent(seq: number, attempt: number): void;
   control(json: string): void;
   systemSend(sendNo: number, frame: Buffer, offset: number, length: number): void;
@@ -334,12 +330,7 @@ function visitEntry(
       );
       return;
     case ENTRY_TURN:
-      visitor.turn(
-        readTurn(view, body, flags),
-        frame,
-        body + TURN_FIXED_BYTES,
-        end,
-      );
+      visitor.turn(readTurn(view, body, flags), frame, body + TURN_FIXED_BYTES, end);
       return;
     case ENTRY_TURN_FAILED:
       visitor.turnFailed(
@@ -353,9 +344,10 @@ function visitEntry(
     case ENTRY_DEAD_LETTER:
       visitor.deadLetter(
         view.getFloat64(body, true),
-        view.getUint32(body + 8, true),
-        text(body + 12, body + 12 + aux),
-        text(body + 12 + aux, end),
+        view.getUint32(body + 16, true),
+        view.getFloat64(body + 8, true),
+        text(body + 20, body + 20 + aux),
+        text(body + 20 + aux, end),
       );
       return;
     case ENTRY_INTENT:

@@ -102,7 +102,7 @@ function remove(state: PartitionState, name: string, follow: ControlFollowUp): v
   for (const actor of share.actors) {
     const handlers = [...actor.handlers.values()];
     for (const message of state.removeActor(actor)) {
-      state.deadLetter(message, message.attempts, code, reason);
+      state.deadLetter(message, message.attempts, state.lastNowMs, code, reason);
       follow.failures.push({ sender: actor.address, root: rootOf(message), code, reason });
     }
     for (const { root, replied } of handlers) {

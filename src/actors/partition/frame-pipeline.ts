@@ -63,7 +63,7 @@ export class FramePipeline {
     this.epoch = log.epoch + 1;
     this.frameNo = log.lastFrameNo + 1;
     this.committedFrameNo = log.lastFrameNo;
-    this.filling.reuse(nowMs());
+    this.filling.reuse();
   }
 
   get writer(): FrameWriter {
@@ -123,11 +123,12 @@ export class FramePipeline {
       incarnation,
       frameNo,
       previousCrc,
+      timeMs: this.nowMs(),
     });
     this.lastCrc = payloadCrc;
     this.inFlight = this.filling;
     this.filling = this.spare;
-    this.filling.reuse(this.nowMs());
+    this.filling.reuse();
     this.frameNo++;
     this.runDeferred();
     return { partition, frameNo, expectedSequence, frame };

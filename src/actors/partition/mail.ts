@@ -44,6 +44,7 @@ export class Mail {
   private readonly frames: FramePipeline;
   private readonly incarnation: number;
   private readonly ports: MailPorts;
+  private readonly nowMs: () => number;
   private readonly wake: (actor: Actor) => void;
   private readonly undelivered: Undeliverable[] = [];
   /** Numbers taken from each source, those that wait for room included. */
@@ -54,12 +55,14 @@ export class Mail {
     frames: FramePipeline,
     incarnation: number,
     ports: MailPorts,
+    nowMs: () => number,
     wake: (actor: Actor) => void,
   ) {
     this.state = state;
     this.frames = frames;
     this.incarnation = incarnation;
     this.ports = ports;
+    this.nowMs = nowMs;
     this.wake = wake;
   }
 
@@ -160,9 +163,10 @@ export class Mail {
     for (let next = this.undelivered.pop(); next !== undefined; next = this.undelivered.pop()) {
       const { message, code } = next;
       this.frames.whenRoom(SMALL_ENTRY_BYTES, () => {
-        this.frames.writer.deadLetter(message.seq, 0, code, WHY[code]);
+        const nowMs = this.nowMs();
+        this.frames.writer.deadLetter(message.seq, 0, nowMs, code, WHY[code]);
         this.state.consume(undefined, message.seq);
-        this.state.deadLetter(message, 0, code, WHY[code]);
+        this.state.deadLetter(message, 0, nowMs, code, WHY[code]);
         this.answerFailure(message, code, WHY[code]);
       });
     }

@@ -27,8 +27,8 @@ export class OpenFrame {
     this.writer = new FrameWriter(bytesMax);
   }
 
-  reuse(nowMs: number): void {
-    this.writer.start(nowMs);
+  reuse(): void {
+    this.writer.start();
     this.messages.length = 0;
     this.outbound.length = 0;
     this.afterCommit.length = 0;

@@ -85,6 +85,7 @@ export class PartitionState {
   readonly askDeadlines = new MinHeap<PendingAsk>();
   readonly timers = new Map<Actor, Map<bigint, PendingTimer>>();
   readonly timerQueue = new MinHeap<PendingTimer>();
+  private timersLive = 0;
   /** Last accepted number of each source partition. */
   readonly cursors = new Map<number, number>();
   nextSendNo = 1;
@@ -291,9 +292,16 @@ export class PartitionState {
       timers = new Map();
       this.timers.set(timer.actor, timers);
     }
-    if (!timers.has(timer.id)) timer.actor.timers++;
+    if (!timers.has(timer.id)) {
+      timer.actor.timers++;
+      this.timersLive++;
+    }
     timers.set(timer.id, timer);
     this.timerQueue.push(timer.dueMs, timer);
+    // Replaced and cancelled timers stay in the queue until they are due: drop them before they pile up.
+    if (this.timerQueue.size > 1024 && this.timerQueue.size > 4 * this.timersLive) {
+      this.timerQueue.keep((queued) => this.isSet(queued));
+    }
   }
 
   /** True while this very timer is set (not cancelled, replaced or fired). */
@@ -308,6 +316,7 @@ export class PartitionState {
     if (timers === undefined || timer === undefined) return 0;
     timers.delete(id);
     actor.timers--;
+    this.timersLive--;
     if (timers.size === 0) this.timers.delete(actor);
     return timer.rootSeq;
   }
@@ -324,7 +333,13 @@ export class PartitionState {
   }
 
   /** A message will not be handled. `keep` puts it among the dead letters. */
-  deadLetter(message: PendingMessage, attempts: number, code: string, reason: string): void {
+  deadLetter(
+    message: PendingMessage,
+    attempts: number,
+    atMs: number,
+    code: string,
+    reason: string,
+  ): void {
     if (code !== "REENTRANT_ASK") {
       const { bytes, offset, length } = message;
       this.deadLetters.add({
@@ -334,7 +349,7 @@ export class PartitionState {
         code,
         reason,
         attempts,
-        atMs: this.lastNowMs,
+        atMs,
       });
     }
     this.completeClient(rootOf(message), { kind: "failure", code, reason });
@@ -365,14 +380,16 @@ export class PartitionState {
   }
 
   /** A message is given up after its last attempt; a handler that waited for it is over. */
-  giveUp(actor: Actor, message: PendingMessage, code: string, reason: string): void {
+  giveUp(actor: Actor, message: PendingMessage, atMs: number, code: string, reason: string): void {
     this.consume(actor, message.seq);
     const handler = actor.handlers.get(message.rootSeq);
     if (handler !== undefined) {
       actor.handlers.delete(message.rootSeq);
       if (!handler.replied) this.completeClient(handler.root, { kind: "failure", code, reason });
     }
-    if (!actor.agent.isEphemeral) this.deadLetter(message, message.attempts, code, reason);
+    if (!actor.agent.isEphemeral) {
+      this.deadLetter(message, message.attempts, atMs, code, reason);
+    }
   }
 
   recordRestart(actor: Actor, nowMs: number): void {
@@ -412,6 +429,7 @@ export class PartitionState {
       left.push(this.consume(actor, next.seq));
     }
     for (const ask of this.asks.values()) if (ask.actor === actor) this.asks.delete(ask.number);
+    this.timersLive -= actor.timers;
     this.timers.delete(actor);
     this.actors.remove(actor);
     return left;

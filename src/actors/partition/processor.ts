@@ -61,7 +61,7 @@ export class PartitionProcessor {
     this.recoveredPending = state.pending;
     const nowMs = (): number => this.nowMs();
     this.frames = new FramePipeline(identity, log, state.limits.frameBytesMax, nowMs);
-    this.mail = new Mail(state, this.frames, identity.incarnation, ports, (actor) => {
+    this.mail = new Mail(state, this.frames, identity.incarnation, ports, nowMs, (actor) => {
       this.turns.wake(actor);
     });
     this.probation = new Probation(this, ports.suspects);

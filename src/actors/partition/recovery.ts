@@ -56,7 +56,7 @@ export class PartitionRecovery implements EntryVisitor {
     this.epoch = header.epoch;
     this.lastFrameNo = header.frameNo;
     this.lastCrc = header.payloadCrc;
-    if (header.baseTimeMs > this.state.lastNowMs) this.state.lastNowMs = header.baseTimeMs;
+    if (header.timeMs > this.state.lastNowMs) this.state.lastNowMs = header.timeMs;
     visitEntries(frame, header, this);
     for (const message of this.ofFrame) if (!message.consumed) message.evacuate();
     this.ofFrame = [];
@@ -156,15 +156,15 @@ export class PartitionRecovery implements EntryVisitor {
     actor.phase = { kind: "backoff", retryAtMs };
   }
 
-  deadLetter(seq: number, attempts: number, code: string, reason: string): void {
+  deadLetter(seq: number, attempts: number, atMs: number, code: string, reason: string): void {
     const { actor, message } = this.take(seq);
     this.located.delete(seq);
     if (actor === undefined) {
       this.state.consume(undefined, seq);
-      this.state.deadLetter(message, attempts, code, reason);
+      this.state.deadLetter(message, attempts, atMs, code, reason);
       return;
     }
-    this.state.giveUp(actor, message, code, reason);
+    this.state.giveUp(actor, message, atMs, code, reason);
     if (actor.phase.kind === "backoff") actor.phase = IDLE;
   }
 

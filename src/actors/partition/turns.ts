@@ -272,10 +272,11 @@ export class Turns {
   giveUp(actor: Actor, message: PendingMessage, code: ErrorCode, reason: string): void {
     const handler = actor.handlers.get(message.rootSeq);
     this.whenWritable(actor, () => {
+      const nowMs = this.ports.nowMs();
       if (!actor.agent.isEphemeral) {
-        this.frames.writer.deadLetter(message.seq, message.attempts, code, reason);
+        this.frames.writer.deadLetter(message.seq, message.attempts, nowMs, code, reason);
       }
-      this.state.giveUp(actor, message, code, reason);
+      this.state.giveUp(actor, message, nowMs, code, reason);
       this.mail.answerFailure(message, code, reason);
       if (handler !== undefined && !handler.replied) {
         this.mail.sendFailure(actor.address, handler.root, code, reason);

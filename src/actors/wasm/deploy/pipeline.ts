@@ -105,6 +105,7 @@ function staticFacts(
 }
 
 const STEP_TEXTS = {
+  thread: "The sandbox gave no answer",
   compile: "The module can't be compiled",
   instantiate: "The module can't be instantiated",
   initialize: "The module's initialisation failed",

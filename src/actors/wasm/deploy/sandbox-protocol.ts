@@ -8,7 +8,8 @@ export interface SandboxRequest {
   readonly callDepthMax: number;
 }
 
-export type SandboxStep = "compile" | "instantiate" | "initialize" | "alloc" | "health";
+/** `thread` stands for all of them: it ended without an answer. */
+export type SandboxStep = "thread" | "compile" | "instantiate" | "initialize" | "alloc" | "health";
 
 export interface SandboxFailure {
   readonly step: SandboxStep;

@@ -36,7 +36,7 @@ function observe(worker: Worker, timeoutMs: number): Promise<SandboxObservation>
     const fail = (reason: string): void =>
       resolve({
         failure: {
-          step: "compile",
+          step: "thread",
           reason,
           hint: "Make the module smaller or simpler; the server gave it a thread of its own.",
         },
