@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { deployPipeline, type DeployAgentLimits } from "../../src/actors/wasm/deploy/pipeline.ts";
+import { runSandbox } from "../../src/actors/wasm/deploy/sandbox.ts";
+import { rewriteModule } from "../../src/actors/wasm/rewrite/rewriter.ts";
 import {
   ModuleBuilder,
   OPS,
@@ -226,5 +228,30 @@ describe("a module is refused", () => {
       stage: "contract",
       text: "caxton_health answers 3 before the first message; 0 is healthy.",
     });
+  });
+});
+
+describe("the sandbox thread", () => {
+  const request = {
+    bytes: rewriteModule(initializing(SPIN).build(), LIMITS).bytes,
+    fuel: 1e15,
+    timeoutMs: 60_000,
+    callDepthMax: 500,
+  };
+
+  test("is ended when it does not answer, and main goes on meanwhile", async () => {
+    let ticks = 0;
+    const ticking = setInterval(() => (ticks += 1), 5);
+    const { failure } = await runSandbox(request, 300);
+    clearInterval(ticking);
+    expect(failure?.step).toBe("thread");
+    expect(failure?.reason).toBe("the thread did not answer within 300 ms");
+    expect(ticks).toBeGreaterThan(3);
+  });
+
+  test("answers for bytes that do not compile", async () => {
+    const { failure } = await runSandbox({ ...request, bytes: Uint8Array.from([1, 2, 3]) });
+    expect(failure?.step).toBe("compile");
+    expect(failure?.reason).toMatch(/WebAssembly\.Module/);
   });
 });

@@ -16,7 +16,7 @@ import type {
 } from "../../../src/actors/wasm/rewrite/module-model.ts";
 import type { RewriteLimits } from "../../../src/actors/wasm/rewrite/structure.ts";
 
-export const LIMITS: RewriteLimits = {
+const LIMITS: RewriteLimits = {
   memoryPagesMax: 8,
   tableElementsMax: 50,
   callDepthMax: 200,

@@ -31,7 +31,7 @@ export interface FuzzViolation {
 
 const MUTATED_PERCENT = 35;
 const PROGRESS_EVERY = 5_000;
-const VIOLATIONS_MAX = 20;
+const VIOLATIONS_MAX = 10;
 /** Far above what the fuel allows: only a module that fuel does not stop gets here. */
 const TIMEOUT_MS = 5_000;
 
@@ -60,7 +60,7 @@ export function fuzzRewriter({ modules, seed, progress }: FuzzOptions): FuzzRepo
   return { modules: done, ...counts, violations };
 }
 
-export function moduleFor(seed: number): Uint8Array {
+function moduleFor(seed: number): Uint8Array {
   const dice = new Dice(seed);
   const bytes = generateModule(dice);
   return dice.chance(MUTATED_PERCENT) ? mutate(bytes, dice) : bytes;
