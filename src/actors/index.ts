@@ -1,3 +1,5 @@
+export { parseAddress } from "./address.ts";
+export type { AgentManifest } from "./manifest.ts";
 export { startKernel, type KernelOptions, type RunningKernel } from "./node-kernel.ts";
 export type {
   ActorInfo,
@@ -10,6 +12,7 @@ export type {
   DeployResult,
   DeploySource,
   DeployStage,
+  DeployStageName,
   Message,
   MessageEvent,
   MessageFilter,

@@ -1,7 +1,7 @@
 /** The node's metrics in Prometheus form: what the API counts itself, and the kernel's own figures. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { NodeStatus, PartitionStatus } from "../actors/kernel.ts";
+import type { NodeStatus, PartitionStatus } from "../actors/index.ts";
 
 const SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30];
 

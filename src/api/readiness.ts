@@ -2,7 +2,7 @@
  * Whether the node takes work. Starting and stopping are known here; in between the kernel decides,
  * from turns done through every partition.
  */
-import type { NodeKernel } from "../actors/kernel.ts";
+import type { NodeKernel } from "../actors/index.ts";
 import { ensureError } from "../base/errors.ts";
 
 export interface Readiness {

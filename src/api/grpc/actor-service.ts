@@ -1,4 +1,4 @@
-import type { ActorInfo } from "../../actors/kernel.ts";
+import type { ActorInfo } from "../../actors/index.ts";
 import {
   type Actor,
   ActorStatus,

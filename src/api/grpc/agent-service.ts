@@ -1,4 +1,4 @@
-import type { DeployRequest, DeploySource } from "../../actors/kernel.ts";
+import type { DeployRequest, DeploySource } from "../../actors/index.ts";
 import { CaxtonError, type Finding } from "../../base/errors.ts";
 import { nearest } from "../../base/nearest.ts";
 import type {

@@ -1,6 +1,6 @@
 /** What every call shares: trace id, one log line, request metrics and the mapping of failures. */
 import type { handleUnaryCall, Metadata } from "@grpc/grpc-js";
-import type { NodeKernel } from "../../actors/kernel.ts";
+import type { NodeKernel } from "../../actors/index.ts";
 import type { NodeLimits } from "../../base/config-schema.ts";
 import { CaxtonError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";

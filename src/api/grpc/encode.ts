@@ -3,14 +3,14 @@ import type {
   ActorInfo,
   ActorStatus as KernelActorStatus,
   AgentInfo,
+  AgentManifest,
   DeadLetter as KernelDeadLetter,
   DeployStage as KernelDeployStage,
   DeployStageName as KernelStageName,
   Message as KernelMessage,
   NodeStatus as KernelNodeStatus,
   SupervisorNode as KernelSupervisorNode,
-} from "../../actors/kernel.ts";
-import type { AgentManifest } from "../../actors/manifest.ts";
+} from "../../actors/index.ts";
 import { type Actor, ActorStatus } from "../../gen/caxton/v1/actor.ts";
 import {
   type Agent,

@@ -1,5 +1,5 @@
 /** Sending and asking: the hot path. Decode, check, hand to the kernel, encode. */
-import type { SendInput } from "../../actors/kernel.ts";
+import type { SendInput } from "../../actors/index.ts";
 import { CaxtonError } from "../../base/errors.ts";
 import type {
   AskRequest,

@@ -5,7 +5,7 @@
  * 2. The kernel's subscription ends exactly once: by cancellation, by the kernel, or at the bound.
  */
 import { type handleServerStreamingCall, Metadata, type ServerWritableStream } from "@grpc/grpc-js";
-import type { MessageEvent, MessageFilter, MessageSubscriber } from "../../actors/kernel.ts";
+import type { MessageEvent, MessageFilter, MessageSubscriber } from "../../actors/index.ts";
 import type { CaxtonError } from "../../base/errors.ts";
 import type {
   SubscribeMessagesRequest,

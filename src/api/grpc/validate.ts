@@ -1,6 +1,6 @@
 /** Checks of request fields. A refusal lists every violation. */
 import { isUtf8 } from "node:buffer";
-import { parseAddress } from "../../actors/address.ts";
+import { parseAddress } from "../../actors/index.ts";
 import { CaxtonError, type Finding } from "../../base/errors.ts";
 import type { OutgoingMessage } from "../../gen/caxton/v1/message.ts";
 
