@@ -143,7 +143,7 @@ function actorInfo(processor: PartitionProcessor, actor: Actor): ActorInfo {
     mailboxMessages: actor.pendingMessages,
     stateKeys: actor.state.size,
     stateBytes: actor.stateBytes,
-    timers: actor.timers,
+    timers: actor.timers.size,
     attempts: actor.next()?.attempts ?? 0,
     restarts: actor.restartsTotal,
     memoryBytes: actor.live?.memoryBytes ?? 0,

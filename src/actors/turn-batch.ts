@@ -6,7 +6,7 @@
  * 2. A turn's effects are the ring bytes [ringFrom, ringTo); a failed turn has none.
  */
 import type { ErrorCode } from "../base/errors.ts";
-import type { Actor, OpenHandler } from "./partition/actor.ts";
+import type { Actor, Handler } from "./partition/actor.ts";
 import type { PendingMessage } from "./partition/message.ts";
 import type { EffectRing } from "./wasm/effects.ts";
 
@@ -50,7 +50,7 @@ export class TurnBatch {
     undefined,
   );
   /** The open handler each turn continues. */
-  readonly handlers: (OpenHandler | undefined)[] = new Array<undefined>(BATCH_TURNS_MAX).fill(
+  readonly handlers: (Handler | undefined)[] = new Array<undefined>(BATCH_TURNS_MAX).fill(
     undefined,
   );
   readonly counters: SendCounter[] = [];
@@ -85,7 +85,7 @@ export class TurnBatch {
   plan(
     actor: Actor,
     message: PendingMessage,
-    handler: OpenHandler | undefined,
+    handler: Handler | undefined,
     seed: number,
     counter: SendCounter,
   ): void {

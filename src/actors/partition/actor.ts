@@ -23,11 +23,32 @@ export const IDLE: ActorPhase = { kind: "idle" };
 export const READY: ActorPhase = { kind: "ready" };
 export const RECOVERING: ActorPhase = { kind: "recovering" };
 
-/** A handler that returned without being done: it waits for replies and timers. */
-export interface OpenHandler {
-  /** The message whose handler it is, kept for its reply. */
-  readonly root: RootMessage;
-  replied: boolean;
+/** The handling of one message; open when it returned without being done and waits for replies and timers. */
+export class Handler {
+  readonly rootSeq: number;
+  /** Flags of the root message. */
+  readonly flags: number;
+  replied = false;
+  private readonly message: PendingMessage;
+  private copied: RootMessage | undefined;
+
+  constructor(message: PendingMessage) {
+    this.rootSeq = message.seq;
+    this.flags = message.flags;
+    this.message = message;
+  }
+
+  /** Made on demand: most handlers are done at once and neither ask nor fail. */
+  get root(): RootMessage {
+    this.copied ??= rootOf(this.message);
+    return this.copied;
+  }
+
+  /** It stays open: its message's bytes will be gone. */
+  keep(): this {
+    this.copied ??= rootOf(this.message);
+    return this;
+  }
 }
 
 /** What a handler needs of the message it handles once its bytes are gone. */
@@ -36,6 +57,15 @@ export interface RootMessage {
   readonly flags: number;
   /** The envelope without its content. */
   readonly envelope: Buffer;
+}
+
+export interface PendingTimer {
+  readonly id: bigint;
+  readonly actor: Actor;
+  /** The handler it belongs to. */
+  readonly rootSeq: number;
+  readonly dueMs: number;
+  readonly payload: Buffer;
 }
 
 /** Live memory of an actor. What it is, only the executor knows. */
@@ -53,7 +83,7 @@ export class Actor {
 
   phase: ActorPhase = IDLE;
   /** Open handlers by the seq of their root message; at most one unless the agent is reentrant. */
-  readonly handlers = new Map<number, OpenHandler>();
+  readonly handlers = new Map<number, Handler>();
   /** Messages in order of acceptance. */
   readonly inbox = new Queue<PendingMessage>();
   /** Replies, failures and timers that an open handler awaits. */
@@ -71,7 +101,7 @@ export class Actor {
   stateDraft: Map<string, Buffer | null> | undefined = undefined;
   stateDraftBytes = 0;
 
-  timers = 0;
+  readonly timers = new Map<bigint, PendingTimer>();
   asks = 0;
   /** Times of restarts within the supervision window, oldest first. */
   restartTimesMs: number[] = [];

@@ -23,8 +23,8 @@ import {
   findExtension,
 } from "../wasm/envelope.ts";
 import { messageIdPrefix } from "../wasm/message-id.ts";
-import { IDLE, rootOf } from "./actor.ts";
-import type { Actor, RootMessage } from "./actor.ts";
+import { Handler, IDLE, rootOf } from "./actor.ts";
+import type { Actor, PendingTimer, RootMessage } from "./actor.ts";
 import { ActorTable } from "./actor-table.ts";
 import type { AgentShare } from "./agent-share.ts";
 import { ClientIds } from "./client-ids.ts";
@@ -38,14 +38,6 @@ export interface PendingAsk {
   readonly actor: Actor;
   readonly rootSeq: number;
   readonly deadlineMs: number;
-}
-
-export interface PendingTimer {
-  readonly id: bigint;
-  readonly actor: Actor;
-  readonly rootSeq: number;
-  readonly dueMs: number;
-  readonly payload: Buffer;
 }
 
 /** What became of a delivery. Only `enqueued` reached a mailbox; the others wait for the entry that says why. */
@@ -83,7 +75,6 @@ export class PartitionState {
   readonly outboxes = new Map<number, Outbox>();
   readonly asks = new Map<number, PendingAsk>();
   readonly askDeadlines = new MinHeap<PendingAsk>();
-  readonly timers = new Map<Actor, Map<bigint, PendingTimer>>();
   readonly timerQueue = new MinHeap<PendingTimer>();
   private timersLive = 0;
   /** Last accepted number of each source partition. */
@@ -257,26 +248,24 @@ export class PartitionState {
     return message;
   }
 
-  /** Marks the handler that a turn left open or finished. Returns the root that ended without a reply. */
-  settleHandler(
-    actor: Actor,
-    message: PendingMessage,
-    open: boolean,
-    replied: boolean,
-  ): RootMessage | undefined {
+  /**
+   * The handler a turn belongs to, open from now on or no longer. Before the turn's effects: an ask to
+   * oneself meets the handler that waits for it.
+   */
+  beginHandler(actor: Actor, message: PendingMessage, open: boolean): Handler {
     const continued = actor.handlers.get(message.rootSeq);
-    if (open) {
-      if (continued !== undefined) continued.replied = replied;
-      else actor.handlers.set(message.seq, { root: rootOf(message), replied });
-      return undefined;
-    }
-    if (continued !== undefined) actor.handlers.delete(continued.root.seq);
-    if (replied || ((continued?.root.flags ?? message.flags) & FLAG_WANTS_REPLY) === 0) {
-      return undefined;
-    }
-    const root = continued?.root ?? rootOf(message);
-    this.completeClient(root, { kind: "failure", code: "NO_REPLY", reason: NO_REPLY_REASON });
-    return root;
+    const handler = continued ?? new Handler(message);
+    if (open) actor.handlers.set(handler.rootSeq, handler.keep());
+    else if (continued !== undefined) actor.handlers.delete(handler.rootSeq);
+    return handler;
+  }
+
+  /** A handler ended: one that owes a reply fails its asker. True when it did. */
+  endHandler(handler: Handler): boolean {
+    if (handler.replied || (handler.flags & FLAG_WANTS_REPLY) === 0) return false;
+    const failure = { kind: "failure", code: "NO_REPLY", reason: NO_REPLY_REASON } as const;
+    this.completeClient(handler.root, failure);
+    return true;
   }
 
   addAsk(number: number, actor: Actor, rootSeq: number, deadlineMs: number): void {
@@ -287,16 +276,8 @@ export class PartitionState {
   }
 
   setTimer(timer: PendingTimer): void {
-    let timers = this.timers.get(timer.actor);
-    if (timers === undefined) {
-      timers = new Map();
-      this.timers.set(timer.actor, timers);
-    }
-    if (!timers.has(timer.id)) {
-      timer.actor.timers++;
-      this.timersLive++;
-    }
-    timers.set(timer.id, timer);
+    if (!timer.actor.timers.has(timer.id)) this.timersLive++;
+    timer.actor.timers.set(timer.id, timer);
     this.timerQueue.push(timer.dueMs, timer);
     // Replaced and cancelled timers stay in the queue until they are due: drop them before they pile up.
     if (this.timerQueue.size > 1024 && this.timerQueue.size > 4 * this.timersLive) {
@@ -306,18 +287,15 @@ export class PartitionState {
 
   /** True while this very timer is set (not cancelled, replaced or fired). */
   isSet(timer: PendingTimer): boolean {
-    return this.timers.get(timer.actor)?.get(timer.id) === timer;
+    return timer.actor.timers.get(timer.id) === timer;
   }
 
   /** Removes a timer; returns the handler it belongs to. */
   takeTimer(actor: Actor, id: bigint): number {
-    const timers = this.timers.get(actor);
-    const timer = timers?.get(id);
-    if (timers === undefined || timer === undefined) return 0;
-    timers.delete(id);
-    actor.timers--;
+    const timer = actor.timers.get(id);
+    if (timer === undefined) return 0;
+    actor.timers.delete(id);
     this.timersLive--;
-    if (timers.size === 0) this.timers.delete(actor);
     return timer.rootSeq;
   }
 
@@ -429,8 +407,8 @@ export class PartitionState {
       left.push(this.consume(actor, next.seq));
     }
     for (const ask of this.asks.values()) if (ask.actor === actor) this.asks.delete(ask.number);
-    this.timersLive -= actor.timers;
-    this.timers.delete(actor);
+    this.timersLive -= actor.timers.size;
+    actor.timers.clear();
     this.actors.remove(actor);
     return left;
   }

@@ -125,17 +125,16 @@ export class PartitionRecovery implements EntryVisitor {
     const { actor, message } = this.take(turn.consumedSeq);
     invariant(actor !== undefined, "a turn is an actor's");
     this.located.delete(turn.consumedSeq);
-    const handler = actor.handlers.get(turn.rootSeq);
     const entry = this.position(from - TURN_OVERHEAD_BYTES);
     actor.turns.add(entry, TURN_OVERHEAD_BYTES, message.logPosition, message.length);
     state.turnDone(actor);
     actor.phase = actor.phase.kind === "held" ? actor.phase : IDLE;
     if (turn.nowMs > state.lastNowMs) state.lastNowMs = turn.nowMs;
     state.consume(actor, message.seq);
-    const applied = applyEffects(state, actor, message, handler, frame, from, to, this);
-    state.nextSendNo = Math.max(state.nextSendNo, turn.sendNoBase + applied.sends);
-    const replied = applied.replied || (handler?.replied ?? false);
-    state.settleHandler(actor, message, turn.open, replied);
+    const handler = state.beginHandler(actor, message, turn.open);
+    const { sends } = applyEffects(state, actor, handler, frame, from, to, this);
+    state.nextSendNo = Math.max(state.nextSendNo, turn.sendNoBase + sends);
+    if (!turn.open) state.endHandler(handler);
   }
 
   route(bytes: Buffer, entry: number, offset: number, length: number, hash: number): void {

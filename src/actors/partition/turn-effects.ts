@@ -22,9 +22,7 @@ import {
   EFFECT_TIMER_SET,
 } from "../wasm/effects.ts";
 import { AT_CORRELATION, FLAG_CLIENT, envelopeFlags, envelopeParts } from "../wasm/envelope.ts";
-import { rootOf } from "./actor.ts";
-import type { Actor, OpenHandler, RootMessage } from "./actor.ts";
-import type { PendingMessage } from "./message.ts";
+import type { Actor, Handler } from "./actor.ts";
 import type { PartitionState } from "./partition-state.ts";
 
 /** Offset in an effect entry of the byte that says the send took no outbox number. */
@@ -40,24 +38,21 @@ export interface SendRouter {
 export interface AppliedEffects {
   readonly sends: number;
   readonly events: number;
-  readonly replied: boolean;
 }
 
-/** `handler` is the open handler that the turn continued, if any; else it began that of `message`. */
+/** `handler` is the one the turn belongs to; it learns whether it replied. */
 export function applyEffects(
   state: PartitionState,
   actor: Actor,
-  message: PendingMessage,
-  handler: OpenHandler | undefined,
+  handler: Handler,
   bytes: Buffer,
   from: number,
   to: number,
   router: SendRouter,
 ): AppliedEffects {
-  const rootSeq = handler?.root.seq ?? message.seq;
+  const { rootSeq } = handler;
   let sends = 0;
   let events = 0;
-  let replied = false;
   for (let at = from; at < to; at += bytes.readUInt32LE(at)) {
     switch (bytes[at + EFFECT_AT_KIND]) {
       case EFFECT_SEND:
@@ -71,8 +66,8 @@ export function applyEffects(
         break;
       case EFFECT_REPLY:
         sends++;
-        replied = true;
-        applyReply(state, handler?.root ?? rootOf(message), bytes, at, router);
+        handler.replied = true;
+        applyReply(state, handler, bytes, at, router);
         break;
       case EFFECT_STATE_PUT:
       case EFFECT_STATE_DELETE:
@@ -91,7 +86,7 @@ export function applyEffects(
         invariant(false, "an effect has a known kind");
     }
   }
-  return { sends, events, replied };
+  return { sends, events };
 }
 
 function routeSend(bytes: Buffer, at: number, header: number, router: SendRouter): void {
@@ -114,7 +109,7 @@ function applyAsk(
 
 function applyReply(
   state: PartitionState,
-  root: RootMessage,
+  handler: Handler,
   bytes: Buffer,
   at: number,
   router: SendRouter,
@@ -126,7 +121,7 @@ function applyReply(
   }
   const end = envelope + bytes.readUInt32LE(envelope);
   const copy = Buffer.from(bytes.subarray(envelope, end) as Uint8Array);
-  state.completeClient(root, { kind: "reply", envelope: copy });
+  state.completeClient(handler.root, { kind: "reply", envelope: copy });
 }
 
 function applyState(state: PartitionState, actor: Actor, bytes: Buffer, at: number): void {

@@ -13,7 +13,7 @@ import { TURN_OVERHEAD_BYTES } from "../../storage/frame-codec.ts";
 import { TURN_DONE, TURN_FAILED, TURN_LEFT_OPEN } from "../turn-batch.ts";
 import type { SendCounter, TurnBatch, TurnExecutor } from "../turn-batch.ts";
 import { IDLE, READY, RECOVERING } from "./actor.ts";
-import type { Actor, OpenHandler } from "./actor.ts";
+import type { Actor, Handler } from "./actor.ts";
 import type { FramePipeline } from "./frame-pipeline.ts";
 import type { Mail } from "./mail.ts";
 import { SMALL_ENTRY_BYTES } from "./mail.ts";
@@ -32,7 +32,7 @@ const REASON_CHARACTERS_MAX = 500;
 interface FinishedTurn {
   readonly actor: Actor;
   readonly message: PendingMessage;
-  readonly handler: OpenHandler | undefined;
+  readonly handler: Handler | undefined;
   readonly open: boolean;
   readonly sendNoBase: number;
   readonly nowMs: number;
@@ -196,7 +196,7 @@ export class Turns {
     const { writer } = this.frames;
     const at = writer.turn(
       message.seq,
-      handler?.root.seq ?? 0,
+      handler?.rootSeq ?? 0,
       turn.sendNoBase,
       turn.nowMs,
       turn.seed,
@@ -221,14 +221,13 @@ export class Turns {
     router: SendRouter,
   ): void {
     const { state } = this;
-    const { actor, message, handler, open } = turn;
+    const { actor, message, open } = turn;
     state.turnDone(actor);
     state.consume(actor, message.seq);
-    const applied = applyEffects(state, actor, message, handler, bytes, from, to, router);
-    const replied = applied.replied || (handler?.replied ?? false);
-    const unanswered = state.settleHandler(actor, message, open, replied);
-    if (unanswered !== undefined) {
-      this.mail.sendFailure(actor.address, unanswered, "NO_REPLY", NO_REPLY_REASON);
+    const handler = state.beginHandler(actor, message, open);
+    applyEffects(state, actor, handler, bytes, from, to, router);
+    if (!open && state.endHandler(handler)) {
+      this.mail.sendFailure(actor.address, handler.root, "NO_REPLY", NO_REPLY_REASON);
     }
   }
 

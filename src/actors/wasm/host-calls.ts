@@ -43,7 +43,13 @@ class HostCalls {
     if (length > limits.messageBytesMax) {
       trap("MESSAGE_TOO_LARGE", `a timer's ${String(length)} bytes pass the limit`);
     }
-    if (turn.replayState === undefined && turn.actor.timers >= limits.timersMax) {
+    const { timers } = turn.actor;
+    const isNew = !timers.has(BigInt.asUintN(64, id));
+    if (
+      isNew &&
+      turn.replayState === undefined &&
+      timers.size + turn.timersSet++ >= limits.timersMax
+    ) {
       trap("OVERLOADED", `the actor has ${String(limits.timersMax)} timers already`);
     }
     const at = turn.reserve(EFFECT_TIMER_SET, 0, length, EFFECT_TIMER_HEADER_BYTES + length);

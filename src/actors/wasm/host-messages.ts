@@ -51,7 +51,8 @@ export class HostMessages {
   ask(ptr: number, len: number, timeoutMs: number): bigint {
     const { turn } = this;
     const { limits } = turn.environment.manifest;
-    if (turn.replayState === undefined && turn.actor.asks >= limits.asksPendingMax) {
+    const pending = turn.actor.asks + turn.asksMade++;
+    if (turn.replayState === undefined && pending >= limits.asksPendingMax) {
       trap("OVERLOADED", `the actor waits for ${String(limits.asksPendingMax)} replies already`);
     }
     const number = turn.sendNo;

@@ -9,7 +9,7 @@ import type { ErrorCode } from "../../base/errors.ts";
 import { SeededRandom } from "../../base/random.ts";
 import type { Environment } from "../environment.ts";
 import { rootOf } from "../partition/actor.ts";
-import type { Actor, OpenHandler, RootMessage } from "../partition/actor.ts";
+import type { Actor, Handler, RootMessage } from "../partition/actor.ts";
 import type { PendingMessage } from "../partition/message.ts";
 import type { LogLine } from "../turn-batch.ts";
 import type { EffectRing } from "./effects.ts";
@@ -43,12 +43,15 @@ export class TurnContext {
   /** The message this turn consumes. */
   message!: PendingMessage;
   /** The open handler the turn continues; undefined when it begins its own. */
-  handler: OpenHandler | undefined;
+  handler: Handler | undefined;
   replied = false;
   nowMs = 0;
   sendNo = 0;
   ringStart = 0;
   turnIndex = 0;
+  /** New timers and asks of this turn, on top of what the actor has. */
+  timersSet = 0;
+  asksMade = 0;
   /**
    * State as of the turn that is replayed, undefined in live turns. In replay, limits that depend on
    * what is not replayed are not checked again and nothing is logged.
@@ -65,7 +68,7 @@ export class TurnContext {
   begin(
     actor: Actor,
     message: PendingMessage,
-    handler: OpenHandler | undefined,
+    handler: Handler | undefined,
     environment: Environment,
   ): void {
     this.actor = actor;
@@ -74,6 +77,8 @@ export class TurnContext {
     this.replied = handler?.replied ?? false;
     this.environment = environment;
     this.ringStart = this.ring.cursor;
+    this.timersSet = 0;
+    this.asksMade = 0;
     this.logLinesLeft = LOG_LINES_PER_TURN_MAX;
   }
 
@@ -117,8 +122,8 @@ export class TurnContext {
 
   /** Copies a value to the guest when it fits; returns its length. */
   give(value: Uint8Array | undefined, buf: number, bufLen: number, what: string): number {
-    if (value === undefined) return -1;
     const start = this.range(buf, bufLen, what);
+    if (value === undefined) return -1;
     if (value.length <= bufLen >>> 0) this.memory.bytes.set(value, start);
     return value.length;
   }

@@ -13,7 +13,8 @@ import { invariant } from "../../base/assert.ts";
 import { CaxtonError, ensureError } from "../../base/errors.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Environment } from "../environment.ts";
-import type { Actor, OpenHandler } from "../partition/actor.ts";
+import { Handler } from "../partition/actor.ts";
+import type { Actor } from "../partition/actor.ts";
 import { PendingMessage } from "../partition/message.ts";
 import { TURN_DONE, TURN_FAILED, TURN_LEFT_OPEN, TURN_SKIPPED } from "../turn-batch.ts";
 import type {
@@ -42,7 +43,7 @@ const script = new Script(`globalThis.${ENTRY}()`);
 
 interface Replay {
   readonly state: Map<string, Buffer>;
-  readonly handlers: Map<number, OpenHandler>;
+  readonly handlers: Map<number, Handler>;
   readonly idPrefix: Buffer;
 }
 
@@ -300,8 +301,10 @@ export class WasmExecutor implements TurnExecutor {
         roomBytes: 0,
       };
       const open = this.call(instance, message, counter, environment);
-      if (open) replay.handlers.set(rootSeq || seq, { root: turn.root, replied: turn.replied });
-      else replay.handlers.delete(rootSeq || seq);
+      const own = handler ?? new Handler(message);
+      own.replied = turn.replied;
+      if (open) replay.handlers.set(own.rootSeq, own.keep());
+      else replay.handlers.delete(own.rootSeq);
       const digest = batch.ring.digest(from, batch.ring.cursor);
       if (open === replayed.open && digest === replayed.digest) return { kind: "ok" };
       return { kind: "diverged", reason: `the effects of message ${String(seq)} differ` };
