@@ -137,3 +137,19 @@ test("the size limit may change from start to start", async () => {
   for (let i = 11; i < 20; i++) await acked(again, 0, frameOf(`f${i}`, 20_000));
   expect(await collect(again.log.scan(0, 1))).toHaveLength(20);
 });
+
+test("fault points are passed in order, the acknowledgement after the last", async () => {
+  const passed: string[] = [];
+  const faultPoint = (name: string): unknown => passed.push(name);
+  const storage = await openSmall(await temporaryDirectory(), { faultPoint });
+  await acked(storage, 0, frameOf("a", 10));
+  passed.push("acknowledged");
+  await storage.records.put("a", frameOf("a", 10), 0);
+  expect(passed).toEqual([
+    "log.before-append",
+    "log.after-append-before-ack",
+    "acknowledged",
+    "records.before-put",
+    "records.after-put",
+  ]);
+});
