@@ -10,6 +10,7 @@ export interface ServerOptions {
   readonly set?: readonly string[];
   readonly insecure?: boolean;
   readonly portsFile?: string;
+  readonly stopOnEof?: boolean;
 }
 
 export function serverCommand(): Command {
@@ -22,6 +23,7 @@ export function serverCommand(): Command {
       "allow listening beyond this machine although nothing authenticates callers",
     )
     .option("--ports-file <file>", "write the open ports there as JSON once the node is ready")
+    .option("--stop-on-eof", "stop when standard input ends: with whoever started the node")
     .version(VERSION)
     .configureHelp({ helpWidth: HELP_WIDTH })
     .exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage));

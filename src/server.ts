@@ -4,6 +4,7 @@ import { ApiMetrics, type ApiContext, ReadinessProbe, startGrpc, startHttp } fro
 import type { Config } from "./base/config-schema.ts";
 import { Lifecycle } from "./base/lifecycle.ts";
 import type { Logger } from "./base/log.ts";
+import { faultPoint } from "./fault-point.ts";
 import { openEmbeddedStorage } from "./storage/index.ts";
 
 export interface RunningServer {
@@ -17,6 +18,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   const lifecycle = new Lifecycle(log);
   const readiness = new ReadinessProbe();
   const metrics = new ApiMetrics();
+  const fault = faultPoint(process.env);
   const http = await lifecycle.start(
     "health and metrics",
     () => startHttp(config.api.http, metrics, readiness),
@@ -30,6 +32,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     () =>
       openEmbeddedStorage({
         ...config.storage,
+        ...fault,
         onFailed: (err) => log.fatal({ err }, "storage failed; nothing more is accepted"),
       }),
     (opened) => opened.close(),
@@ -37,7 +40,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   if (!storage.opening.clean) log.warn(storage.opening, "the last stop was not clean");
   const kernel = await lifecycle.start(
     "kernel",
-    () => startKernel({ storage, config, log }),
+    () => startKernel({ storage, config, log, ...fault }),
     (running) => running.stop(),
   );
   const api: ApiContext = { kernel, limits: config.limits, log, metrics };

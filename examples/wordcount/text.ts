@@ -3,6 +3,8 @@
  * a word is a run of a to z.
  */
 
+const CHUNKS = 200;
+const CHUNK_BYTES_MIN = 8;
 const CHUNK_BYTES_MAX = 64 * 1024;
 /** One message carries a chunk, and a word is not cut. */
 const WORD_BYTES_MAX = 200 * 1024;
@@ -17,10 +19,15 @@ export function wordsOnly(bytes: Uint8Array): string {
     .trim();
 }
 
-/** Cuts such text between words into chunks for the splitter. */
-export function* cutChunks(words: string): Generator<string> {
+/** Cuts such text between words into chunks for the splitter: about 200, or as many as it takes. */
+export function chunksOf(words: string): string[] {
+  const bytes = Math.ceil(words.length / CHUNKS);
+  return [...cutChunks(words, Math.min(CHUNK_BYTES_MAX, Math.max(CHUNK_BYTES_MIN, bytes)))];
+}
+
+export function* cutChunks(words: string, bytesMax = CHUNK_BYTES_MAX): Generator<string> {
   for (let from = 0; from < words.length;) {
-    let end = from + CHUNK_BYTES_MAX;
+    let end = from + bytesMax;
     if (end >= words.length) end = words.length;
     else if (words[end] !== " ") {
       const space = words.lastIndexOf(" ", end);

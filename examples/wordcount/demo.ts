@@ -1,0 +1,192 @@
+/**
+ * What `npm start` runs: counts the words of a text with actors, kills its own node half-way, and shows that
+ * every count is right all the same.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
+import { parseArgs, styleText } from "node:util";
+import { ranked, totalOf } from "./counts.ts";
+import type { NodeProcess } from "./node-process.ts";
+import { makeRunFolder, removeFolder } from "./run-folder.ts";
+import { type Outcome, run } from "./run.ts";
+import { many, number } from "./screen.ts";
+
+const ROOT = join(import.meta.dirname, "../..");
+const TOP = 10;
+const FAULTS_SHOWN = 10;
+const BAR_WIDTH = 40;
+const EXIT_USAGE = 2;
+const EXIT_INTERRUPTED = 130;
+
+const HELP = `Usage: npm start -- [options]
+
+Counts the words of a text with a pipeline of actors on a node of its own, kills that
+node with SIGKILL on the way, and compares the counts with the text. Then it serves
+until Ctrl-C. Data lies in .caxton/wordcount-<pid> and goes when it ends.
+
+Options:
+  --input FILE  text to count (default: the README and docs of this repository)
+  --port N      port of the API (default: a free one)
+  --once        end after the comparison: exit code 0 when all counts are right, else 1
+  --json        write the result to standard output as one line of JSON
+  --help        show this
+`;
+
+interface Options {
+  readonly input: string | undefined;
+  readonly port: number;
+  readonly once: boolean;
+  readonly json: boolean;
+}
+
+const options = optionsOf(process.argv.slice(2));
+const folder = makeRunFolder();
+const running: { node?: NodeProcess; isStopping: boolean } = { isStopping: false };
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, interrupted);
+
+try {
+  await main();
+} catch (error) {
+  if (!running.isStopping)
+    await end(1, `\nerror: ${error instanceof Error ? error.message : String(error)}\n`);
+}
+
+async function main(): Promise<void> {
+  const { name, bytes } = readText(options.input);
+  say(`\n${bold("Caxton")} counts the words of ${name}, ${number(bytes.length)} bytes.\n\n`);
+  const place = { folder, grpcPort: options.port };
+  const outcome = await run({
+    place,
+    bytes,
+    started: (node) => {
+      running.node = node;
+    },
+  });
+  if (options.json) process.stdout.write(`${json(outcome)}\n`);
+  else process.stdout.write(report(outcome));
+  for (const fault of outcome.faults.slice(0, FAULTS_SHOWN)) say(`  ${fault}\n`);
+  if (options.once) {
+    await end(outcome.faults.length === 0 ? 0 : 1, "");
+    return;
+  }
+  say(whatNext(outcome));
+  const how = await outcome.node.ended;
+  if (!running.isStopping) await end(1, `\nerror: the node ended: ${how}\n`);
+}
+
+function optionsOf(args: string[]): Options {
+  const input = { type: "string" } as const;
+  const flag = { type: "boolean", default: false } as const;
+  try {
+    const { values } = parseArgs({
+      args,
+      options: { input, port: input, once: flag, json: flag, help: flag },
+    });
+    if (values.help) {
+      process.stdout.write(HELP);
+      process.exit(0);
+    }
+    const port = Number(values.port ?? 0);
+    if (!(Number.isInteger(port) && port >= 0 && port <= 65_535)) {
+      throw new Error(`--port ${values.port ?? ""} is no port.`);
+    }
+    return { input: values.input, port, once: values.once, json: values.json };
+  } catch (error) {
+    say(`error: ${error instanceof Error ? error.message : String(error)}\n\n${HELP}`);
+    process.exit(EXIT_USAGE);
+  }
+}
+
+/** `npm start` runs in the repository; paths are meant from where it was typed. */
+function readText(input: string | undefined): { name: string; bytes: Uint8Array } {
+  if (input !== undefined) {
+    return { name: input, bytes: readFileSync(resolve(process.env["INIT_CWD"] ?? "", input)) };
+  }
+  const docs = readdirSync(join(ROOT, "docs")).filter((name) => name.endsWith(".md"));
+  const files = ["README.md", ...docs.sort().map((name) => `docs/${name}`)];
+  const texts = files.map((file) => readFileSync(join(ROOT, file)));
+  return { name: "README.md and docs", bytes: Buffer.concat(texts) };
+}
+
+function json({
+  counts,
+  faults,
+  sent,
+  facts,
+  kills,
+  ackedBeforeKill,
+  resumedFrom,
+}: Outcome): string {
+  return JSON.stringify({
+    counts: Object.fromEntries(ranked(counts)),
+    sent,
+    handled: facts.handled,
+    replayed: facts.replayed,
+    kills,
+    acked_before_kill: ackedBeforeKill,
+    resumed_from: resumedFrom,
+    exact: faults.length === 0,
+  });
+}
+
+function report({ counts, faults, sent, facts, kills }: Outcome): string {
+  const top = ranked(counts).slice(0, TOP);
+  const wordWidth = Math.min(20, Math.max(0, ...top.map(([word]) => word.length)));
+  const countWidth = Math.max(0, ...top.map(([, count]) => number(count).length));
+  const most = top[0]?.[1] ?? 1;
+  const rows = top.map(([word, count]) => {
+    const bar = "━".repeat(Math.ceil((count / most) * BAR_WIDTH));
+    const label = word.length > wordWidth ? `${word.slice(0, wordWidth - 1)}…` : word;
+    return `  ${label.padEnd(wordWidth)}  ${number(count).padStart(countWidth)}  ${bar}\n`;
+  });
+  const verdict =
+    faults.length === 0
+      ? "Every count is the same as in the text."
+      : `${many(faults.length, "difference")} from the text.`;
+  return [
+    `\n${rows.join("")}`,
+    rows.length === 0 ? "  no words\n" : "",
+    `\n  ${many(totalOf(counts), "word")}, ${number(counts.size)} different. ${verdict}\n`,
+    `  sent ${number(sent)}   handled ${number(facts.handled)}`,
+    `   replayed ${number(facts.replayed)}   kills ${number(kills)}\n`,
+  ].join("");
+}
+
+function whatNext({ node, counts }: Outcome): string {
+  const caxton = relative(process.env["INIT_CWD"] ?? process.cwd(), join(ROOT, "bin/caxton"));
+  const word = ranked(counts)[0]?.[0] ?? "caxton";
+  return `
+The node serves until Ctrl-C. In another terminal:
+
+  export CAXTON_ENDPOINT=${node.endpoint}
+  ${caxton} agent list
+  ${caxton} state get default/counter/${word} count
+  ${caxton} message send default/splitter/default "${word} ${word}"
+  ${caxton} message ask default/tally/default --performative query-ref
+
+`;
+}
+
+/** The first signal stops in order, the second at once. */
+function interrupted(): void {
+  const isImpatient = running.isStopping;
+  running.isStopping = true;
+  if (isImpatient) process.exit(EXIT_INTERRUPTED);
+  void end(EXIT_INTERRUPTED, "\nstopping\n");
+}
+
+async function end(code: number, text: string): Promise<void> {
+  running.isStopping = true;
+  say(text);
+  await running.node?.stop();
+  removeFolder(folder);
+  process.exit(code);
+}
+
+function say(text: string): void {
+  process.stderr.write(text);
+}
+
+function bold(text: string): string {
+  return styleText("bold", text, { stream: process.stderr });
+}

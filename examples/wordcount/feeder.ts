@@ -1,0 +1,83 @@
+/**
+ * Feeds messages in their order, several in flight, and keeps which were acknowledged.
+ * 1. A message keeps its id, so that sending it again takes effect once.
+ * 2. An acknowledged message is never sent again.
+ */
+import { type ServiceError, status } from "@grpc/grpc-js";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Api } from "./api.ts";
+
+const IN_FLIGHT_MAX = 32;
+/** The node's backlog is looked at after so many messages, and waited for above the bound. */
+const LOOK_EVERY = 64;
+const BACKLOG_MAX = 20_000;
+const PAUSE_MS = 20;
+
+export class Feeder {
+  readonly #receiver: string;
+  readonly #messages: readonly string[];
+  readonly #isAcked: boolean[];
+  #acked = 0;
+
+  constructor(receiver: string, messages: readonly string[]) {
+    this.#receiver = receiver;
+    this.#messages = messages;
+    this.#isAcked = messages.map(() => false);
+  }
+
+  get acked(): number {
+    return this.#acked;
+  }
+
+  /** Index of the first message without acknowledgement: where feeding goes on. */
+  get position(): number {
+    const index = this.#isAcked.indexOf(false);
+    return index < 0 ? this.#messages.length : index;
+  }
+
+  /**
+   * Sends what has no acknowledgement below index `end`. Resolves with what ended it early, when all
+   * calls have come back.
+   */
+  async feed(api: Api, end: number, acked: () => void): Promise<ServiceError | undefined> {
+    let next = this.position;
+    let sinceLook = 0;
+    let room = Promise.resolve();
+    let failure: ServiceError | undefined;
+    const lane = async (): Promise<void> => {
+      while (failure === undefined && next < end) {
+        const index = next++;
+        if (this.#isAcked[index]) continue;
+        if (++sinceLook % LOOK_EVERY === 0) room = roomIn(api);
+        await room;
+        await this.#send(api, index);
+        acked();
+      }
+    };
+    const lanes = Array.from({ length: IN_FLIGHT_MAX }, () =>
+      lane().catch((error: unknown) => {
+        failure ??= error as ServiceError;
+      }),
+    );
+    await Promise.all(lanes);
+    return failure;
+  }
+
+  async #send(api: Api, index: number): Promise<void> {
+    for (;;) {
+      try {
+        await api.send(this.#receiver, `words-${String(index)}`, this.#messages[index]!);
+        this.#isAcked[index] = true;
+        this.#acked++;
+        return;
+      } catch (error) {
+        if ((error as ServiceError).code !== status.RESOURCE_EXHAUSTED) throw error;
+        await sleep(PAUSE_MS);
+      }
+    }
+  }
+}
+
+async function roomIn(api: Api): Promise<void> {
+  while ((await api.facts()).pending > BACKLOG_MAX) await sleep(PAUSE_MS);
+}

@@ -1,0 +1,162 @@
+/** One run of the demonstration: feed, crash, go on, compare. */
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Api, type NodeFacts } from "./api.ts";
+import { type Counts, countHere, countsOfActors, differences, totalOf } from "./counts.ts";
+import { Feeder } from "./feeder.ts";
+import { type NodePlace, type NodeProcess, startNode } from "./node-process.ts";
+import { many, number, step } from "./screen.ts";
+import { chunksOf, wordsOnly } from "./text.ts";
+
+const AGENTS = ["splitter", "counter", "tally"] as const;
+const SPLITTER = "default/splitter/default";
+const TALLY = "default/tally/default";
+/** The node is killed between these shares of the acknowledgements. */
+const KILL_FROM = 0.2;
+const KILL_TO = 0.8;
+const LOOK_MS = 50;
+/** With nothing left to handle and no turn for so long, what is missing will not come. */
+const QUIET_MS = 5000;
+
+export interface Outcome {
+  readonly counts: Counts;
+  /** Words that differ, and what else is not as it should be. */
+  readonly faults: readonly string[];
+  readonly sent: number;
+  readonly facts: NodeFacts;
+  readonly kills: number;
+  readonly ackedBeforeKill: number;
+  readonly resumedFrom: number;
+  readonly node: NodeProcess;
+}
+
+export interface RunOptions {
+  readonly place: NodePlace;
+  readonly bytes: Uint8Array;
+  /** Hears of every node, so that it can be stopped at any moment. */
+  readonly started: (node: NodeProcess) => void;
+}
+
+export async function run({ place, bytes, started }: RunOptions): Promise<Outcome> {
+  const messages = chunksOf(wordsOnly(bytes));
+  const feeder = new Feeder(SPLITTER, messages);
+  const first = await boot(place);
+  started(first.node);
+  await deploy(first.api);
+  await feedUntilKilled(first.node, first.api, feeder, messages.length);
+  const ackedBeforeKill = feeder.acked;
+  const resumedFrom = feeder.position;
+  const { node, api } = await boot(place);
+  started(node);
+  await feedOn(api, feeder, messages.length);
+  const expected = countHere(bytes);
+  await settle(api, totalOf(expected));
+  const { counts, faults } = await check(api, expected);
+  const facts = await api.facts();
+  api.close();
+  const sent = messages.length;
+  return { counts, faults, sent, facts, kills: 1, ackedBeforeKill, resumedFrom, node };
+}
+
+async function boot(place: NodePlace): Promise<{ node: NodeProcess; api: Api }> {
+  const booting = step("start");
+  booting.update("a node");
+  const node = await startNode(place);
+  const api = new Api(node.endpoint);
+  const { recovered } = await api.facts();
+  const found = recovered === 0 ? "" : `, ${many(recovered, "unhandled message")} found`;
+  booting.done(`node ${String(node.pid)} on ${node.endpoint}${found}`);
+  return { node, api };
+}
+
+async function deploy(api: Api): Promise<void> {
+  const deploying = step("deploy");
+  for (const agent of AGENTS) {
+    deploying.update(`${agent}: compiling`);
+    await api.deploy(join(import.meta.dirname, agent));
+  }
+  deploying.done(`${AGENTS.join(" -> ")}, compiled and checked`);
+}
+
+/**
+ * Kills the node at an acknowledgement drawn at random, while others are in flight. What lies beyond the
+ * last moment for it is not sent before, as acknowledgements may still come in after the kill.
+ */
+async function feedUntilKilled(
+  node: NodeProcess,
+  api: Api,
+  feeder: Feeder,
+  messages: number,
+): Promise<void> {
+  const feeding = step("feed");
+  const from = Math.ceil(messages * KILL_FROM);
+  const to = Math.max(from, Math.floor(messages * KILL_TO));
+  const killAt = from + Math.floor(Math.random() * ((to - from) / 2 + 1));
+  let killed: Promise<void> | undefined;
+  const failure = await feeder.feed(api, to, () => {
+    feeding.update(`${number(feeder.acked)} of ${many(messages, "message")} acknowledged`);
+    if (feeder.acked >= killAt) killed ??= node.kill();
+  });
+  if (killed === undefined && failure !== undefined) throw failure;
+  await (killed ?? node.kill());
+  api.close();
+  feeding.done(`${number(feeder.acked)} of ${many(messages, "message")} acknowledged`);
+  step("kill").done(`SIGKILL to node ${String(node.pid)}`);
+}
+
+async function feedOn(api: Api, feeder: Feeder, messages: number): Promise<void> {
+  const feeding = step("feed");
+  const from =
+    feeder.position < messages
+      ? `on from message ${number(feeder.position + 1)}`
+      : "nothing left to send";
+  const failure = await feeder.feed(api, messages, () => {
+    feeding.update(`${number(feeder.acked)} of ${many(messages, "message")} acknowledged`);
+  });
+  if (failure !== undefined) throw failure;
+  feeding.done(`${from}, ${number(messages)} of ${number(messages)} acknowledged`);
+}
+
+/** Waits until the last stage has heard of all words, or nothing happens any more. */
+async function settle(api: Api, words: number): Promise<void> {
+  const settling = step("handle");
+  let facts = await api.facts();
+  let changedAtMs = performance.now();
+  while ((await tallied(api)) !== words && performance.now() - changedAtMs < QUIET_MS) {
+    await sleep(LOOK_MS);
+    const now = await api.facts();
+    if (now.handled !== facts.handled || now.pending > 0) changedAtMs = performance.now();
+    facts = now;
+    settling.update(`${number(facts.handled)} done, ${number(facts.pending)} waiting`);
+  }
+  settling.done(`${number(facts.handled)} messages handled`);
+}
+
+async function tallied(api: Api): Promise<number> {
+  const summary = (await api.state(TALLY)).get("summary");
+  return summary === undefined ? 0 : (JSON.parse(summary) as { total: number }).total;
+}
+
+async function check(
+  api: Api,
+  expected: Counts,
+): Promise<{ counts: Counts; faults: readonly string[] }> {
+  const checking = step("check");
+  const counts = await countsOfActors(api, (counters) => {
+    checking.update(`${number(counters)} of ${many(expected.size, "counter")} read`);
+  });
+  const faults = differences(counts, expected);
+  const total = totalOf(expected);
+  const inTally = await tallied(api);
+  if (inTally !== total) {
+    faults.push(`the tally knows of ${number(inTally)} words, in the text ${number(total)}`);
+  }
+  const { deadLetters } = await api.facts();
+  if (deadLetters > 0) faults.push(`${many(deadLetters, "message")} became dead letters`);
+  checking.done(
+    faults.length === 0
+      ? `${many(counts.size, "word")}, each counted as in the text`
+      : `${many(faults.length, "difference")} from the text`,
+  );
+  return { counts, faults };
+}
