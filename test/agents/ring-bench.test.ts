@@ -12,46 +12,75 @@ const modules = {
 
 const NOW_MS = 1_700_000_000_000;
 const ACTORS = 1000;
+const REQUEST = 1;
 
-function ringMessage(sentMs: number, hops: number): Buffer {
+interface RingMessage {
+  readonly sentMs?: number;
+  readonly fromMs?: number;
+  readonly stopMs?: number;
+  readonly copies?: number;
+}
+
+function ringMessage(fields: RingMessage = {}): Buffer {
+  const { sentMs = NOW_MS, fromMs = 0, stopMs = Infinity, copies = 1 } = fields;
   const content = Buffer.alloc(256, 7);
-  content.writeDoubleLE(NOW_MS - 50, 0);
-  content.writeDoubleLE(sentMs, 8);
-  content.writeUInt32LE(ACTORS, 16);
-  content.writeUInt32LE(hops, 20);
+  [sentMs, fromMs, stopMs].forEach((ms, i) => content.writeDoubleLE(ms, i * 8));
+  content.writeUInt32LE(ACTORS, 24);
+  content.writeUInt32LE(copies, 28);
   return content;
 }
 
-function summary(guest: Guest): unknown {
+function summary(guest: Guest): { count: number; hops: Map<number, number> } {
   const { replies } = guest.deliver({ performative: QUERY_REF, flags: WANTS_REPLY });
-  return JSON.parse(replies[0]!.text);
+  const { count, hops } = JSON.parse(replies[0]!.text) as { count: number; hops: number[] };
+  expect(hops).toHaveLength(1024);
+  return { count, hops: new Map([...hops.entries()].filter(([, messages]) => messages > 0)) };
 }
 
 describe.each(Object.entries(modules))("the %s agent", (_, wasm) => {
   const actor = () => new Guest(wasm, { address: "default/bench/17", nowMs: NOW_MS });
+  const deliver = (guest: Guest, message: RingMessage) =>
+    guest.deliver({ content: ringMessage(message), contentType: 0 });
 
-  test("sends on what it got, with its own time and one hop less", () => {
-    const { sends } = actor().deliver({ content: ringMessage(NOW_MS - 3, 9), contentType: 0 });
+  test("sends on what it got, with its own time", () => {
+    const { sends } = deliver(actor(), { sentMs: NOW_MS - 3, fromMs: 5, stopMs: NOW_MS + 1 });
     expect(sends).toHaveLength(1);
     expect(sends[0]!.receiver).toMatch(/^default\/bench\/\d{1,3}$/);
-    expect(sends[0]!.content.equals(ringMessage(NOW_MS, 8))).toBe(true);
+    const next = ringMessage({ sentMs: NOW_MS, fromMs: 5, stopMs: NOW_MS + 1 });
+    expect(sends[0]!.content.equals(next)).toBe(true);
   });
 
-  test("keeps the message of the last hop, and counts it", () => {
-    const guest = actor();
-    expect(guest.deliver({ content: ringMessage(NOW_MS, 0), contentType: 0 }).sends).toEqual([]);
-    expect(summary(guest)).toMatchObject({ count: 1 });
+  test("makes as many of a message as it says, each of them one from then on", () => {
+    const { sends } = deliver(actor(), { copies: 3 });
+    expect(sends.map(({ content }) => content.equals(ringMessage()))).toEqual([true, true, true]);
   });
 
-  test("tells how long messages took, in powers of two", () => {
+  test("keeps a message from its end on, and counts it", () => {
     const guest = actor();
-    for (const ms of [0, 0.5, 1, 1.5, 2, 3, 4, 1e9]) {
-      guest.deliver({ content: ringMessage(NOW_MS - ms, 0), contentType: 0 });
+    expect(deliver(guest, { stopMs: NOW_MS }).sends).toEqual([]);
+    expect(summary(guest)).toEqual({ count: 1, hops: new Map() });
+  });
+
+  test("tells how long messages took, in steps that widen", () => {
+    const guest = actor();
+    for (const ms of [-1, 0, 0.5, 1, 511, 512, 527, 528, 1e9]) {
+      deliver(guest, { sentMs: NOW_MS - ms });
     }
-    expect(summary(guest)).toEqual({
-      count: 8,
-      hopMs: [2, 2, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
-    });
+    const hops = Object.entries({ 0: 3, 1: 1, 511: 1, 512: 2, 513: 1, 1023: 1 });
+    const expected = new Map(hops.map(([bucket, messages]) => [Number(bucket), messages]));
+    expect(summary(guest)).toEqual({ count: 9, hops: expected });
+  });
+
+  test("notes no times before it should", () => {
+    const guest = actor();
+    deliver(guest, { fromMs: NOW_MS + 1 });
+    expect(summary(guest)).toEqual({ count: 1, hops: new Map() });
+  });
+
+  test("answers a request with its content", () => {
+    const content = Buffer.from("there and back");
+    const { replies } = actor().deliver({ performative: REQUEST, flags: WANTS_REPLY, content });
+    expect(replies.map((reply) => reply.text)).toEqual(["there and back"]);
   });
 
   test("refuses what is no ring message", () => {
@@ -63,7 +92,7 @@ test("both draw the same actors, spread over the ring", () => {
   const draws = Object.values(modules).map((wasm) => {
     const guest = new Guest(wasm, { address: "default/bench/17", nowMs: NOW_MS });
     return Array.from({ length: 2000 }, () => {
-      const { sends } = guest.deliver({ content: ringMessage(NOW_MS, 5), contentType: 0 });
+      const { sends } = guest.deliver({ content: ringMessage(), contentType: 0 });
       return sends[0]!.receiver;
     });
   });

@@ -1,14 +1,16 @@
 /*
  * One actor of the ring bench: counts the message, notes how long it was under way, sends it on to an
  * actor drawn from its own generator. Content (at least 32 bytes, little-endian):
- *   0 f64 when it was first sent, ms since 1970   8 f64 when the hop before sent it
- *   16 u32 actors in the ring                     20 u32 hops left; the last one keeps the message
- * query-ref is answered with JSON: {"count":n,"hopMs":[...]}, messages per bucket of hop time, bucket b
- * holding [2^(b-1), 2^b) ms and bucket 0 what took less than one.
+ *   0 f64 when the hop before sent it, ms since 1970
+ *   8 f64 from when on hop times are noted         16 f64 when it stops: it is kept from then on
+ *   24 u32 actors in the ring                      28 u32 how many this message becomes
+ * query-ref is answered with JSON: {"count":n,"hops":[...]}, messages noted per bucket of hop time: 512 of
+ * 1 ms, then 512 of 16 ms, the last one open. A request is answered with its own content.
  */
 #include <caxton.h>
 
-enum { BUCKETS = 16, HEADER_BYTES = 32, CONTENT_BYTES_MAX = 4096 };
+enum { FINE_BUCKETS = 512, BUCKETS = 1024, COARSE_MS = 16 };
+enum { HEADER_BYTES = 32, CONTENT_BYTES_MAX = 4096 };
 
 static uint64_t count;
 static uint32_t buckets[BUCKETS];
@@ -29,9 +31,8 @@ static uint32_t draw(const caxton_message *message) {
 }
 
 static void note(double hop_ms) {
-  size_t bucket = 0;
-  for (double bound = 1; hop_ms >= bound && bucket < BUCKETS - 1; bound *= 2) bucket++;
-  buckets[bucket]++;
+  double bucket = hop_ms < FINE_BUCKETS ? hop_ms : FINE_BUCKETS + (hop_ms - FINE_BUCKETS) / COARSE_MS;
+  buckets[bucket < 0 ? 0 : bucket < BUCKETS ? (uint32_t)bucket : BUCKETS - 1]++;
 }
 
 static size_t append(char *to, const char *text) {
@@ -40,11 +41,11 @@ static size_t append(char *to, const char *text) {
   return bytes;
 }
 
-static void answer(void) {
-  char json[512];
+static void summary(void) {
+  static char json[64 + BUCKETS * 11];
   size_t end = append(json, "{\"count\":");
   end += caxton_decimal(json + end, count);
-  end += append(json + end, ",\"hopMs\":");
+  end += append(json + end, ",\"hops\":");
   for (int i = 0; i < BUCKETS; i++) {
     json[end++] = i == 0 ? '[' : ',';
     end += caxton_decimal(json + end, buckets[i]);
@@ -55,25 +56,15 @@ static void answer(void) {
   caxton_reply();
 }
 
-static void pass_on(const caxton_message *message) {
-  static uint8_t next[CONTENT_BYTES_MAX];
+static void echo(const caxton_message *message) {
   caxton_slice content = caxton_content(message);
-  if (content.bytes < HEADER_BYTES || content.bytes > CONTENT_BYTES_MAX) {
-    caxton_fail("the content is not a ring message", 33);
-  }
-  memcpy(next, content.at, content.bytes);
-  double sent_ms, now_ms = caxton_now();
-  uint32_t actors, hops;
-  memcpy(&sent_ms, next + 8, sizeof sent_ms);
-  memcpy(&actors, next + 16, sizeof actors);
-  memcpy(&hops, next + 20, sizeof hops);
-  count++;
-  note(now_ms - sent_ms);
-  if (hops == 0 || actors == 0) return;
-  hops--;
-  memcpy(next + 8, &now_ms, sizeof now_ms);
-  memcpy(next + 20, &hops, sizeof hops);
-  /* The agent's own namespace and name, another key. */
+  caxton_draft(CAXTON_INFORM, "", 0);
+  caxton_body(message->content_type, content.at, content.bytes);
+  caxton_reply();
+}
+
+/* The agent's own namespace and name, another key. */
+static void send_on(const caxton_message *message, uint32_t actors, const void *content, size_t bytes) {
   caxton_slice self = caxton_receiver(message);
   char receiver[160];
   size_t prefix = self.bytes;
@@ -81,12 +72,35 @@ static void pass_on(const caxton_message *message) {
   memcpy(receiver, self.at, prefix);
   size_t key = caxton_decimal(receiver + prefix, draw(message) % actors);
   caxton_draft(CAXTON_INFORM, receiver, prefix + key);
-  caxton_body(CAXTON_BYTES, next, content.bytes);
+  caxton_body(CAXTON_BYTES, content, bytes);
   caxton_send();
 }
 
+static void pass_on(const caxton_message *message) {
+  static uint8_t next[CONTENT_BYTES_MAX];
+  caxton_slice content = caxton_content(message);
+  if (content.bytes < HEADER_BYTES || content.bytes > CONTENT_BYTES_MAX) {
+    caxton_fail("the content is not a ring message", 33);
+  }
+  memcpy(next, content.at, content.bytes);
+  double sent_ms, from_ms, stop_ms, now_ms = caxton_now();
+  uint32_t actors, copies, one = 1;
+  memcpy(&sent_ms, next, sizeof sent_ms);
+  memcpy(&from_ms, next + 8, sizeof from_ms);
+  memcpy(&stop_ms, next + 16, sizeof stop_ms);
+  memcpy(&actors, next + 24, sizeof actors);
+  memcpy(&copies, next + 28, sizeof copies);
+  count++;
+  if (now_ms >= from_ms && now_ms < stop_ms) note(now_ms - sent_ms);
+  if (now_ms >= stop_ms || actors == 0) return;
+  memcpy(next, &now_ms, sizeof now_ms);
+  memcpy(next + 28, &one, sizeof one);
+  for (; copies > 0; copies--) send_on(message, actors, next, content.bytes);
+}
+
 static int32_t on_message(const caxton_message *message) {
-  if (message->performative == CAXTON_QUERY_REF) answer();
+  if (message->performative == CAXTON_QUERY_REF) summary();
+  else if (message->performative == CAXTON_REQUEST) echo(message);
   else pass_on(message);
   return CAXTON_DONE;
 }

@@ -3,14 +3,18 @@ import { Draft, Message, fail, now } from "caxton";
 /**
  * One actor of the ring bench: counts the message, notes how long it was under way, sends it on to an
  * actor drawn from its own generator. Content (at least 32 bytes, little-endian):
- *   0 f64 when it was first sent, ms since 1970   8 f64 when the hop before sent it
- *   16 u32 actors in the ring                     20 u32 hops left; the last one keeps the message
- * query-ref is answered with JSON: {"count":n,"hopMs":[...]}, messages per bucket of hop time, bucket b
- * holding [2^(b-1), 2^b) ms and bucket 0 what took less than one.
+ *   0 f64 when the hop before sent it, ms since 1970
+ *   8 f64 from when on hop times are noted         16 f64 when it stops: it is kept from then on
+ *   24 u32 actors in the ring                      28 u32 how many this message becomes
+ * query-ref is answered with JSON: {"count":n,"hops":[...]}, messages noted per bucket of hop time: 512 of
+ * 1 ms, then 512 of 16 ms, the last one open. A request is answered with its own content.
  */
 const CONTENT_BYTES_MIN = 32;
+const FINE_BUCKETS = 512;
+const BUCKETS = 1024;
+const COARSE_MS = 16;
 
-const buckets = new StaticArray<u32>(16);
+const buckets = new StaticArray<u32>(BUCKETS);
 const draft = new Draft();
 let count: u64 = 0;
 let generator: u32 = 0;
@@ -18,11 +22,14 @@ let generator: u32 = 0;
 let agent = "";
 
 export function onMessage(message: Message): void {
-  if (message.performative == "query-ref") {
+  const performative = message.performative;
+  if (performative == "query-ref") {
     draft
       .to("")
-      .json(`{"count":${count},"hopMs":[${buckets.join(",")}]}`)
+      .json(`{"count":${count},"hops":[${buckets.join(",")}]}`)
       .reply();
+  } else if (performative == "request") {
+    draft.to("").raw(message.contentAt, message.contentBytes).reply();
   } else {
     if (generator == 0) wakeUp(message.receiver);
     passOn(message);
@@ -33,18 +40,21 @@ function passOn(message: Message): void {
   if (message.contentBytes < CONTENT_BYTES_MIN) fail("the content is not a ring message");
   const content = message.contentAt;
   const nowMs = f64(now());
-  const actors = load<u32>(content, 16);
-  const hops = load<u32>(content, 20);
+  const stopMs = load<f64>(content, 16);
+  const actors = load<u32>(content, 24);
+  const copies = load<u32>(content, 28);
   count++;
-  note(nowMs - load<f64>(content, 8));
-  if (hops == 0 || actors == 0) return;
+  if (nowMs >= load<f64>(content, 8) && nowMs < stopMs) note(nowMs - load<f64>(content));
+  if (nowMs >= stopMs || actors == 0) return;
   // The message is ours until the handler returns: change it in place and send it on.
-  store<f64>(content, nowMs, 8);
-  store<u32>(content, hops - 1, 20);
-  draft
-    .to(agent + (draw() % actors).toString())
-    .raw(content, message.contentBytes)
-    .send();
+  store<f64>(content, nowMs);
+  store<u32>(content, 1, 28);
+  for (let i: u32 = 0; i < copies; i++) {
+    draft
+      .to(agent + (draw() % actors).toString())
+      .raw(content, message.contentBytes)
+      .send();
+  }
 }
 
 /** Seeds the generator from the actor's own address so that every actor draws differently. */
@@ -66,7 +76,7 @@ function draw(): u32 {
 }
 
 function note(hopMs: f64): void {
-  let bucket = 0;
-  for (let bound: f64 = 1; hopMs >= bound && bucket < buckets.length - 1; bound *= 2) bucket++;
-  buckets[bucket]++;
+  const coarse = FINE_BUCKETS + (hopMs - FINE_BUCKETS) / COARSE_MS;
+  const bucket = hopMs < FINE_BUCKETS ? hopMs : coarse;
+  buckets[i32(max(0, min(bucket, BUCKETS - 1)))]++;
 }
