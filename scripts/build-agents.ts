@@ -16,6 +16,7 @@ const KITS = ["sdk/assemblyscript/caxton", "sdk/c"];
 
 const agentFolders = [
   ...readdirSync(join(ROOT, FIXTURES)).map((name) => `${FIXTURES}/${name}`),
+  ...["splitter", "counter", "tally"].map((name) => `examples/wordcount/${name}/assembly`),
   "bench/agents/forward-c",
 ];
 

@@ -1,6 +1,6 @@
 /** Caxton's public gRPC API, as far as this example needs it. */
 import { type CallOptions, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ActorServiceClient, ActorStatus } from "../../src/gen/caxton/v1/actor.ts";
 import { AgentServiceClient } from "../../src/gen/caxton/v1/agent.ts";
@@ -9,7 +9,6 @@ import { NodeServiceClient } from "../../src/gen/caxton/v1/node.ts";
 import { StateServiceClient } from "../../src/gen/caxton/v1/state.ts";
 
 const CALL_TIMEOUT_MS = 60_000;
-const DEPLOY_TIMEOUT_MS = 300_000;
 const PAGE_SIZE = 1000;
 
 type UnaryMethod<Q, A> = (
@@ -52,15 +51,13 @@ export class Api {
     for (const client of clients) client.close();
   }
 
-  /** `folder` holds agent.yaml and AssemblyScript sources in assembly/. */
+  /** `folder` holds agent.yaml, and beside the source in assembly/ the module made of it. */
   async deploy(folder: string): Promise<void> {
-    const sources = join(folder, "assembly");
-    const names = readdirSync(sources).filter((name) => name.endsWith(".ts"));
-    const read = (name: string) => [name, readFileSync(join(sources, name), "utf8")] as const;
-    const value = { language: "assemblyscript", files: Object.fromEntries(names.map(read)) };
     const manifest = readFileSync(join(folder, "agent.yaml"), "utf8");
-    const request = { manifest, source: { $case: "bundle" as const, value }, resetMemory: false };
-    await call(this.#agents.deployAgent.bind(this.#agents), request, DEPLOY_TIMEOUT_MS);
+    const module = readFileSync(join(folder, "assembly/agent.wasm"));
+    const source = { $case: "module" as const, value: module };
+    const request = { manifest, source, resetMemory: false };
+    await call(this.#agents.deployAgent.bind(this.#agents), request);
   }
 
   /** Resolves when the message is durable; repeats with the same id take effect once. */
@@ -109,13 +106,9 @@ export class Api {
   }
 }
 
-function call<Q, A>(
-  method: UnaryMethod<Q, A>,
-  request: Q,
-  timeoutMs = CALL_TIMEOUT_MS,
-): Promise<A> {
+function call<Q, A>(method: UnaryMethod<Q, A>, request: Q): Promise<A> {
   return new Promise((resolve, reject) => {
-    method(request, new Metadata(), { deadline: Date.now() + timeoutMs }, (error, answer) => {
+    method(request, new Metadata(), { deadline: Date.now() + CALL_TIMEOUT_MS }, (error, answer) => {
       if (error === null) resolve(answer);
       else reject(error);
     });

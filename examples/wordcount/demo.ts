@@ -3,7 +3,7 @@
  * every count is right all the same.
  */
 import { readdirSync, readFileSync } from "node:fs";
-import { join, relative, resolve } from "node:path";
+import { basename, join, relative, resolve } from "node:path";
 import { parseArgs, styleText } from "node:util";
 import { ranked, totalOf } from "./counts.ts";
 import type { NodeProcess } from "./node-process.ts";
@@ -39,9 +39,15 @@ interface Options {
   readonly json: boolean;
 }
 
+interface Running {
+  node?: NodeProcess;
+  isServing: boolean;
+  isStopping: boolean;
+}
+
 const options = optionsOf(process.argv.slice(2));
 const folder = makeRunFolder();
-const running: { node?: NodeProcess; isStopping: boolean } = { isStopping: false };
+const running: Running = { isServing: false, isStopping: false };
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, interrupted);
 
 try {
@@ -70,6 +76,7 @@ async function main(): Promise<void> {
     return;
   }
   say(whatNext(outcome));
+  running.isServing = true;
   const how = await outcome.node.ended;
   if (!running.isStopping) await end(1, `\nerror: the node ended: ${how}\n`);
 }
@@ -100,7 +107,8 @@ function optionsOf(args: string[]): Options {
 /** `npm start` runs in the repository; paths are meant from where it was typed. */
 function readText(input: string | undefined): { name: string; bytes: Uint8Array } {
   if (input !== undefined) {
-    return { name: input, bytes: readFileSync(resolve(process.env["INIT_CWD"] ?? "", input)) };
+    const path = resolve(process.env["INIT_CWD"] ?? "", input);
+    return { name: basename(path), bytes: readFileSync(path) };
   }
   const docs = readdirSync(join(ROOT, "docs")).filter((name) => name.endsWith(".md"));
   const files = ["README.md", ...docs.sort().map((name) => `docs/${name}`)];
@@ -152,34 +160,32 @@ function report({ counts, faults, sent, facts, kills }: Outcome): string {
   ].join("");
 }
 
-function whatNext({ node, counts }: Outcome): string {
+function whatNext({ endpoint, counts }: Outcome): string {
   const caxton = relative(process.env["INIT_CWD"] ?? process.cwd(), join(ROOT, "bin/caxton"));
   const word = ranked(counts)[0]?.[0] ?? "caxton";
   return `
 The node serves until Ctrl-C. In another terminal:
 
-  export CAXTON_ENDPOINT=${node.endpoint}
+  export CAXTON_ENDPOINT=${endpoint}
   ${caxton} agent list
   ${caxton} state get default/counter/${word} count
-  ${caxton} message send default/splitter/default "${word} ${word}"
-  ${caxton} message ask default/tally/default --performative query-ref
+  ${caxton} message send --to default/splitter --content "${word} ${word}"
+  ${caxton} message ask --to default/tally --performative query-ref
 
 `;
 }
 
-/** The first signal stops in order, the second at once. */
 function interrupted(): void {
-  const isImpatient = running.isStopping;
-  running.isStopping = true;
-  if (isImpatient) process.exit(EXIT_INTERRUPTED);
-  void end(EXIT_INTERRUPTED, "\nstopping\n");
+  const code = running.isServing ? 0 : EXIT_INTERRUPTED;
+  if (!running.isStopping) void end(code, "\nstopped\n");
 }
 
+/** The data goes with the run, so the node need not stop in order. */
 async function end(code: number, text: string): Promise<void> {
   running.isStopping = true;
-  say(text);
-  await running.node?.stop();
+  await running.node?.kill();
   removeFolder(folder);
+  say(text);
   process.exit(code);
 }
 

@@ -7,17 +7,21 @@ import { type ServiceError, status } from "@grpc/grpc-js";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Api } from "./api.ts";
 
-const IN_FLIGHT_MAX = 32;
+export const IN_FLIGHT_MAX = 16;
 /** The node's backlog is looked at after so many messages, and waited for above the bound. */
 const LOOK_EVERY = 64;
 const BACKLOG_MAX = 20_000;
 const PAUSE_MS = 20;
+
+/** What feeding needs of the API. */
+export type Inlet = Pick<Api, "send" | "facts">;
 
 export class Feeder {
   readonly #receiver: string;
   readonly #messages: readonly string[];
   readonly #isAcked: boolean[];
   #acked = 0;
+  #inFlight = 0;
 
   constructor(receiver: string, messages: readonly string[]) {
     this.#receiver = receiver;
@@ -27,6 +31,11 @@ export class Feeder {
 
   get acked(): number {
     return this.#acked;
+  }
+
+  /** Sent and not answered yet. */
+  get inFlight(): number {
+    return this.#inFlight;
   }
 
   /** Index of the first message without acknowledgement: where feeding goes on. */
@@ -39,7 +48,7 @@ export class Feeder {
    * Sends what has no acknowledgement below index `end`. Resolves with what ended it early, when all
    * calls have come back.
    */
-  async feed(api: Api, end: number, acked: () => void): Promise<ServiceError | undefined> {
+  async feed(api: Inlet, end: number, acked: () => void): Promise<ServiceError | undefined> {
     let next = this.position;
     let sinceLook = 0;
     let room = Promise.resolve();
@@ -50,7 +59,8 @@ export class Feeder {
         if (this.#isAcked[index]) continue;
         if (++sinceLook % LOOK_EVERY === 0) room = roomIn(api);
         await room;
-        await this.#send(api, index);
+        this.#inFlight++;
+        await this.#send(api, index).finally(() => this.#inFlight--);
         acked();
       }
     };
@@ -63,7 +73,7 @@ export class Feeder {
     return failure;
   }
 
-  async #send(api: Api, index: number): Promise<void> {
+  async #send(api: Inlet, index: number): Promise<void> {
     for (;;) {
       try {
         await api.send(this.#receiver, `words-${String(index)}`, this.#messages[index]!);
@@ -78,6 +88,6 @@ export class Feeder {
   }
 }
 
-async function roomIn(api: Api): Promise<void> {
+async function roomIn(api: Inlet): Promise<void> {
   while ((await api.facts()).pending > BACKLOG_MAX) await sleep(PAUSE_MS);
 }

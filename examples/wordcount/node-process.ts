@@ -20,15 +20,42 @@ export interface NodePlace {
 
 export class NodeProcess {
   readonly pid: number;
-  readonly endpoint: string;
+  /** The API's endpoint; rejects when the node does not start. */
+  readonly ready: Promise<string>;
+  /** How the process ended. */
   readonly ended: Promise<string>;
   readonly #child: ChildProcess;
 
-  constructor(child: ChildProcess, endpoint: string, ended: Promise<string>) {
-    this.pid = child.pid!;
-    this.endpoint = endpoint;
-    this.ended = ended;
+  constructor({ folder, grpcPort }: NodePlace) {
+    mkdirSync(folder, { recursive: true });
+    const logFile = join(folder, "node.log");
+    const log = openSync(logFile, "a");
+    const settings = {
+      "storage.directory": join(folder, "data"),
+      "api.grpc.port": grpcPort,
+      "api.http.port": 0,
+      "log.level": "warn",
+      "log.format": "json",
+    };
+    const sets = Object.entries(settings).map(([key, value]) => `--set=${key}=${String(value)}`);
+    const child = spawn(join(ROOT, "bin/caxton"), ["server", "--stop-on-eof", ...sets], {
+      stdio: ["pipe", "pipe", log],
+      // Ctrl-C is for us: we end the node.
+      detached: true,
+    });
+    closeSync(log);
     this.#child = child;
+    this.pid = child.pid!;
+    this.ended = new Promise<string>((resolve) => {
+      child.once("error", (error) => resolve(error.message));
+      child.once("exit", (code, signal) => resolve(signal ?? `exit code ${String(code)}`));
+    });
+    this.ready = Promise.race([
+      endpointOf(child),
+      this.ended.then((how): never => {
+        throw new Error(`the node did not start, ${how}\n${lastWords(logFile)}`);
+      }),
+    ]);
   }
 
   /** No farewell: the process is gone as in a crash. */
@@ -36,53 +63,22 @@ export class NodeProcess {
     this.#child.kill("SIGKILL");
     await this.ended;
   }
-
-  async stop(): Promise<void> {
-    this.#child.kill("SIGTERM");
-    await this.ended;
-  }
 }
 
-/** Resolves when the node takes work. */
-export async function startNode({ folder, grpcPort }: NodePlace): Promise<NodeProcess> {
-  mkdirSync(folder, { recursive: true });
-  const logFile = join(folder, "node.log");
-  const log = openSync(logFile, "a");
-  const child = spawn(join(ROOT, "bin/caxton"), ["server", "--stop-on-eof", ...settings()], {
-    stdio: ["pipe", "pipe", log],
-    // Ctrl-C is for us: we stop the node in our own time.
-    detached: true,
+/** From the line the node prints when it takes work. */
+function endpointOf(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    createInterface(child.stdout!).on("line", (line) => {
+      const match = READY.exec(line);
+      if (match !== null) resolve(match[1]!);
+    });
   });
-  closeSync(log);
-  const ended = new Promise<string>((resolve) => {
-    child.once("error", (error) => resolve(error.message));
-    child.once("exit", (code, signal) => resolve(signal ?? `exit code ${String(code)}`));
-  });
-  const endpoint = await Promise.race([
-    new Promise<string>((resolve) => {
-      createInterface(child.stdout!).on("line", (line) => {
-        const match = READY.exec(line);
-        if (match !== null) resolve(match[1]!);
-      });
-    }),
-    ended.then((how): never => {
-      throw new Error(`the node did not start (${how}):\n${tail(logFile)}`);
-    }),
-  ]);
-  return new NodeProcess(child, endpoint, ended);
-
-  function settings(): string[] {
-    const values = {
-      "storage.directory": join(folder, "data"),
-      "api.grpc.port": grpcPort,
-      "api.http.port": 0,
-      "log.level": "warn",
-      "log.format": "json",
-    };
-    return Object.entries(values).flatMap(([key, value]) => ["--set", `${key}=${String(value)}`]);
-  }
 }
 
-function tail(file: string): string {
-  return readFileSync(file, "utf8").trimEnd().split("\n").slice(-LOG_LINES_SHOWN).join("\n");
+/** What the node said last: its failure, or the end of its log. */
+function lastWords(file: string): string {
+  const text = readFileSync(file, "utf8").trimEnd();
+  const failure = text.lastIndexOf("\nerror: ");
+  if (failure >= 0) return text.slice(failure + 1);
+  return text.split("\n").slice(-LOG_LINES_SHOWN).join("\n");
 }

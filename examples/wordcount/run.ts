@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Api, type NodeFacts } from "./api.ts";
 import { type Counts, countHere, countsOfActors, differences, totalOf } from "./counts.ts";
-import { Feeder } from "./feeder.ts";
-import { type NodePlace, type NodeProcess, startNode } from "./node-process.ts";
+import { Feeder, IN_FLIGHT_MAX } from "./feeder.ts";
+import { type NodePlace, NodeProcess } from "./node-process.ts";
 import { many, number, step } from "./screen.ts";
 import { chunksOf, wordsOnly } from "./text.ts";
 
@@ -28,6 +28,7 @@ export interface Outcome {
   readonly ackedBeforeKill: number;
   readonly resumedFrom: number;
   readonly node: NodeProcess;
+  readonly endpoint: string;
 }
 
 export interface RunOptions {
@@ -40,42 +41,48 @@ export interface RunOptions {
 export async function run({ place, bytes, started }: RunOptions): Promise<Outcome> {
   const messages = chunksOf(wordsOnly(bytes));
   const feeder = new Feeder(SPLITTER, messages);
-  const first = await boot(place);
-  started(first.node);
+  const first = await boot(place, started);
   await deploy(first.api);
   await feedUntilKilled(first.node, first.api, feeder, messages.length);
   const ackedBeforeKill = feeder.acked;
   const resumedFrom = feeder.position;
-  const { node, api } = await boot(place);
-  started(node);
+  const { node, endpoint, api } = await boot(place, started);
   await feedOn(api, feeder, messages.length);
   const expected = countHere(bytes);
   await settle(api, totalOf(expected));
   const { counts, faults } = await check(api, expected);
   const facts = await api.facts();
   api.close();
-  const sent = messages.length;
-  return { counts, faults, sent, facts, kills: 1, ackedBeforeKill, resumedFrom, node };
+  const figures = { sent: messages.length, facts, kills: 1, ackedBeforeKill, resumedFrom };
+  return { counts, faults, ...figures, node, endpoint };
 }
 
-async function boot(place: NodePlace): Promise<{ node: NodeProcess; api: Api }> {
+interface Booted {
+  readonly node: NodeProcess;
+  readonly endpoint: string;
+  readonly api: Api;
+}
+
+async function boot(place: NodePlace, started: RunOptions["started"]): Promise<Booted> {
   const booting = step("start");
   booting.update("a node");
-  const node = await startNode(place);
-  const api = new Api(node.endpoint);
+  const node = new NodeProcess(place);
+  started(node);
+  const endpoint = await node.ready;
+  const api = new Api(endpoint);
   const { recovered } = await api.facts();
   const found = recovered === 0 ? "" : `, ${many(recovered, "unhandled message")} found`;
-  booting.done(`node ${String(node.pid)} on ${node.endpoint}${found}`);
-  return { node, api };
+  booting.done(`node ${String(node.pid)} on ${endpoint}${found}`);
+  return { node, endpoint, api };
 }
 
 async function deploy(api: Api): Promise<void> {
   const deploying = step("deploy");
   for (const agent of AGENTS) {
-    deploying.update(`${agent}: compiling`);
+    deploying.update(agent);
     await api.deploy(join(import.meta.dirname, agent));
   }
-  deploying.done(`${AGENTS.join(" -> ")}, compiled and checked`);
+  deploying.done(AGENTS.join(" -> "));
 }
 
 /**
@@ -91,17 +98,21 @@ async function feedUntilKilled(
   const feeding = step("feed");
   const from = Math.ceil(messages * KILL_FROM);
   const to = Math.max(from, Math.floor(messages * KILL_TO));
-  const killAt = from + Math.floor(Math.random() * ((to - from) / 2 + 1));
+  const others = Math.min(IN_FLIGHT_MAX, Math.ceil((to - from) / 2));
+  const killAt = from + Math.floor(Math.random() * (to - others - from + 1));
   let killed: Promise<void> | undefined;
+  let inFlight = 0;
   const failure = await feeder.feed(api, to, () => {
     feeding.update(`${number(feeder.acked)} of ${many(messages, "message")} acknowledged`);
-    if (feeder.acked >= killAt) killed ??= node.kill();
+    if (feeder.acked < killAt || killed !== undefined) return;
+    ({ inFlight } = feeder);
+    killed = node.kill();
   });
   if (killed === undefined && failure !== undefined) throw failure;
   await (killed ?? node.kill());
   api.close();
   feeding.done(`${number(feeder.acked)} of ${many(messages, "message")} acknowledged`);
-  step("kill").done(`SIGKILL to node ${String(node.pid)}`);
+  step("kill").done(`SIGKILL to node ${String(node.pid)}, ${many(inFlight, "message")} in flight`);
 }
 
 async function feedOn(api: Api, feeder: Feeder, messages: number): Promise<void> {
