@@ -25,6 +25,10 @@ export function decideAppend(sent: SentFrame, outcome: AppendOutcome): AppendDec
     case "acked":
       return { kind: "durable", sequence: outcome.sequence };
     case "unknown":
+      // Nothing would keep a second copy of an epoch frame out.
+      if (sent.expectedSequence === null) {
+        return { kind: "read", fromSequence: headerOf(sent.frame).frameNo };
+      }
       return { kind: "resend", expectedSequence: sent.expectedSequence };
     case "refused": {
       const expected = sent.expectedSequence ?? 0;
@@ -40,12 +44,12 @@ export function decideAppend(sent: SentFrame, outcome: AppendOutcome): AppendDec
 /** `records` are all frames of the partition from the sequence that was asked for. */
 export function decideFromLog(sent: SentFrame, records: readonly LogRecord[]): AppendDecision {
   const own = headerOf(sent.frame);
-  let newest = sent.expectedSequence ?? 0;
+  let newest = sent.expectedSequence;
   for (const { sequence, frame } of records) {
     const found = headerOf(frame);
     if (isSame(own, found)) return { kind: "durable", sequence };
     if (found.epoch > own.epoch) return { kind: "fenced", epoch: found.epoch };
-    newest = sequence;
+    if (newest !== null) newest = sequence;
   }
   return { kind: "resend", expectedSequence: newest };
 }

@@ -1,6 +1,6 @@
 /** Rebuilds the memory of actors by running their turns again, a bounded number of actors at a time. */
 import type { FrameRange } from "../storage/index.ts";
-import { readTurnEntry } from "../storage/frame-codec.ts";
+import { TURN_OVERHEAD_BYTES, readTurnEntry } from "../storage/frame-codec.ts";
 import type { Actor } from "./partition/actor.ts";
 import type { PartitionProcessor } from "./partition/processor.ts";
 import { offsetOf, sequenceOf } from "./partition/turn-index.ts";
@@ -54,7 +54,7 @@ export class Replayer {
       if (job === undefined) return;
       this.running++;
       this.ports.executor.startReplay(job.actor, job.processor.state.idPrefix);
-      this.step(job, 0);
+      this.step(job, job.actor.turns.numbers(), 0);
     }
   }
 
@@ -65,24 +65,25 @@ export class Replayer {
     return undefined;
   }
 
-  /** Runs the turns from index `from` on, a chunk at a time. */
-  private step(job: Job, from: number): void {
+  /** Runs the turns of these numbers from index `from` on, a chunk at a time. */
+  private step(job: Job, numbers: Float64Array, from: number): void {
     const { actor, processor } = job;
-    const to = Math.min(actor.turns.length, from + CHUNK_TURNS);
-    if (from >= to) {
+    const chunk = numbers.subarray(from, from + CHUNK_TURNS);
+    if (chunk.length === 0) {
       this.finish(job, { kind: "ok" });
       return;
     }
-    this.ports.read(processor.id, rangesOf(actor, from, to), (pieces) => {
-      if (actor.turns.length < to) {
+    this.ports.read(processor.id, rangesOf(actor, chunk), (pieces) => {
+      // A reset came in between: there is nothing to rebuild any more.
+      if (actor.turns.length < numbers.length) {
         this.finish(job, { kind: "ok" });
         return;
       }
       const turns: ReplayTurn[] = [];
-      for (let i = 0; i < to - from; i++) turns.push(turnOf(pieces[2 * i]!, pieces[2 * i + 1]!));
+      for (let i = 0; i < pieces.length; i += 2) turns.push(turnOf(pieces[i]!, pieces[i + 1]!));
       const result = this.ports.executor.replay(actor, turns);
       processor.turnsReplayed += turns.length;
-      if (result.kind === "ok") this.step(job, to);
+      if (result.kind === "ok") this.step(job, numbers, from + chunk.length);
       else this.finish(job, result);
     });
   }
@@ -97,12 +98,11 @@ export class Replayer {
 }
 
 /** Turn entry and message, alternating, in the order of the turns. */
-function rangesOf(actor: Actor, from: number, to: number): FrameRange[] {
+function rangesOf(actor: Actor, numbers: Float64Array): FrameRange[] {
   const ranges: FrameRange[] = [];
-  const { turns } = actor;
-  for (let i = from; i < to; i++) {
-    ranges.push(rangeAt(turns.turnPosition(i), turns.turnBytes(i)));
-    ranges.push(rangeAt(turns.messagePosition(i), turns.messageBytes(i)));
+  for (const number of numbers) {
+    const { turn, message, messageBytes } = actor.turns.turn(number);
+    ranges.push(rangeAt(turn, TURN_OVERHEAD_BYTES), rangeAt(message, messageBytes));
   }
   return ranges;
 }

@@ -3,6 +3,7 @@
  *
  * Owns answers and relays of the present round and the reads under way.
  */
+import { copyOf } from "../base/bytes.ts";
 import type { FrameRange } from "../storage/index.ts";
 import { committedMessages } from "./observed-messages.ts";
 import type { ClientResult } from "./partition/client-door.ts";
@@ -48,7 +49,7 @@ export class ShardOutput {
       outgoing = { packer: new Packer(), relays: [] };
       this.relays.set(source, outgoing);
     }
-    const copy = Buffer.from(bytes.subarray(offset, offset + length));
+    const copy = copyOf(bytes, offset, length);
     outgoing.relays.push({ destination, n, ...outgoing.packer.add(copy, 0, length) });
   }
 

@@ -5,6 +5,7 @@
  * 1. One group of frames is in flight at most; each partition has at most one frame in it.
  * 2. `pump` does a bounded amount of work, so that inputs and commits get in between.
  */
+import { copyOf } from "../base/bytes.ts";
 import { invariant } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import { SeededRandom } from "../base/random.ts";
@@ -360,8 +361,6 @@ export class Shard {
       }
       for (const [source, n] of accepted) this.acknowledge(source, processor.id, n);
     }
-    // The next group goes out before turns run: the disk should not wait for them.
-    this.submitGroup();
   }
 
   private acknowledge(source: number, destination: number, n: number): void {
@@ -385,7 +384,7 @@ export class Shard {
       return;
     }
     if (n === 0) {
-      const copy = Buffer.from(bytes.subarray(offset, offset + length) as Uint8Array);
+      const copy = copyOf(bytes, offset, length);
       here.processor.mail.acceptUnlogged(copy, 0, length);
     } else if (!here.processor.mail.acceptRelay(source, n, bytes, offset, length)) {
       this.refetch(source, destination, here.processor.mail.relayCursor(source) + 1);

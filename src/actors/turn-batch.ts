@@ -16,7 +16,7 @@ export const TURN_FAILED = 2;
 /** Not run: its actor failed or opened a handler earlier in the batch. Its message stays. */
 export const TURN_SKIPPED = 3;
 
-export const BATCH_TURNS_MAX = 2048;
+export const BATCH_TURNS_MAX = 4096;
 
 export interface TurnFailure {
   readonly code: ErrorCode;

@@ -1,9 +1,11 @@
 /** Actors of a partition by the bytes of their address, without decoding text on the way. */
 import { Actor } from "./actor.ts";
 import type { AgentShare } from "./agent-share.ts";
+import { TurnLog } from "./turn-index.ts";
 
 export class ActorTable {
   private readonly byHash = new Map<number, Actor>();
+  private readonly turnLog = new TurnLog();
   private count = 0;
 
   get size(): number {
@@ -19,7 +21,7 @@ export class ActorTable {
   }
 
   create(address: string, hash: number, agent: AgentShare): Actor {
-    const actor = new Actor(address, Buffer.from(address, "latin1"), hash, agent);
+    const actor = new Actor(address, hash, agent, this.turnLog);
     actor.nextSameHash = this.byHash.get(hash);
     this.byHash.set(hash, actor);
     agent.actors.add(actor);

@@ -1,9 +1,11 @@
 /** One actor as its partition holds it. */
+import { copyOf } from "../../base/bytes.ts";
 import { Queue } from "../../base/queue.ts";
 import type { AgentShare } from "./agent-share.ts";
 import { envelopeParts } from "../wasm/envelope.ts";
 import type { PendingMessage } from "./message.ts";
 import { TurnIndex } from "./turn-index.ts";
+import type { TurnLog } from "./turn-index.ts";
 
 /**
  * - `idle`: nothing it may handle now.
@@ -90,7 +92,7 @@ export class Actor {
   readonly answers = new Queue<PendingMessage>();
 
   live: LiveMemory | undefined = undefined;
-  readonly turns = new TurnIndex();
+  readonly turns: TurnIndex;
   turnsTotal = 0;
 
   readonly state = new Map<string, Buffer>();
@@ -113,9 +115,10 @@ export class Actor {
   /** Number of the batch whose end it has been through. */
   settledInBatch = 0;
 
-  constructor(address: string, addressBytes: Buffer, hash: number, agent: AgentShare) {
+  constructor(address: string, hash: number, agent: AgentShare, turnLog: TurnLog) {
     this.address = address;
-    this.addressBytes = addressBytes;
+    this.addressBytes = Buffer.from(address, "latin1");
+    this.turns = new TurnIndex(turnLog);
     this.hash = hash;
     this.agent = agent;
   }
@@ -146,6 +149,6 @@ export function rootOf(message: PendingMessage): RootMessage {
   const { bytes, offset } = message;
   const content = envelopeParts(bytes, offset).content;
   // A copy: the root outlives the frame its message is in.
-  const envelope = Buffer.from(bytes.subarray(offset, content) as Uint8Array);
+  const envelope = copyOf(bytes, offset, content - offset);
   return { seq: message.seq, flags: message.flags, envelope };
 }

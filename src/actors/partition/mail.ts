@@ -4,6 +4,7 @@
  * 1. A message of another partition is taken only when it is the next of its source.
  * 2. A message that reaches no mailbox is disposed of by an entry that says why, and its asker is told.
  */
+import { copyOf } from "../../base/bytes.ts";
 import {
   ACCEPTED_DISCARDED,
   ACCEPTED_OVERHEAD_BYTES,
@@ -82,7 +83,7 @@ export class Mail {
     if (this.frames.hasRoom(need)) {
       this.writeRelay(source, n, bytes, offset, length);
     } else {
-      const copy = Buffer.from(bytes.subarray(offset, offset + length));
+      const copy = copyOf(bytes, offset, length);
       this.frames.whenRoom(need, () => {
         this.writeRelay(source, n, copy, 0, length);
       });

@@ -1,3 +1,5 @@
+import { copyOf } from "../../base/bytes.ts";
+
 /** A message in a mailbox. The bytes stay where they are: in a frame, or in a copy once that frame is reused. */
 export class PendingMessage {
   /** Dense per partition in the order of acceptance. */
@@ -38,9 +40,7 @@ export class PendingMessage {
 
   /** Moves the bytes out of a buffer that is about to be reused. */
   evacuate(): void {
-    this.bytes = Buffer.from(
-      this.bytes.subarray(this.offset, this.offset + this.length) as Uint8Array,
-    );
+    this.bytes = copyOf(this.bytes, this.offset, this.length);
     this.offset = 0;
   }
 }

@@ -3,9 +3,11 @@
  * frame; live processing calls them as it writes entries, recovery as it reads them.
  *
  * 1. The same entries in the same order give the same state.
- * 2. Messages are numbered (`seq`) in order of acceptance, whichever door they came through.
+ * 2. Messages are numbered (`seq`) in order of acceptance, whichever door they came through; those that no
+ *    log holds have numbers of their own.
  * 3. A source's cursor advances by exactly one per accepted message of that source.
  */
+import { copyOf } from "../../base/bytes.ts";
 import { invariant } from "../../base/assert.ts";
 import { MinHeap } from "../../base/heap.ts";
 import { hashAddress, parseAddress, partitionOf } from "../address.ts";
@@ -54,6 +56,8 @@ export interface Undeliverable {
 
 const DISCARDED: Delivery = { kind: "discarded" };
 const RESTART_HISTORY_MAX = 256;
+/** Messages that no log holds are numbered from here: the others' numbers must follow from the log. */
+const UNLOGGED_SEQ_FIRST = 2 ** 52;
 export const NO_REPLY_REASON = "the handler ended without a reply";
 
 export interface PartitionIdentity {
@@ -86,6 +90,7 @@ export class PartitionState {
   /** Undelivered messages between their acceptance and the entry that disposes of them. */
   private readonly orphans = new Map<number, Undeliverable>();
   private lastSeq = 0;
+  private lastUnloggedSeq = UNLOGGED_SEQ_FIRST;
   turns = 0;
   turnsFailed = 0;
   /** Told when a client's ask has its outcome; live processing answers it when the frame is durable. */
@@ -151,13 +156,16 @@ export class PartitionState {
     if (this.isFull(actor, flags, length)) {
       return this.orphan(flags, bytes, offset, length, log, "MAILBOX_FULL");
     }
-    const seq = ++this.lastSeq;
-    const message = new PendingMessage(seq, flags, bytes, offset, length, log, rootSeq);
+    const message = new PendingMessage(this.nextSeq(log), flags, bytes, offset, length, log, rootSeq);
     if (rootSeq !== 0 && actor.handlers.has(rootSeq)) actor.answers.push(message);
     else actor.inbox.push(message);
     actor.agent.pendingBytes += length;
     this.pending++;
     return { kind: "enqueued", actor, message };
+  }
+
+  private nextSeq(log: number): number {
+    return log < 0 ? ++this.lastUnloggedSeq : ++this.lastSeq;
   }
 
   private orphan(
@@ -168,7 +176,8 @@ export class PartitionState {
     log: number,
     code: Undeliverable["code"],
   ): Delivery {
-    const message = new PendingMessage(++this.lastSeq, flags, bytes, offset, length, log, 0);
+    const seq = this.nextSeq(log);
+    const message = new PendingMessage(seq, flags, bytes, offset, length, log, 0);
     const undeliverable: Undeliverable = { kind: "undeliverable", message, code };
     this.orphans.set(message.seq, undeliverable);
     return undeliverable;
@@ -322,7 +331,7 @@ export class PartitionState {
       const { bytes, offset, length } = message;
       this.deadLetters.add({
         seq: message.seq,
-        envelope: Buffer.from(bytes.subarray(offset, offset + length) as Uint8Array),
+        envelope: copyOf(bytes, offset, length),
         logPosition: message.logPosition,
         code,
         reason,

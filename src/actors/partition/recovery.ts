@@ -126,7 +126,7 @@ export class PartitionRecovery implements EntryVisitor {
     invariant(actor !== undefined, "a turn is an actor's");
     this.located.delete(turn.consumedSeq);
     const entry = this.position(from - TURN_OVERHEAD_BYTES);
-    actor.turns.add(entry, TURN_OVERHEAD_BYTES, message.logPosition, message.length);
+    actor.turns.add(entry, message.logPosition, message.length);
     state.turnDone(actor);
     actor.phase = actor.phase.kind === "held" ? actor.phase : IDLE;
     if (turn.nowMs > state.lastNowMs) state.lastNowMs = turn.nowMs;

@@ -1,4 +1,5 @@
 /** What the effects of a committed-to-be turn do to the partition's state, live and in recovery alike. */
+import { copyOf } from "../../base/bytes.ts";
 import { invariant } from "../../base/assert.ts";
 import { hashAddress } from "../address.ts";
 import {
@@ -120,7 +121,7 @@ function applyReply(
     return;
   }
   const end = envelope + bytes.readUInt32LE(envelope);
-  const copy = Buffer.from(bytes.subarray(envelope, end) as Uint8Array);
+  const copy = copyOf(bytes, envelope, end - envelope);
   state.completeClient(handler.root, { kind: "reply", envelope: copy });
 }
 
@@ -130,7 +131,7 @@ function applyState(state: PartitionState, actor: Actor, bytes: Buffer, at: numb
   const key = bytes.toString("latin1", keyAt, valueAt);
   const isPut = bytes[at + EFFECT_AT_KIND] === EFFECT_STATE_PUT;
   const valueEnd = valueAt + bytes.readUInt32LE(at + EFFECT_AT_NUMBER);
-  const value = isPut ? Buffer.from(bytes.subarray(valueAt, valueEnd) as Uint8Array) : undefined;
+  const value = isPut ? copyOf(bytes, valueAt, valueEnd - valueAt) : undefined;
   state.putState(actor, key, value);
 }
 
@@ -148,7 +149,7 @@ function applyTimer(
     actor,
     rootSeq,
     dueMs: bytes.readDoubleLE(at + EFFECT_TIMER_AT_DUE),
-    payload: Buffer.from(bytes.subarray(payloadAt, payloadEnd) as Uint8Array),
+    payload: copyOf(bytes, payloadAt, payloadEnd - payloadAt),
   });
 }
 

@@ -6,6 +6,7 @@
  * 2. No turn starts while something waits for room in a frame, or while receivers lag behind.
  * 3. A failed turn changes nothing but its message's attempts and its actor's restarts.
  */
+import { copyOf } from "../../base/bytes.ts";
 import type { ErrorCode } from "../../base/errors.ts";
 import { Queue } from "../../base/queue.ts";
 import type { SeededRandom } from "../../base/random.ts";
@@ -25,7 +26,7 @@ import type { SendRouter } from "./turn-effects.ts";
 
 /** Messages one actor handles before others get their turn. */
 const QUANTUM = 16;
-const PLANNED_PER_BATCH_MAX = 512;
+const PLANNED_PER_BATCH_MAX = 1024;
 const REASON_CHARACTERS_MAX = 500;
 
 /** A turn that ran, with where its effects are. */
@@ -106,7 +107,7 @@ export class Turns {
     if (actor.phase.kind !== "ready") return;
     const next = actor.next();
     const mayRun = actor.agent.suspended === undefined && next !== undefined;
-    if (!mayRun || !this.ports.isCleared(actor, next)) {
+    if (!mayRun || (next.probation && !this.ports.isCleared(actor, next))) {
       actor.phase = IDLE;
       return;
     }
@@ -119,7 +120,7 @@ export class Turns {
     const most = single ? 1 : Math.min(QUANTUM, actor.inbox.length);
     for (let k = 0; k < most && !batch.isFull; k++) {
       const message = single ? next : actor.inbox.at(k)!;
-      if (k > 0 && !this.ports.isCleared(actor, message)) return;
+      if (message.probation && k > 0 && !this.ports.isCleared(actor, message)) return;
       const handler = actor.handlers.get(message.rootSeq);
       batch.plan(actor, message, handler, this.ports.random.nextUint32(), this.counter);
       this.planned++;
@@ -185,7 +186,7 @@ export class Turns {
       this.write(turn, bytes, from, to);
       return;
     }
-    const copy = Buffer.from(bytes.subarray(from, to));
+    const copy = copyOf(bytes, from, to - from);
     this.frames.whenRoom(need, () => {
       this.write(turn, copy, 0, copy.length);
     });
@@ -208,7 +209,7 @@ export class Turns {
       to,
     );
     const entry = this.frames.position(at - TURN_OVERHEAD_BYTES);
-    actor.turns.add(entry, TURN_OVERHEAD_BYTES, message.logPosition, message.length);
+    actor.turns.add(entry, message.logPosition, message.length);
     this.finish(turn, writer.bytes, at, at + to - from, this.mail.logged);
     this.mail.disposeUndelivered();
   }

@@ -1,4 +1,5 @@
 /** Host calls on the actor's key-value state. A turn sees its own writes; they take effect with its frame. */
+import { copyOf } from "../../base/bytes.ts";
 import { EFFECT_KEYED_HEADER_BYTES, EFFECT_STATE_DELETE, EFFECT_STATE_PUT } from "./effects.ts";
 import { trap } from "./turn-context.ts";
 import type { TurnContext } from "./turn-context.ts";
@@ -28,7 +29,7 @@ export class HostState {
     const name = turn.key(key, keyLen, "state_put");
     const start = turn.range(value, valueLen, "state_put");
     const length = valueLen >>> 0;
-    const bytes = Buffer.from(turn.memory.bytes.subarray(start, start + length) as Uint8Array);
+    const bytes = copyOf(turn.memory.bytes, start, length);
     this.draftState(name, bytes);
     const at = turn.reserve(
       EFFECT_STATE_PUT,

@@ -139,7 +139,9 @@ export class WasmExecutor implements TurnExecutor {
     try {
       turn.begin(actor, message, batch.handlers[i], environment);
       const instance = (actor.live as WasmInstance | undefined) ?? this.create(actor, environment);
-      this.guard(actor, instance, environment);
+      if (actor.guardedTurns > 0 || instance.undo !== undefined) {
+        this.guard(actor, instance, environment);
+      }
       const open = this.call(instance, message, counter, environment);
       batch.ringTo[i] = batch.ring.cursor;
       batch.sendNoEnd[i] = turn.sendNo;
