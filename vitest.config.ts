@@ -5,7 +5,7 @@ const SPECIAL = {
   contract: ["contract"],
   sim: ["sim"],
   agents: ["agents"],
-  integration: ["integration", "api", "cli"],
+  integration: ["integration", "api", "cli", "bench"],
   crash: ["crash"],
 } as const;
 

@@ -1,0 +1,66 @@
+/** A server in a process of its own, on the server's core, with the configuration it ships with. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { onServerCore } from "./pinning.ts";
+
+const MAIN = join(import.meta.dirname, "../../src/main.ts");
+const READY = / grpc=(\S+) http=/;
+/** Clock ticks of /proc per second; the same on every Linux. */
+const TICKS_PER_SECOND = 100;
+
+export class ServerProcess {
+  readonly endpoint: string;
+  readonly pid: number;
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<unknown>;
+
+  private constructor(child: ChildProcess, endpoint: string) {
+    this.#child = child;
+    this.endpoint = endpoint;
+    this.pid = child.pid!;
+    this.#ended = once(child, "close");
+  }
+
+  /** Resolves when the server takes work. */
+  static async start(directory: string, settings: readonly string[]): Promise<ServerProcess> {
+    const all = ["api.grpc.port=0", "api.http.port=0", `storage.directory=${directory}`];
+    const sets = [...all, ...settings].flatMap((set) => ["--set", set]);
+    const node = [process.execPath, "--disable-wasm-trap-handler", "--no-warnings"];
+    const [command, ...args] = onServerCore([...node, MAIN, ...sets]);
+    const child = spawn(command!, args, { stdio: ["ignore", "pipe", "pipe"] });
+    const said: string[] = [];
+    createInterface(child.stderr).on("line", (line) => {
+      said.push(line);
+      if (said.length > 50) said.shift();
+    });
+    return new Promise((resolve, reject) => {
+      createInterface(child.stdout).on("line", (line) => {
+        const endpoint = READY.exec(line)?.[1];
+        if (endpoint !== undefined) resolve(new ServerProcess(child, endpoint));
+      });
+      child.once("close", () => {
+        reject(new Error(`the server ended before it was ready:\n${said.join("\n")}`));
+      });
+    });
+  }
+
+  /** Processor time all its threads have used, user and system. Linux only: NaN elsewhere. */
+  cpuSeconds(): number {
+    if (process.platform !== "linux") return NaN;
+    const fields = readFileSync(`/proc/${this.pid}/stat`, "latin1");
+    // The name in brackets may hold spaces.
+    const [user, system] = fields
+      .slice(fields.lastIndexOf(")") + 2)
+      .split(" ")
+      .slice(11, 13);
+    return (Number(user) + Number(system)) / TICKS_PER_SECOND;
+  }
+
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#ended;
+  }
+}

@@ -1,0 +1,78 @@
+/** What the benchmarks ask of a server, over the wire like any client. */
+import { credentials, type ServiceError } from "@grpc/grpc-js";
+import { AgentServiceClient } from "../../src/gen/caxton/v1/agent.ts";
+import {
+  type AskResponse,
+  MessageServiceClient,
+  OutgoingMessage,
+} from "../../src/gen/caxton/v1/message.ts";
+import {
+  type GetStatusResponse,
+  NodeServiceClient,
+  type NodeStatus,
+} from "../../src/gen/caxton/v1/node.ts";
+
+type Callback<A> = (error: ServiceError | null, answer: A) => void;
+
+export class Wire {
+  readonly #agents: AgentServiceClient;
+  readonly #messages: MessageServiceClient;
+  readonly #node: NodeServiceClient;
+
+  constructor(endpoint: string) {
+    const channel = [endpoint, credentials.createInsecure()] as const;
+    this.#agents = new AgentServiceClient(...channel);
+    this.#messages = new MessageServiceClient(...channel);
+    this.#node = new NodeServiceClient(...channel);
+  }
+
+  async deploy(manifest: string, module: Uint8Array): Promise<void> {
+    const source = { $case: "module" as const, value: module };
+    const request = { manifest, source, resetMemory: false };
+    await promised((done) => this.#agents.deployAgent(request, done));
+  }
+
+  async send(receiver: string, content: Uint8Array): Promise<void> {
+    const message = OutgoingMessage.create({ receiver, content });
+    await promised((done) => this.#messages.sendMessage({ message }, done));
+  }
+
+  /** Content of the reply. */
+  async ask(receiver: string, content: Uint8Array, performative = ""): Promise<Uint8Array> {
+    const message = OutgoingMessage.create({ receiver, content, performative });
+    const request = { message, timeoutMs: 600_000 };
+    const answer = await promised<AskResponse>((done) => this.#messages.ask(request, done));
+    return answer.reply!.content;
+  }
+
+  async status(): Promise<NodeStatus> {
+    const answer = await promised<GetStatusResponse>((done) => this.#node.getStatus({}, done));
+    return answer.status!;
+  }
+
+  close(): void {
+    for (const client of [this.#agents, this.#messages, this.#node]) client.close();
+  }
+}
+
+function promised<A>(call: (done: Callback<A>) => unknown): Promise<A> {
+  return new Promise((resolve, reject) => {
+    call((error, answer) => {
+      if (error === null) resolve(answer);
+      else reject(new Error(`${error.details} (status ${error.code})`));
+    });
+  });
+}
+
+/** Runs `work` for 0 to count - 1, at most `concurrency` at a time. */
+export async function eachConcurrently(
+  count: number,
+  concurrency: number,
+  work: (index: number) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (next < count) await work(next++);
+  };
+  await Promise.all(Array.from({ length: Math.min(count, concurrency) }, lane));
+}

@@ -1,0 +1,91 @@
+/** The benchmarks: `npm run bench -- SCENARIO`. docs/benchmarks.md says what each measures. */
+import { tmpdir } from "node:os";
+import { resolve } from "node:path";
+import yargs from "yargs";
+import { hideBin } from "yargs/helpers";
+import { withScratch } from "./harness/disk.ts";
+import { describeEnvironment } from "./harness/environment.ts";
+import { moveToObserverCore } from "./harness/pinning.ts";
+import { asJson, asTable, type Report } from "./harness/report.ts";
+import { invoke } from "./scenarios/invoke.ts";
+import { limits } from "./scenarios/limits.ts";
+import type { RingScenarioOptions, ScenarioOptions } from "./scenarios/options.ts";
+import { tellDurable } from "./scenarios/tell-durable.ts";
+import { tellEphemeral } from "./scenarios/tell-ephemeral.ts";
+
+type Measured = Pick<Report, "figures" | "ratios">;
+
+interface CommonArguments {
+  readonly json: boolean;
+  readonly seconds: number;
+  readonly directory: string;
+}
+
+interface RingArguments extends CommonArguments {
+  readonly actors: readonly number[];
+  readonly inFlight: number;
+  readonly agent: string;
+}
+
+const ringOptions = {
+  actors: {
+    type: "number",
+    array: true,
+    default: [1000, 2, 10_000],
+    describe: "one measurement for each number",
+  },
+  inFlight: { type: "number", default: 4000, describe: "messages in flight" },
+  agent: { choices: ["c", "assemblyscript"], default: "c", describe: "language of the agent" },
+} as const;
+
+await yargs(hideBin(process.argv))
+  .scriptName("npm run bench --")
+  .option("json", { type: "boolean", default: false, describe: "one JSON object, last line" })
+  .option("seconds", { type: "number", default: 30, describe: "of each measurement" })
+  .option("directory", {
+    type: "string",
+    default: tmpdir(),
+    describe: "a place on the disk to use",
+  })
+  .command("limits", "what this machine gives at most", {}, (args) =>
+    run("limits", args as unknown as CommonArguments, limits),
+  )
+  .command("tell-durable", "durable messages between actors", ringOptions, (args) =>
+    runRing("tell-durable", args as unknown as RingArguments, tellDurable),
+  )
+  .command("tell-ephemeral", "messages between actors without a log", ringOptions, (args) =>
+    runRing("tell-ephemeral", args as unknown as RingArguments, tellEphemeral),
+  )
+  .command("invoke", "asking a durable actor over gRPC", {}, (args) =>
+    run("invoke", args as unknown as CommonArguments, invoke),
+  )
+  .demandCommand(1, "name a scenario")
+  .strict()
+  .parseAsync();
+
+function runRing(
+  scenario: string,
+  args: RingArguments,
+  measure: (options: RingScenarioOptions) => Promise<Measured>,
+): Promise<void> {
+  const { actors, inFlight } = args;
+  const language = args.agent === "c" ? "c" : "assemblyscript";
+  return run(scenario, args, (options) => measure({ ...options, actors, inFlight, language }));
+}
+
+async function run(
+  scenario: string,
+  args: CommonArguments,
+  measure: (options: ScenarioOptions) => Promise<Measured>,
+): Promise<void> {
+  moveToObserverCore();
+  const say = (text: string): void => {
+    process.stderr.write(`bench: ${text}\n`);
+  };
+  const report = await withScratch(resolve(args.directory), async (directory) => {
+    const environment = await describeEnvironment(directory);
+    const measured = await measure({ directory, seconds: args.seconds, say });
+    return { scenario, ...measured, environment };
+  });
+  process.stdout.write(`${args.json ? asJson(report) : asTable(report)}\n`);
+}

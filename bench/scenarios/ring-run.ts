@@ -1,0 +1,101 @@
+/** What the two scenarios of the ring have in common. */
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import { runHotLoop } from "../harness/hot-loop.ts";
+import type { Report } from "../harness/report.ts";
+import { deployRing, startRing } from "../harness/ring.ts";
+import { ServerProcess } from "../harness/server-process.ts";
+import { Wire } from "../harness/wire.ts";
+import type { RingScenarioOptions } from "./options.ts";
+
+const WARM_UP_MS = 3000;
+const HOT_LOOP_SECONDS_MAX = 5;
+const POLL_MS = 100;
+const REST_TIMEOUT_MS = 300_000;
+/** The log is kept whole, whatever the rate. */
+export const LOG_BYTES_MAX = 64 * 1024 ** 3;
+export const SETTINGS = ["workers.count=1", `storage.sizeBytesMax=${LOG_BYTES_MAX}`];
+
+export interface RunningRing {
+  readonly server: ServerProcess;
+  readonly wire: Wire;
+  readonly dataDirectory: string;
+  readonly fromMs: number;
+  readonly stopMs: number;
+}
+
+/** Measures once per number of actors, beside the bare loop. */
+export async function measureRing(
+  options: RingScenarioOptions,
+  durability: "durable" | "ephemeral",
+  measure: (ring: RunningRing, actors: number) => Promise<Record<string, number>>,
+): Promise<Pick<Report, "figures" | "ratios">> {
+  const { directory, seconds, say, inFlight } = options;
+  say("the bare loop");
+  const hotLoopSeconds = Math.min(seconds, HOT_LOOP_SECONDS_MAX);
+  const hotLoop = await runHotLoop(durability, hotLoopSeconds, directory);
+  const figures: Record<string, number> = { in_flight: inFlight };
+  for (const [i, actors] of options.actors.entries()) {
+    say(`${actors} actors, ${inFlight} messages in flight, ${seconds} s`);
+    const measured = await withRing(options, durability, actors, measure);
+    const suffix = i === 0 ? "" : `_${actors}_actors`;
+    for (const [name, value] of Object.entries(measured)) figures[name + suffix] = value;
+  }
+  figures["hot_loop_messages_per_second"] = hotLoop.messages_per_second;
+  figures["hot_loop_cpu_us_per_message"] = hotLoop.cpu_us_per_message;
+  const ratio = figures["messages_per_second"]! / hotLoop.messages_per_second;
+  return { figures, ratios: { of_hot_loop: ratio } };
+}
+
+async function withRing(
+  options: RingScenarioOptions,
+  durability: "durable" | "ephemeral",
+  actors: number,
+  measure: (ring: RunningRing, actors: number) => Promise<Record<string, number>>,
+): Promise<Record<string, number>> {
+  const { directory, language, inFlight, seconds } = options;
+  const dataDirectory = join(directory, `data-${actors}`);
+  const server = await ServerProcess.start(dataDirectory, SETTINGS);
+  const wire = new Wire(server.endpoint);
+  try {
+    await deployRing(wire, language, durability);
+    const fromMs = Date.now() + WARM_UP_MS;
+    const stopMs = fromMs + seconds * 1000;
+    await startRing(wire, { actors, inFlight, fromMs, stopMs });
+    if (Date.now() > fromMs) throw new Error("the ring took longer to start than it warms up");
+    return await measure({ server, wire, dataDirectory, fromMs, stopMs }, actors);
+  } finally {
+    wire.close();
+    await server.kill();
+  }
+}
+
+export async function waitUntil(timeMs: number): Promise<void> {
+  await wait(Math.max(0, timeMs - Date.now()));
+}
+
+/** Resolves when all partitions together have done that many turns, or more. */
+export async function turnsDone(wire: Wire, turns: number): Promise<void> {
+  const giveUpAtMs = Date.now() + REST_TIMEOUT_MS;
+  for (;;) {
+    const done = await turnsOf(wire);
+    if (done >= turns) return;
+    if (Date.now() > giveUpAtMs) throw new Error(`only ${done} of ${turns} turns were done`);
+    await wait(POLL_MS);
+  }
+}
+
+/** Resolves with the number of turns when there are no more. */
+export async function turnsAtRest(wire: Wire): Promise<number> {
+  for (let before = -1; ;) {
+    const done = await turnsOf(wire);
+    if (done === before) return done;
+    before = done;
+    await wait(POLL_MS);
+  }
+}
+
+async function turnsOf(wire: Wire): Promise<number> {
+  const { partitions } = await wire.status();
+  return partitions.reduce((sum, { turns }) => sum + turns, 0);
+}

@@ -1,0 +1,61 @@
+/** Every benchmark runs, verifies what it measured and says so; how fast is nobody's business here. */
+import { execFile } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, expect, test } from "vitest";
+import type { Report } from "../../bench/harness/report.ts";
+
+const MAIN = join(import.meta.dirname, "../../bench/main.ts");
+const run = promisify(execFile);
+
+const directory = mkdtempSync(join(tmpdir(), "caxton-bench-test-"));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+async function bench(...args: string[]): Promise<Report> {
+  const all = ["--no-warnings", MAIN, ...args, "--json", "--directory", directory];
+  const { stdout } = await run(process.execPath, all);
+  const lines = stdout.trimEnd().split("\n");
+  return JSON.parse(lines.at(-1)!) as Report;
+}
+
+function expectFigures(report: Report, names: readonly string[]): void {
+  for (const name of names) expect(report.figures[name], name).toBeGreaterThan(0);
+}
+
+const RING = ["--seconds", "1", "--in-flight", "50"];
+
+test("a ring is killed, reopened and found complete", async () => {
+  const report = await bench("tell-durable", ...RING, "--actors", "20");
+  expect(report.scenario).toBe("tell-durable");
+  expectFigures(report, ["messages_per_second", "p50_ms", "p99_ms", "cpu_us_per_message"]);
+  expect(report.figures["verified_actors"]).toBe(20);
+  expect(report.figures["verified_messages"]).toBeGreaterThan(50);
+  expect(report.ratios["of_hot_loop"]).toBeGreaterThan(0);
+  expect(report.environment["fsync_4kb_p50_ms"]).toBeGreaterThan(0);
+});
+
+test("a ring without a log counts what it did", async () => {
+  const report = await bench("tell-ephemeral", ...RING, "--actors", "2");
+  expectFigures(report, ["messages_per_second", "p50_ms", "p99_ms"]);
+  expect(report.figures["verified_actors"]).toBe(2);
+});
+
+test("asks are measured beside what they can't do without", async () => {
+  const report = await bench("invoke", "--seconds", "1");
+  expectFigures(report, ["p50_ms", "p99_ms", "echo_p50_ms", "commit_p50_ms", "p99_ms_at_64"]);
+  expect(report.figures).toHaveProperty("overhead_p50_ms");
+});
+
+test("the limits of the machine are measured one by one", async () => {
+  const report = await bench("limits", "--seconds", "1");
+  const perSecond = ["append_16kb", "append_256kb", "wasm_calls", "hot_loop_durable_messages"];
+  expectFigures(report, [...perSecond.map((name) => `${name}_per_second`), "echo_p50_ms"]);
+});
+
+test("nothing is left behind, and memory passes for no disk", async () => {
+  expect(readdirSync(directory)).toEqual([]);
+  const inMemory = run(process.execPath, [MAIN, "limits", "--directory", "/dev/shm"]);
+  await expect(inMemory).rejects.toThrow(/no disk/);
+});
