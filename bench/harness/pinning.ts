@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { availableParallelism } from "node:os";
 
-export const SERVER_CORE = 0;
+const SERVER_CORE = 0;
 const OBSERVER_CORE = 1;
 
 export const canPin =
