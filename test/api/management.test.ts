@@ -5,8 +5,8 @@ import { settingsOf } from "../../src/base/schema.ts";
 import { ActorStatus } from "../../src/gen/caxton/v1/actor.ts";
 import { AgentStatus, DeployStageName } from "../../src/gen/caxton/v1/agent.ts";
 import { SupervisorNodeKind } from "../../src/gen/caxton/v1/supervisor.ts";
-import { type ServerProcess, startServerProcess } from "./server-process.ts";
-import { bytes, fixtureModule, manifest, refusal, Wire } from "./wire.ts";
+import { type ServerProcess, startServerProcess } from "../support/server.ts";
+import { bytes, fixtureModule, manifest, refusal, Wire } from "../support/wire.ts";
 
 let server: ServerProcess;
 let wire: Wire;

@@ -5,8 +5,8 @@ import {
   MessageServiceClient,
   type SubscribeMessagesResponse,
 } from "../../src/gen/caxton/v1/message.ts";
-import { type ServerProcess, startServerProcess } from "./server-process.ts";
-import { bytes, fixtureModule, manifest, refusal, Wire } from "./wire.ts";
+import { type ServerProcess, startServerProcess } from "../support/server.ts";
+import { bytes, fixtureModule, manifest, refusal, Wire } from "../support/wire.ts";
 
 const SUBSCRIBER_BYTES_MAX = 65_536;
 /** More than a client's library reads ahead. */

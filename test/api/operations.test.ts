@@ -2,8 +2,8 @@ import { Client, credentials, status } from "@grpc/grpc-js";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { HealthCheckResponse_ServingStatus as Serving } from "../../src/gen/grpc/health/v1/health.ts";
-import { type ServerProcess, startServerProcess } from "./server-process.ts";
-import { bytes, fixtureModule, manifest, refusal, Wire } from "./wire.ts";
+import { type ServerProcess, startServerProcess } from "../support/server.ts";
+import { bytes, fixtureModule, manifest, refusal, Wire } from "../support/wire.ts";
 
 let server: ServerProcess;
 let wire: Wire;

@@ -10,8 +10,8 @@ import {
   type ServerOptions,
   type ServerProcess,
   startServerProcess,
-} from "./server-process.ts";
-import { fixtureModule, manifest, refusal, Wire } from "./wire.ts";
+} from "../support/server.ts";
+import { fixtureModule, manifest, refusal, Wire } from "../support/wire.ts";
 
 let directory: string;
 let cleanups: (() => Promise<void> | void)[] = [];

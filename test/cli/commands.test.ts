@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { EXIT } from "../../src/base/exit-codes.ts";
-import { LAUNCHER, type ServerProcess, startServerProcess } from "../api/server-process.ts";
-import { fixtureModule, fixturePath } from "../api/wire.ts";
+import { LAUNCHER, type ServerProcess, startServerProcess } from "../support/server.ts";
+import { fixtureModule, fixturePath } from "../support/wire.ts";
 
 let server: ServerProcess;
 const folder = mkdtempSync(join(tmpdir(), "caxton-cli-"));

@@ -19,6 +19,7 @@ export interface ServerOptions {
   readonly directory?: string;
   readonly sets?: readonly string[];
   readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export class ServerProcess {
@@ -101,7 +102,7 @@ export async function runServerToItsEnd(
   return { code, stderr: started.lines.join("\n") };
 }
 
-function spawnServer({ directory, sets = [], args = [] }: ServerOptions): StartedProcess {
+function spawnServer({ directory, sets = [], args = [], env = {} }: ServerOptions): StartedProcess {
   const folder = directory ?? mkdtempSync(join(tmpdir(), "caxton-server-"));
   const own = [
     "api.grpc.port=0",
@@ -113,8 +114,10 @@ function spawnServer({ directory, sets = [], args = [] }: ServerOptions): Starte
     "storage.sizeBytesMax=67108864",
   ];
   const setArgs = [...own, ...sets].flatMap((set) => ["--set", set]);
-  const child = spawn(LAUNCHER, ["server", ...setArgs, ...args], {
-    stdio: ["ignore", "pipe", "pipe"],
+  // Its standard input is our pipe: however the tests end, the server ends with them.
+  const child = spawn(LAUNCHER, ["server", "--stop-on-eof", ...setArgs, ...args], {
+    stdio: ["pipe", "pipe", "pipe"],
+    env: { ...process.env, ...env },
   });
   const lines: string[] = [];
   createInterface(child.stderr).on("line", (line) => lines.push(line));
