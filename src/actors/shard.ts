@@ -7,6 +7,7 @@
  */
 import { copyOf } from "../base/bytes.ts";
 import { invariant } from "../base/assert.ts";
+import { AgentSet } from "./agent-set.ts";
 import type { Clock } from "../base/clock.ts";
 import { SeededRandom } from "../base/random.ts";
 import type { Scheduler } from "../base/scheduler.ts";
@@ -61,7 +62,7 @@ export class Shard {
   private readonly shared: Int32Array;
   private readonly environments = new Map<number, Environment>();
   private readonly modules = new Map<string, LoadedModule>();
-  private ephemeral = new Set<string>();
+  private ephemeral = new AgentSet([]);
   private readonly partitions = new Map<number, Partition>();
   private readonly recoveries = new Map<number, PartitionRecovery>();
   private readonly recoveredStates = new Map<number, PartitionState>();
@@ -98,7 +99,7 @@ export class Shard {
       random: new SeededRandom(ports.seed),
       executor: this.executor,
       environment: (id) => this.environment(id),
-      isEphemeral: (bytes, from, to) => this.isEphemeral(bytes, from, to),
+      isEphemeral: (bytes, from, to) => this.ephemeral.has(bytes, from, to),
       sendUnlogged: (destination, bytes, offset, length) => {
         this.deliverTo(-1, destination, 0, bytes, offset, length);
       },
@@ -129,12 +130,6 @@ export class Shard {
     return module;
   }
 
-  private isEphemeral(bytes: Buffer, from: number, to: number): boolean {
-    if (this.ephemeral.size === 0) return false;
-    const address = bytes.toString("latin1", from, to);
-    return this.ephemeral.has(address.slice(0, address.lastIndexOf("/")));
-  }
-
   private partition(id: number): Partition {
     const partition = this.partitions.get(id);
     invariant(partition !== undefined, `partition ${String(id)} is here`);
@@ -152,7 +147,7 @@ export class Shard {
         this.modules.set(message.sha256, message.module);
         return;
       case "ephemeral":
-        this.ephemeral = new Set(message.agents);
+        this.ephemeral = new AgentSet(message.agents);
         return;
       case "recover":
         this.recover(message.partition, message.frames);

@@ -16,7 +16,8 @@ export const TURN_FAILED = 2;
 /** Not run: its actor failed or opened a handler earlier in the batch. Its message stays. */
 export const TURN_SKIPPED = 3;
 
-export const BATCH_TURNS_MAX = 4096;
+const BATCH_TURNS_MAX = 4096;
+const BATCH_TURNS_MIN = 64;
 
 export interface TurnFailure {
   readonly code: ErrorCode;
@@ -68,11 +69,16 @@ export class TurnBatch {
     this.ring = ring;
   }
 
+  /** As many turns as the last batches managed in their time: planning more is wasted. */
+  private turnsMax = BATCH_TURNS_MAX;
+
   get isFull(): boolean {
-    return this.count === BATCH_TURNS_MAX;
+    return this.count >= this.turnsMax;
   }
 
   start(nowMs: number): void {
+    if (this.ran < this.count) this.turnsMax = Math.max(BATCH_TURNS_MIN, this.ran);
+    else if (this.isFull) this.turnsMax = Math.min(BATCH_TURNS_MAX, this.turnsMax * 2);
     this.number++;
     this.nowMs = nowMs;
     this.count = 0;
