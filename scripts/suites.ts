@@ -1,8 +1,8 @@
 /**
  * Runs the project's checks one after the other and counts them.
  * Usage: node scripts/suites.ts test | verify | <suite>...
- * Every suite has a budget and is killed, and failed, when it passes it, so that all of them
- * together end within ten minutes on two cores. The last line is "N passed, N failed": a static
+ * Every suite has a budget; together they are ten minutes on two cores. One that passes it is named; one
+ * that passes it four times over hangs, and is killed and failed. The last line is "N passed, N failed": a static
  * check counts as one, a vitest suite as its tests.
  */
 import { spawn } from "node:child_process";
@@ -22,6 +22,9 @@ interface Count {
   readonly failed: number;
   readonly skipped: number;
 }
+
+/** A machine may be that much slower than the budgets assume. */
+const HANG_FACTOR = 4;
 
 const ROOT = join(import.meta.dirname, "..");
 
@@ -96,10 +99,13 @@ function run(suite: Suite, extraArguments: readonly string[]): Promise<number | 
   process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
   return new Promise((resolve, reject) => {
     let overBudget = false;
-    const timer = setTimeout(() => {
-      overBudget = true;
-      killGroup();
-    }, suite.budgetS * 1000);
+    const timer = setTimeout(
+      () => {
+        overBudget = true;
+        killGroup();
+      },
+      suite.budgetS * HANG_FACTOR * 1000,
+    );
     child.once("error", reject);
     child.once("exit", (code) => {
       clearTimeout(timer);
@@ -130,7 +136,7 @@ async function runCounted(suite: Suite, scratch: string): Promise<Count> {
     suite,
     isVitest ? ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`] : [],
   );
-  if (code === undefined) console.log(`${suite.name}: killed after ${suite.budgetS} s`);
+  if (code === undefined) console.log(`${suite.name}: killed, it hangs`);
   const count = isVitest ? readReport(report) : { passed: 0, failed: 0, skipped: 0 };
   if (code === 0) return isVitest ? count : { ...count, passed: 1 };
   // A suite may fail without a failed test: a file that does not load, an unhandled rejection.
@@ -146,13 +152,15 @@ for (const suite of suites) {
   console.log(`\n== ${suite.name} (budget ${suite.budgetS} s)`);
   const startedAtMs = performance.now();
   const count = await runCounted(suite, scratch);
-  const tookS = ((performance.now() - startedAtMs) / 1000).toFixed(1);
+  const tookMs = performance.now() - startedAtMs;
+  const tookS = (tookMs / 1000).toFixed(1);
+  const isOver = tookMs > suite.budgetS * 1000;
   passed += count.passed;
   failed += count.failed;
   rows.push(
     [
       suite.name.padEnd(12),
-      `${tookS} s of ${suite.budgetS} s`.padStart(17),
+      `${tookS} s of ${suite.budgetS} s${isOver ? " OVER" : ""}`.padStart(22),
       `${count.passed} passed`.padStart(13),
       `${count.failed} failed`.padStart(11),
       `${count.skipped} skipped`.padStart(12),

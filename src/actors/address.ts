@@ -5,8 +5,8 @@
 import { CaxtonError } from "../base/errors.ts";
 
 export const SLOTS = 4096;
-export const KEY_BYTES_MAX = 256;
-export const DEFAULT_KEY = "default";
+const KEY_BYTES_MAX = 256;
+const DEFAULT_KEY = "default";
 
 /** Longest address in bytes: two names of 63, two slashes, a key whose every byte is escaped. */
 export const ADDRESS_BYTES_MAX = 63 + 1 + 63 + 1 + KEY_BYTES_MAX * 3;
@@ -34,7 +34,7 @@ export interface Address {
   readonly key: string;
 }
 
-export function isName(text: string): boolean {
+function isName(text: string): boolean {
   return NAME_PATTERN.test(text);
 }
 

@@ -15,11 +15,3 @@ export interface Environment {
   /** Live memory can't be rebuilt from an image, only by replay. */
   readonly replayOnly: boolean;
 }
-
-/** What is deployed under a name, as every partition of the node knows it. */
-export interface DeployedAgent {
-  readonly name: string;
-  readonly environment: Environment;
-  readonly status: "running" | "suspended";
-  readonly reason: string | undefined;
-}

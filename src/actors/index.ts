@@ -1,15 +1,12 @@
 export { parseAddress } from "./address.ts";
 export type { AgentManifest } from "./manifest.ts";
-export { startKernel, type KernelOptions, type RunningKernel } from "./node-kernel.ts";
+export { startKernel, type RunningKernel } from "./node-kernel.ts";
 export type {
   ActorInfo,
   ActorStatus,
   AgentInfo,
-  AskInput,
-  AskResult,
   DeadLetter,
   DeployRequest,
-  DeployResult,
   DeploySource,
   DeployStage,
   DeployStageName,
@@ -19,11 +16,7 @@ export type {
   MessageSubscriber,
   NodeKernel,
   NodeStatus,
-  Page,
-  PageRequest,
   PartitionStatus,
   SendInput,
-  SendResult,
-  StateEntry,
   SupervisorNode,
 } from "./kernel.ts";

@@ -66,7 +66,7 @@ export interface AgentShareInfo {
 export type PartitionFacts = Omit<PartitionStatus, "worker" | "ready">;
 
 /** State keys and addresses are bytes; text is their latin1 form until it leaves. */
-export function fromUtf8(text: string): string {
+function fromUtf8(text: string): string {
   return Buffer.from(text, "utf8").toString("latin1");
 }
 
@@ -127,7 +127,7 @@ export function answerQuery(processor: PartitionProcessor, query: Query): unknow
   }
 }
 
-export function statusOf(actor: Actor): ActorStatus {
+function statusOf(actor: Actor): ActorStatus {
   if (actor.phase.kind === "idle" && actor.handlers.size > 0) return "open";
   return actor.phase.kind;
 }

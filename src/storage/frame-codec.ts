@@ -6,21 +6,21 @@ import { crc32 } from "node:zlib";
 import { invariant } from "../base/assert.ts";
 import { CaxtonError } from "../base/errors.ts";
 
-export const FRAME_MAGIC = 0x31465843; // "CXF1"
-export const FRAME_VERSION = 1;
-export const FRAME_HEADER_BYTES = 64;
-export const ENTRY_HEADER_BYTES = 8;
+const FRAME_MAGIC = 0x31465843; // "CXF1"
+const FRAME_VERSION = 1;
+const FRAME_HEADER_BYTES = 64;
+const ENTRY_HEADER_BYTES = 8;
 
 export const FRAME_FLAG_EPOCH = 1;
 
 /** Kinds of entry. */
-export const ENTRY_ACCEPTED = 1;
-export const ENTRY_TURN = 2;
-export const ENTRY_TURN_FAILED = 3;
-export const ENTRY_DEAD_LETTER = 4;
-export const ENTRY_INTENT = 5;
-export const ENTRY_CONTROL = 6;
-export const ENTRY_SYSTEM_SEND = 7;
+const ENTRY_ACCEPTED = 1;
+const ENTRY_TURN = 2;
+const ENTRY_TURN_FAILED = 3;
+const ENTRY_DEAD_LETTER = 4;
+const ENTRY_INTENT = 5;
+const ENTRY_CONTROL = 6;
+const ENTRY_SYSTEM_SEND = 7;
 
 /** Where an accepted message came from (flags of ENTRY_ACCEPTED, low bits). */
 export const SOURCE_CLIENT = 0;
@@ -35,10 +35,10 @@ export const ACCEPTED_REMEMBERED = 0x40;
 export const ACCEPTED_DISCARDED = 0x80;
 
 /** Flags of ENTRY_TURN. */
-export const TURN_OPEN = 1;
+const TURN_OPEN = 1;
 
-export const ACCEPTED_FIXED_BYTES = 16;
-export const TURN_FIXED_BYTES = 44;
+const ACCEPTED_FIXED_BYTES = 16;
+const TURN_FIXED_BYTES = 44;
 
 /** Room an entry takes in a frame beyond its variable part. */
 export const ACCEPTED_OVERHEAD_BYTES = ENTRY_HEADER_BYTES + ACCEPTED_FIXED_BYTES;

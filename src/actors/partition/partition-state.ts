@@ -156,7 +156,15 @@ export class PartitionState {
     if (this.isFull(actor, flags, length)) {
       return this.orphan(flags, bytes, offset, length, log, "MAILBOX_FULL");
     }
-    const message = new PendingMessage(this.nextSeq(log), flags, bytes, offset, length, log, rootSeq);
+    const message = new PendingMessage(
+      this.nextSeq(log),
+      flags,
+      bytes,
+      offset,
+      length,
+      log,
+      rootSeq,
+    );
     if (rootSeq !== 0 && actor.handlers.has(rootSeq)) actor.answers.push(message);
     else actor.inbox.push(message);
     actor.agent.pendingBytes += length;

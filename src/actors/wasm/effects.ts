@@ -34,7 +34,7 @@ export const EFFECT_TIMER_AT_ID = 12;
 export const EFFECT_TIMER_AT_DUE = 20;
 export const EFFECT_TIMER_HEADER_BYTES = 28;
 
-export function padded(bytes: number): number {
+function padded(bytes: number): number {
   return (bytes + 3) & ~3;
 }
 

@@ -16,18 +16,18 @@ export const FLAG_TIMER = 8;
 export const FLAG_CLIENT = 16;
 
 /** Offsets of header fields. */
-export const AT_TOTAL = 0;
+const AT_TOTAL = 0;
 export const AT_FLAGS = 4;
-export const AT_PERFORMATIVE = 6;
-export const AT_CONTENT_TYPE = 7;
+const AT_PERFORMATIVE = 6;
+const AT_CONTENT_TYPE = 7;
 export const AT_ID_BYTES = 8;
-export const AT_SENDER_BYTES = 10;
+const AT_SENDER_BYTES = 10;
 export const AT_RECEIVER_BYTES = 12;
 export const AT_EXTENSION_BYTES = 16;
 export const AT_CONTENT_BYTES = 20;
 export const AT_CORRELATION = 24;
 
-export const PERFORMATIVES = [
+const PERFORMATIVES = [
   "inform",
   "request",
   "query-if",
@@ -51,23 +51,21 @@ export const PERFORMATIVES = [
   "request-when",
   "request-whenever",
 ] as const;
-export const PERFORMATIVE_FAILURE = 10;
 const CONTENT_TYPES = ["application/octet-stream", "application/json", "text/plain"] as const;
-export const CONTENT_TYPE_TEXT = 2;
 const OTHER = 255;
 
 export const TAG_CONVERSATION_ID = 1;
 export const TAG_REPLY_WITH = 2;
 export const TAG_IN_REPLY_TO = 3;
-export const TAG_REPLY_BY = 4;
-export const TAG_ONTOLOGY = 5;
-export const TAG_LANGUAGE = 6;
-export const TAG_PROTOCOL = 7;
-export const TAG_PERFORMATIVE = 8;
-export const TAG_CONTENT_TYPE = 9;
-export const TAG_HEADER = 10;
+const TAG_REPLY_BY = 4;
+const TAG_ONTOLOGY = 5;
+const TAG_LANGUAGE = 6;
+const TAG_PROTOCOL = 7;
+const TAG_PERFORMATIVE = 8;
+const TAG_CONTENT_TYPE = 9;
+const TAG_HEADER = 10;
 export const TAG_CHAIN = 11;
-export const TAG_ERROR_CODE = 12;
+const TAG_ERROR_CODE = 12;
 
 const utf8 = new TextEncoder();
 const utf8Decoder = new TextDecoder();
