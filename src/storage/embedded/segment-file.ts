@@ -12,8 +12,9 @@ export const SEGMENT_HEADER_BYTES = COMMIT_ALIGN_BYTES;
 const MAGIC = Buffer.from("CAXTONLG", "latin1");
 const NONCE_BYTES = 8;
 const HEADER_USED_BYTES = 36;
-/** Small, and made durable one by one: commits queue behind one piece at most. */
 const ZEROS = Buffer.alloc(512 * 1024);
+/** Made durable this much at a time: commits queue behind one piece at most, and each sync costs CPU. */
+const ZEROS_SYNC_BYTES = 4 * 1024 * 1024;
 
 export interface Segment {
   readonly number: number;
@@ -83,8 +84,10 @@ export async function writeZeros(
 ): Promise<boolean> {
   for (let at = range.from; at < range.to; at += ZEROS.length) {
     if (stopped()) return false;
-    await writeFully(files, fd, [ZEROS.subarray(0, Math.min(ZEROS.length, range.to - at))], at);
-    await files.datasync(fd);
+    const bytes = Math.min(ZEROS.length, range.to - at);
+    await writeFully(files, fd, [ZEROS.subarray(0, bytes)], at);
+    const isLast = at + bytes === range.to;
+    if (isLast || (at + bytes - range.from) % ZEROS_SYNC_BYTES === 0) await files.datasync(fd);
   }
   return true;
 }
