@@ -24,6 +24,8 @@ import type { FromWorker, PackedResult, PackedSubmission, ToWorker } from "./wor
 
 const ASK_TIMEOUT_DEFAULT_MS = 30_000;
 const RETRY_AFTER_MS = 100;
+/** Id, addresses, headers and the like: a frame has room for them beside the largest content. */
+const ENVELOPE_FIELDS_BYTES_MAX = 64 * 1024;
 const CLIENT_NAME = /^[^/\0]{1,128}$/;
 
 interface Request {
@@ -112,6 +114,14 @@ export class ClientRequests {
       );
     }
     const envelope = encodeEnvelope({ ...input, id, receiver, sender, flags: flags | FLAG_CLIENT });
+    const fieldsBytes = envelope.length - input.content.length;
+    if (fieldsBytes > ENVELOPE_FIELDS_BYTES_MAX) {
+      const max = String(ENVELOPE_FIELDS_BYTES_MAX);
+      throw new CaxtonError(
+        "MESSAGE_TOO_LARGE",
+        `The message's fields besides its content have ${String(fieldsBytes)} bytes, the maximum is ${max}.`,
+      );
+    }
     const partition = partitionOf(hashAddressText(receiver), this.ports.partitions);
     return { id, partition, envelope };
   }

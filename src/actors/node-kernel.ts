@@ -105,7 +105,7 @@ class LocalKernel implements RunningKernel {
       refusal: (partition) => this.refusal(partition),
     });
     this.subscriptions = new Subscriptions((on) => {
-      this.pool.broadcast({ kind: "observe", on });
+      this.pool.observe(on);
     });
     const announceEphemeral = (): void => {
       this.pool.broadcast({ kind: "ephemeral", agents: registry.ephemeral() });

@@ -6,20 +6,25 @@
  * 2. A worker that sits in guest code beyond any time limit is ended: the last resort behind fuel and the
  *    limit round a batch.
  */
+import { setTimeout as wait } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { CaxtonError } from "../base/errors.ts";
 import type { NodeLimits } from "../base/config-schema.ts";
 import type { Logger } from "../base/log.ts";
 import type { Storage } from "../storage/index.ts";
 import type { AgentRegistry } from "./agent-registry.ts";
+import { GUEST_STACK_MEGABYTES } from "./wasm/rewrite/bounds.ts";
 import type { LogAppender } from "./log-appender.ts";
+import { Packer } from "./worker-protocol.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-protocol.ts";
 
 const HANG_CHECK_MS = 1000;
 /** Beyond the longest turn time any manifest can ask for. */
 const HANG_CHECKS_MAX = 90;
 const RECOVERY_BATCH_BYTES = 4 * 1024 * 1024;
-const STACK_MB = 8;
+/** A worker that dies again and again comes back ever later. */
+const RESPAWN_MS = 50;
+const RESPAWN_MS_MAX = 30_000;
 const SHARED_WORDS = 2;
 
 export interface WorkerPoolOptions {
@@ -55,6 +60,7 @@ export class WorkerPool {
   private readonly seats: Seat[];
   private readonly suspects = new SharedArrayBuffer(4);
   private stopping = false;
+  private observing = false;
   private watchdog: NodeJS.Timeout | undefined;
   private readonly recovered = new Map<number, (message: RecoveredMessage) => void>();
   private readonly opened = new Map<number, () => void>();
@@ -145,7 +151,7 @@ export class WorkerPool {
     const thread = new Worker(new URL("./worker-main.ts", import.meta.url), {
       workerData,
       name: `caxton-worker-${String(seat.index)}`,
-      resourceLimits: { stackSizeMb: STACK_MB },
+      resourceLimits: { stackSizeMb: GUEST_STACK_MEGABYTES },
     });
     seat.thread = thread;
     thread.on("message", (message: FromWorker) => {
@@ -164,6 +170,13 @@ export class WorkerPool {
       this.post(seat.index, { kind: "environment", environment });
     }
     this.post(seat.index, { kind: "ephemeral", agents: registry.ephemeral() });
+    if (this.observing) this.post(seat.index, { kind: "observe", on: true });
+  }
+
+  /** Whether workers post the messages of committed frames. */
+  observe(on: boolean): void {
+    this.observing = on;
+    this.broadcast({ kind: "observe", on });
   }
 
   /** Reads the partitions' logs into the worker. */
@@ -176,13 +189,14 @@ export class WorkerPool {
       let frames: { sequence: number; frame: Uint8Array }[] = [];
       let bytes = 0;
       const flush = (): void => {
+        // Scanned frames own their memory.
         const buffers = frames.map(({ frame }) => frame.buffer as ArrayBuffer);
         this.post(seat.index, { kind: "recover", partition, frames }, buffers);
         frames = [];
         bytes = 0;
       };
       for await (const { sequence, frame } of this.options.storage.log.scan(partition, 1)) {
-        frames.push({ sequence, frame: Uint8Array.from(frame) });
+        frames.push({ sequence, frame });
         bytes += frame.length;
         if (bytes > RECOVERY_BATCH_BYTES) flush();
       }
@@ -304,8 +318,10 @@ export class WorkerPool {
     const { thread } = seat;
     try {
       const pieces = await this.options.storage.log.readRanges(partition, wanted);
-      const bytes = Uint8Array.from(Buffer.concat(pieces));
       if (seat.thread !== thread) return;
+      const packer = new Packer();
+      for (const piece of pieces) packer.add(piece, 0, piece.length);
+      const bytes = packer.finish();
       const lengths = wanted.map(({ length }) => length);
       this.post(seat.index, { kind: "ranges", requestId, bytes, lengths }, [bytes.buffer]);
     } catch (error) {
@@ -329,6 +345,10 @@ export class WorkerPool {
     }
     this.options.lost(seat.index, error);
     await Promise.allSettled([...seat.appending]);
+    await wait(Math.min(RESPAWN_MS_MAX, RESPAWN_MS * 2 ** seat.restarts), undefined, {
+      ref: false,
+    });
+    if (this.stopping) return;
     new Int32Array(seat.shared).fill(0);
     for (const partition of seat.partitions) {
       Atomics.compareExchange(new Int32Array(this.suspects), 0, partition + 1, 0);

@@ -53,11 +53,15 @@ function compileConfig(raw: Record<string, unknown>, earlier: readonly Finding[]
   return deepFreeze(config);
 }
 
+/** What an entry of a frame takes besides content or effects: envelope fields and headers. */
+const ENTRY_ROOM_BYTES = 128 * 1024;
+
 function conflictsIn(config: Config): Finding[] {
   const findings: Finding[] = [];
   const { limits, workers, partitions, api } = config;
-  if (limits.effectsBytesMax >= limits.frameBytesMax) {
-    const message = `must be below limits.frameBytesMax (${String(limits.frameBytesMax)}), found ${String(limits.effectsBytesMax)}`;
+  if (limits.effectsBytesMax + ENTRY_ROOM_BYTES > limits.frameBytesMax) {
+    const room = String(ENTRY_ROOM_BYTES);
+    const message = `must be at least ${room} below limits.frameBytesMax (${String(limits.frameBytesMax)}), found ${String(limits.effectsBytesMax)}`;
     findings.push({ at: "limits.effectsBytesMax", message });
   }
   if (limits.messageBytesMax > limits.effectsBytesMax) {

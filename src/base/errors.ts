@@ -141,13 +141,6 @@ export const ERRORS = define({
     text: "Actors of this agent keep state in memory that the new code can't take over.",
     hint: "Deploy with --reset-memory to drop it; key-value state is kept in any case.",
   },
-  AGENT_SUSPENDED: {
-    grpc: "FAILED_PRECONDITION",
-    http: 409,
-    retryable: false,
-    text: "The agent is suspended.",
-    hint: "Bring it back with 'caxton agent resume'.",
-  },
   MAILBOX_FULL: {
     grpc: "RESOURCE_EXHAUSTED",
     http: 429,
@@ -337,33 +330,12 @@ export const ERRORS = define({
     text: "Replaying an actor gave other effects than its log holds; the actor is held.",
     hint: "The agent is not deterministic or its log is damaged; 'caxton actor reset' drops its memory and continues.",
   },
-  ACTOR_HELD: {
-    grpc: "FAILED_PRECONDITION",
-    http: 409,
-    retryable: false,
-    text: "The actor is held and handles no messages.",
-    hint: "Bring it back with 'caxton actor release' or 'caxton actor reset'.",
-  },
-  DEAD_LETTERS_FULL: {
-    grpc: "RESOURCE_EXHAUSTED",
-    http: 429,
-    retryable: false,
-    text: "The partition's dead letters are at their bound.",
-    hint: "Retry or drop dead letters.",
-  },
   SUBSCRIBER_TOO_SLOW: {
     grpc: "RESOURCE_EXHAUSTED",
     http: 429,
     retryable: true,
     text: "The subscriber did not read fast enough and was cut off.",
     hint: "Subscribe again and read faster, or use a narrower filter.",
-  },
-  UNIMPLEMENTED: {
-    grpc: "UNIMPLEMENTED",
-    http: 501,
-    retryable: false,
-    text: "This server does not have that feature.",
-    hint: "Look at 'caxton version' and docs/.",
   },
 });
 

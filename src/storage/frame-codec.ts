@@ -103,6 +103,11 @@ export class FrameWriter {
     return this.capacity - this.position;
   }
 
+  /** What an empty frame takes. */
+  get entriesBytesMax(): number {
+    return this.capacity - FRAME_HEADER_BYTES;
+  }
+
   start(): void {
     this.position = FRAME_HEADER_BYTES;
     this.entries = 0;

@@ -148,7 +148,7 @@ describe("refusals name the key and the way out", () => {
     [
       "effects that fill a frame",
       "limits: {effectsBytesMax: 524288, frameBytesMax: 524288}",
-      "limits.effectsBytesMax: must be below limits.frameBytesMax (524288), found 524288",
+      "limits.effectsBytesMax: must be at least 131072 below limits.frameBytesMax (524288), found 524288",
     ],
     [
       "a message no turn could send",

@@ -86,6 +86,7 @@ export class FramePipeline {
 
   /** Runs an action that writes up to `bytes` into the frame, now or when a frame has room for it. */
   whenRoom(bytes: number, run: () => void): void {
+    invariant(bytes <= this.writer.entriesBytesMax, "an entry fits an empty frame");
     if (this.hasRoom(bytes)) run();
     else this.deferred.push({ bytes, run });
   }

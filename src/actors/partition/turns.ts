@@ -86,7 +86,8 @@ export class Turns {
   }
 
   private get mayRun(): boolean {
-    return !this.frames.hasDeferred && this.state.outboxBytes <= this.state.limits.outboxBytesMax;
+    const { frames, state } = this;
+    return frames.hasRoom(SMALL_ENTRY_BYTES) && state.outboxBytes <= state.limits.outboxBytesMax;
   }
 
   // --- Before the batch ---------------------------------------------------------------------------------
