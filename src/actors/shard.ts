@@ -289,9 +289,8 @@ export class Shard {
   }
 
   private pump(): void {
-    const nowMs = this.ports.clock.wallMs();
     for (const { processor, phase } of this.partitions.values()) {
-      if (phase === "open" && processor.nextTickMs <= nowMs) processor.tick();
+      if (phase === "open" && processor.nextTickMs <= processor.nowMs()) processor.tick();
     }
     this.runBatch();
     this.submitGroup();
@@ -308,7 +307,8 @@ export class Shard {
   private runBatch(): void {
     const { batch } = this;
     const all = [...this.partitions.values()];
-    batch.start(this.ports.clock.wallMs());
+    // No turn sees a time before one that a partition has seen already.
+    batch.start(Math.max(...all.map(({ processor }) => processor.nowMs())));
     const settled: [PartitionProcessor, number, number][] = [];
     for (let k = 0; k < all.length; k++) {
       const { processor, phase } = all[(k + this.rotation) % all.length]!;

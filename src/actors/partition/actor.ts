@@ -102,6 +102,9 @@ export class Actor {
   /** Writes of the batch that runs now, on top of `state`; null marks a deletion. */
   stateDraft: Map<string, Buffer | null> | undefined = undefined;
   stateDraftBytes = 0;
+  /** Asks and timers of the batch that runs now. */
+  asksDraft = 0;
+  timersDraft = 0;
 
   readonly timers = new Map<bigint, PendingTimer>();
   asks = 0;

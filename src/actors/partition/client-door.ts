@@ -141,24 +141,38 @@ export class ClientDoor {
   }
 
   private enter(submission: ClientSubmission): void {
-    const { id, chosenId, wantsReply, envelope } = submission;
-    const remember = chosenId || wantsReply;
-    if (remember) this.entering.set(id, []);
-    this.processor.frames.whenRoom(ACCEPTED_OVERHEAD_BYTES + envelope.length, () => {
-      const { processor } = this;
-      const frame = processor.frames.frameNo;
-      // Before delivery: the message may turn out undeliverable and complete its id at once.
-      if (remember) {
-        processor.state.rememberClient(id, processor.nowMs(), frame, wantsReply);
-        this.await(submission, false);
-      }
-      const kind = remember ? SOURCE_CLIENT | ACCEPTED_REMEMBERED : SOURCE_CLIENT;
-      processor.mail.accept(kind, 0, 0, envelope, 0, envelope.length);
-      if (!wantsReply) this.acceptedAfterCommit(submission, false, frame);
+    const { id, chosenId, wantsReply, envelope, requestId } = submission;
+    const { frames } = this.processor;
+    const bytes = ACCEPTED_OVERHEAD_BYTES + envelope.length;
+    if (frames.hasRoom(bytes)) {
+      this.admit(submission);
+      return;
+    }
+    if (chosenId || wantsReply) this.entering.set(id, []);
+    frames.whenRoom(bytes, () => {
       const repeats = this.entering.get(id) ?? [];
       this.entering.delete(id);
-      for (const repeat of repeats) this.repeat(repeat);
+      // Others may have taken its place while it waited.
+      const refusal = this.refusal(submission);
+      if (refusal === undefined) this.admit(submission);
+      else this.answer({ kind: "refused", requestId, ...refusal });
+      for (const repeat of repeats) this.offer(repeat);
     });
+  }
+
+  private admit(submission: ClientSubmission): void {
+    const { id, chosenId, wantsReply, envelope } = submission;
+    const { processor } = this;
+    const frame = processor.frames.frameNo;
+    const remember = chosenId || wantsReply;
+    // Before delivery: the message may turn out undeliverable and complete its id at once.
+    if (remember) {
+      processor.state.rememberClient(id, processor.nowMs(), frame, wantsReply);
+      this.await(submission, false);
+    }
+    const kind = remember ? SOURCE_CLIENT | ACCEPTED_REMEMBERED : SOURCE_CLIENT;
+    processor.mail.accept(kind, 0, 0, envelope, 0, envelope.length);
+    if (!wantsReply) this.acceptedAfterCommit(submission, false, frame);
   }
 
   private enterUnlogged(submission: ClientSubmission): void {

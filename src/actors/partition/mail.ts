@@ -124,7 +124,7 @@ export class Mail {
 
   private isLateAnswer(bytes: Buffer, offset: number): boolean {
     if ((envelopeFlags(bytes, offset) & (FLAG_REPLY | FLAG_FAILURE)) === 0) return false;
-    return !this.state.asks.has(Number(bytes.readBigUInt64LE(offset + AT_CORRELATION)));
+    return this.state.awaited(bytes, offset) === undefined;
   }
 
   /** A message from or to an ephemeral actor. Its bytes are kept. */

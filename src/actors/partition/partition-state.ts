@@ -130,12 +130,23 @@ export class PartitionState {
     this.cursors.set(source, n);
   }
 
+  /**
+   * The ask that a reply or failure answers, if its actor still waits. Numbers of asks that no log holds
+   * come again after a crash: the actor has to be the right one, too.
+   */
+  awaited(bytes: Buffer, offset: number): PendingAsk | undefined {
+    const ask = this.asks.get(Number(bytes.readBigUInt64LE(offset + AT_CORRELATION)));
+    if (ask === undefined) return undefined;
+    const { receiver, extensions } = envelopeParts(bytes, offset);
+    return ask.actor.addressBytes.equals(bytes.subarray(receiver, extensions)) ? ask : undefined;
+  }
+
   /** Brings a message to its actor's mailbox. `log` is its position in the log, -1 for none. */
   deliver(bytes: Buffer, offset: number, length: number, log: number): Delivery {
     const flags = envelopeFlags(bytes, offset);
     let rootSeq = 0;
     if ((flags & (FLAG_REPLY | FLAG_FAILURE)) !== 0) {
-      const ask = this.asks.get(Number(bytes.readBigUInt64LE(offset + AT_CORRELATION)));
+      const ask = this.awaited(bytes, offset);
       if (ask === undefined) return DISCARDED;
       this.asks.delete(ask.number);
       ask.actor.asks--;
@@ -371,7 +382,7 @@ export class PartitionState {
     message.attempts = attempts;
     actor.agent.messagesFailed++;
     this.turnsFailed++;
-    this.recordRestart(actor, nowMs);
+    for (const restarted of [actor, ...this.siblings(actor)]) recordRestart(restarted, nowMs);
   }
 
   /** A message is given up after its last attempt; a handler that waited for it is over. */
@@ -385,15 +396,6 @@ export class PartitionState {
     if (!actor.agent.isEphemeral) {
       this.deadLetter(message, message.attempts, atMs, code, reason);
     }
-  }
-
-  recordRestart(actor: Actor, nowMs: number): void {
-    const { windowMs } = actor.agent.environment.manifest.supervision;
-    actor.restartTimesMs = actor.restartTimesMs
-      .filter((at) => at > nowMs - windowMs)
-      .slice(-RESTART_HISTORY_MAX);
-    actor.restartTimesMs.push(nowMs);
-    actor.restartsTotal++;
   }
 
   /** Members of the actor's group that restart with it. */
@@ -437,4 +439,13 @@ export class PartitionState {
 
 function unescapedKey(actor: Actor): string {
   return parseAddress(actor.address).key;
+}
+
+function recordRestart(actor: Actor, nowMs: number): void {
+  const { windowMs } = actor.agent.environment.manifest.supervision;
+  actor.restartTimesMs = actor.restartTimesMs
+    .filter((at) => at > nowMs - windowMs)
+    .slice(-RESTART_HISTORY_MAX);
+  actor.restartTimesMs.push(nowMs);
+  actor.restartsTotal++;
 }

@@ -6,12 +6,17 @@
  * 1. A message on probation runs only when its newest intent is durable.
  * 2. Messages with an earlier intent (suspects) run one at a time on the whole node, so that the next
  *    crash blames the right one.
+ * 3. For a while nothing runs before it is durable: a message that its client sends again after each crash
+ *    would leave no trace otherwise.
  */
 import { Queue } from "../../base/queue.ts";
 import type { Actor } from "./actor.ts";
 import { SMALL_ENTRY_BYTES } from "./mail.ts";
 import type { PendingMessage } from "./message.ts";
 import type { PartitionProcessor } from "./processor.ts";
+import { sequenceOf } from "./turn-index.ts";
+
+const WARY_MS = 30_000;
 
 /** The node's permission to try one suspect. */
 export interface SuspectLock {
@@ -30,7 +35,8 @@ export class Probation {
   private readonly suspects = new Queue<Suspect>();
   private readonly requested = new Set<PendingMessage>();
   private readonly cleared = new Set<PendingMessage>();
-  private trying: PendingMessage | undefined;
+  private trying: Suspect | undefined;
+  private waryUntilMs = 0;
 
   constructor(processor: PartitionProcessor, lock: SuspectLock) {
     this.processor = processor;
@@ -45,6 +51,7 @@ export class Probation {
   /** Puts all pending messages on probation and gives up those that were tried too often. */
   begin(): void {
     const { state } = this.processor;
+    this.waryUntilMs = this.processor.nowMs() + WARY_MS;
     for (const actor of state.actors) {
       if (actor.agent.isEphemeral) continue;
       for (const message of [...actor.inbox, ...actor.answers]) message.probation = true;
@@ -62,8 +69,14 @@ export class Probation {
     }
   }
 
-  /** Whether the message may run; if not, sees to its intent. */
+  /** Whether the message may run; if not, sees to it that it may later. */
   isCleared(actor: Actor, message: PendingMessage): boolean {
+    if (this.runsTooEarly(message)) {
+      this.processor.frames.afterCommit(() => {
+        this.processor.turns.wake(actor);
+      });
+      return false;
+    }
     if (!message.probation || this.cleared.has(message)) return true;
     if (this.requested.has(message)) return false;
     this.requested.add(message);
@@ -74,6 +87,15 @@ export class Probation {
       this.clearByIntent(actor, message);
     }
     return false;
+  }
+
+  private runsTooEarly(message: PendingMessage): boolean {
+    if (this.waryUntilMs === 0 || message.logPosition < 0) return false;
+    if (this.processor.nowMs() >= this.waryUntilMs) {
+      this.waryUntilMs = 0;
+      return false;
+    }
+    return sequenceOf(message.logPosition) > this.processor.frames.committedFrameNo;
   }
 
   private clearByIntent(actor: Actor, message: PendingMessage): void {
@@ -90,20 +112,50 @@ export class Probation {
 
   /** Tries the next suspect when it is this partition's turn. */
   tick(): void {
-    if (!this.isWaiting || !this.lock.tryAcquire(this.processor.id)) return;
-    const suspect = this.suspects.shift()!;
-    this.trying = suspect.message;
-    this.clearByIntent(suspect.actor, suspect.message);
+    while (this.isWaiting) {
+      const { actor, message } = this.suspects.peek()!;
+      if (!isRunnable(actor, message)) {
+        this.suspects.shift();
+        this.requested.delete(message);
+        continue;
+      }
+      if (!this.lock.tryAcquire(this.processor.id)) return;
+      this.suspects.shift();
+      this.trying = { actor, message };
+      this.clearByIntent(actor, message);
+    }
   }
 
-  /** The message ran, whatever came of it, and the process lives. */
+  /** The message ran, its entry is written, and the process lives. */
   hasResult(message: PendingMessage): void {
     message.probation = false;
     this.requested.delete(message);
     this.cleared.delete(message);
-    if (this.trying !== message) return;
+    if (this.trying?.message !== message) return;
+    // A crash before the result is durable would find the message pending, with one more intent.
+    this.processor.frames.afterCommit(() => {
+      this.next();
+    });
+  }
+
+  /** Something changed from outside: a suspect that can't run now must not hold back the others. */
+  review(): void {
+    if (this.trying === undefined) return;
+    const { actor, message } = this.trying;
+    if (!message.probation || isRunnable(actor, message)) return;
+    this.requested.delete(message);
+    this.cleared.delete(message);
+    this.next();
+  }
+
+  private next(): void {
     this.trying = undefined;
     this.lock.release(this.processor.id);
     this.tick();
   }
+}
+
+function isRunnable(actor: Actor, message: PendingMessage): boolean {
+  const mayRun = actor.phase.kind !== "held" && actor.agent.suspended === undefined;
+  return mayRun && !message.consumed;
 }

@@ -210,6 +210,7 @@ export class PartitionProcessor {
       for (const delivery of follow.deliveries) this.mail.delivered(delivery);
       for (const actor of follow.wake) this.turns.wake(actor);
       this.mail.disposeUndelivered();
+      this.probation.review();
     });
   }
 }

@@ -47,7 +47,7 @@ export interface TurnPorts {
   nowMs(): number;
   /** Whether a message may run; false for one that waits for its intent. */
   isCleared(actor: Actor, message: PendingMessage): boolean;
-  /** A message on probation has run. */
+  /** A message on probation has run and its entry is written. */
   hasResult(message: PendingMessage): void;
   /** The actor waits until its time to retry. */
   backOff(actor: Actor, retryAtMs: number): void;
@@ -143,6 +143,8 @@ export class Turns {
   /** Takes over what the batch's turns [from, to) did. */
   settle(batch: TurnBatch, from: number, to: number): void {
     const ran = Math.min(to, batch.ran);
+    // Before anything is settled: what the partition itself sends must not take a number of a later turn.
+    this.state.nextSendNo = Math.max(this.state.nextSendNo, this.counter.nextSendNo);
     for (let i = from; i < ran; i++) {
       const status = batch.status[i];
       if (status === TURN_DONE || status === TURN_LEFT_OPEN) this.settleDone(batch, i);
@@ -152,6 +154,8 @@ export class Turns {
       const actor = batch.actors[i]!;
       actor.stateDraft = undefined;
       actor.stateDraftBytes = 0;
+      actor.asksDraft = 0;
+      actor.timersDraft = 0;
       if (actor.phase !== READY || actor.settledInBatch === batch.number) continue;
       actor.settledInBatch = batch.number;
       actor.phase = IDLE;
@@ -164,8 +168,6 @@ export class Turns {
     const message = batch.messages[i]!;
     const from = batch.ringFrom[i]!;
     const to = batch.ringTo[i]!;
-    if (message.probation) this.ports.hasResult(message);
-    this.state.nextSendNo = batch.sendNoEnd[i]!;
     if (batch.nowMs > this.state.lastNowMs) this.state.lastNowMs = batch.nowMs;
     const turn: FinishedTurn = {
       actor,
@@ -213,6 +215,7 @@ export class Turns {
     actor.turns.add(entry, message.logPosition, message.length);
     this.finish(turn, writer.bytes, at, at + to - from, this.mail.logged);
     this.mail.disposeUndelivered();
+    if (message.probation) this.ports.hasResult(message);
   }
 
   private finish(
@@ -250,7 +253,6 @@ export class Turns {
     const nowMs = this.ports.nowMs();
     const attempts = message.attempts + 1;
     const retryAtMs = nowMs + Math.min(maxMs, initialMs * factor ** (attempts - 1));
-    if (message.probation) this.ports.hasResult(message);
     actor.phase = { kind: "backoff", retryAtMs };
     this.whenWritable(actor, () => {
       if (!actor.agent.isEphemeral) {
@@ -260,6 +262,7 @@ export class Turns {
       if (attempts >= manifest.attemptsMax) this.giveUp(actor, message, code, reason);
       else this.ports.backOff(actor, retryAtMs);
       this.superviseRestart(actor, code, reason);
+      if (message.probation) this.ports.hasResult(message);
     });
   }
 
@@ -289,10 +292,7 @@ export class Turns {
 
   private superviseRestart(actor: Actor, code: ErrorCode, reason: string): void {
     const { supervision } = actor.agent.environment.manifest;
-    for (const sibling of this.state.siblings(actor)) {
-      this.ports.executor.drop(sibling);
-      this.state.recordRestart(sibling, this.ports.nowMs());
-    }
+    for (const sibling of this.state.siblings(actor)) this.ports.executor.drop(sibling);
     if (actor.restartTimesMs.length <= supervision.restartsMax) return;
     const times = String(actor.restartTimesMs.length);
     const seconds = String(supervision.windowMs / 1000);

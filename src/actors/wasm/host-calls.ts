@@ -43,12 +43,12 @@ class HostCalls {
     if (length > limits.messageBytesMax) {
       trap("MESSAGE_TOO_LARGE", `a timer's ${String(length)} bytes pass the limit`);
     }
-    const { timers } = turn.actor;
-    const isNew = !timers.has(BigInt.asUintN(64, id));
+    const { actor } = turn;
+    const isNew = !actor.timers.has(BigInt.asUintN(64, id));
     if (
       isNew &&
       turn.replayState === undefined &&
-      timers.size + turn.timersSet++ >= limits.timersMax
+      actor.timers.size + actor.timersDraft++ >= limits.timersMax
     ) {
       trap("OVERLOADED", `the actor has ${String(limits.timersMax)} timers already`);
     }

@@ -51,8 +51,8 @@ export class HostMessages {
   ask(ptr: number, len: number, timeoutMs: number): bigint {
     const { turn } = this;
     const { limits } = turn.environment.manifest;
-    const pending = turn.actor.asks + turn.asksMade++;
-    if (turn.replayState === undefined && pending >= limits.asksPendingMax) {
+    const { actor } = turn;
+    if (turn.replayState === undefined && actor.asks + actor.asksDraft++ >= limits.asksPendingMax) {
       trap("OVERLOADED", `the actor waits for ${String(limits.asksPendingMax)} replies already`);
     }
     const number = turn.sendNo;

@@ -49,9 +49,6 @@ export class TurnContext {
   sendNo = 0;
   ringStart = 0;
   turnIndex = 0;
-  /** New timers and asks of this turn, on top of what the actor has. */
-  timersSet = 0;
-  asksMade = 0;
   /**
    * State as of the turn that is replayed, undefined in live turns. In replay, limits that depend on
    * what is not replayed are not checked again and nothing is logged.
@@ -77,8 +74,6 @@ export class TurnContext {
     this.replied = handler?.replied ?? false;
     this.environment = environment;
     this.ringStart = this.ring.cursor;
-    this.timersSet = 0;
-    this.asksMade = 0;
     this.logLinesLeft = LOG_LINES_PER_TURN_MAX;
   }
 
