@@ -108,7 +108,7 @@ export class Turns {
     if (actor.phase.kind !== "ready") return;
     const next = actor.next();
     const mayRun = actor.agent.suspended === undefined && next !== undefined;
-    if (!mayRun || (next.probation && !this.ports.isCleared(actor, next))) {
+    if (!mayRun || !this.ports.isCleared(actor, next)) {
       actor.phase = IDLE;
       return;
     }
@@ -121,7 +121,7 @@ export class Turns {
     const most = single ? 1 : Math.min(QUANTUM, actor.inbox.length);
     for (let k = 0; k < most && !batch.isFull; k++) {
       const message = single ? next : actor.inbox.at(k)!;
-      if (message.probation && k > 0 && !this.ports.isCleared(actor, message)) return;
+      if (k > 0 && !this.ports.isCleared(actor, message)) return;
       const handler = actor.handlers.get(message.rootSeq);
       batch.plan(actor, message, handler, this.ports.random.nextUint32(), this.counter);
       this.planned++;
