@@ -13,6 +13,8 @@ import type { Readable, Writable } from "node:stream";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
 const ROOT = join(import.meta.dirname, "../..");
+/** A document has several agents to compile, each a few seconds on a busy machine. */
+const DOCUMENT_TIMEOUT_MS = 120_000;
 const READY = /^caxton ready .* grpc=\S+?:(\d+) http=\S+?:(\d+)$/m;
 
 interface Step {
@@ -129,10 +131,14 @@ afterEach(async () => {
   rmSync(home, { recursive: true, force: true });
 });
 
-test.each(["README.md", "docs/first-agent.md"])("%s does what it says", async (document) => {
-  const steps = stepsOf(document);
-  expect(steps.length).toBeGreaterThan(5);
-  for (const { script, output } of steps) {
-    expect(oneLine(await terminal.run(script)), script).toMatch(shown(output));
-  }
-});
+test.each(["README.md", "docs/first-agent.md"])(
+  "%s does what it says",
+  async (document) => {
+    const steps = stepsOf(document);
+    expect(steps.length).toBeGreaterThan(5);
+    for (const { script, output } of steps) {
+      expect(oneLine(await terminal.run(script)), script).toMatch(shown(output));
+    }
+  },
+  DOCUMENT_TIMEOUT_MS,
+);
