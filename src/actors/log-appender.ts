@@ -4,11 +4,12 @@
  * Owns the state of the log as seen from the kernel: open, full or failed.
  * 1. A frame is resent until it is decided; while there is no room it waits, and new messages are refused.
  * 2. After a failed write nothing is appended any more.
+ * 3. A frame counts as waiting from its first refusal until it is decided, not only between two tries.
  */
 import { setTimeout as wait } from "node:timers/promises";
 import { CaxtonError, ensureError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
-import type { Log, LogRecord } from "../storage/index.ts";
+import type { AppendOutcome, Log, LogRecord } from "../storage/index.ts";
 import { decideAppend, decideFromLog } from "./append-protocol.ts";
 import type { AppendDecision } from "./append-protocol.ts";
 import type { PostedFrame } from "./worker-protocol.ts";
@@ -55,32 +56,49 @@ export class LogAppender {
     }
   }
 
+  /** Frames that wait for room are given up: nobody was told that they are durable. */
+  stop(): void {
+    this.failed ??= new CaxtonError("NOT_READY", "The node is stopping.");
+  }
+
   private async tryAppend(
     partition: number,
     frame: Uint8Array,
     expectedSequence: number | null,
   ): Promise<AppendDecision> {
-    for (;;) {
-      try {
-        const outcome = await this.storageLog.append(partition, expectedSequence, frame);
-        return decideAppend({ expectedSequence, frame }, outcome);
-      } catch (thrown) {
-        const error = ensureError(thrown);
-        if (!(error instanceof CaxtonError && error.code === "STORAGE_FULL")) {
-          this.failed ??= asStorageFailure(error);
-          throw this.failed;
-        }
-        await this.waitForRoom();
+    let waits = false;
+    try {
+      for (;;) {
+        const outcome = await this.appendOnce(partition, frame, expectedSequence);
+        if (outcome !== "full") return decideAppend({ expectedSequence, frame }, outcome);
+        if (!waits) this.beginWaiting();
+        waits = true;
+        await wait(RETRY_MS, undefined, { ref: false });
+        if (this.failed !== undefined) throw this.failed;
       }
+    } finally {
+      if (waits) this.waitingForRoom--;
     }
   }
 
-  private async waitForRoom(): Promise<void> {
+  private async appendOnce(
+    partition: number,
+    frame: Uint8Array,
+    expectedSequence: number | null,
+  ): Promise<AppendOutcome | "full"> {
+    try {
+      return await this.storageLog.append(partition, expectedSequence, frame);
+    } catch (thrown) {
+      const error = ensureError(thrown);
+      if (error instanceof CaxtonError && error.code === "STORAGE_FULL") return "full";
+      this.failed ??= asStorageFailure(error);
+      throw this.failed;
+    }
+  }
+
+  private beginWaiting(): void {
     if (!this.isFull) this.log.error("storage is full: nothing is accepted until there is room");
     this.waitingForRoom++;
-    await wait(RETRY_MS, undefined, { ref: false });
-    this.waitingForRoom--;
-    if (this.failed !== undefined) throw this.failed;
   }
 
   private async readFrom(partition: number, fromSequence: number): Promise<LogRecord[]> {

@@ -25,6 +25,7 @@ import { WorkerPool, unavailable } from "./worker-pool.ts";
 import type { FromWorker } from "./worker-protocol.ts";
 
 const NODE_RECORD = "node/identity";
+const FULL_RETRY_AFTER_MS = 1000;
 
 export interface KernelOptions {
   readonly storage: Storage;
@@ -94,7 +95,10 @@ class LocalKernel implements RunningKernel {
     this.wasClean = storage.opening.clean;
     this.appender = new LogAppender(storage.log, log);
     this.pool = this.createPool(options, registry, incarnation);
-    const partitions = new PartitionAccess(this.pool, count, () => this.failure);
+    const partitions = new PartitionAccess(this.pool, count, {
+      failure: () => this.failure,
+      full: () => this.full(),
+    });
     this.requests = new ClientRequests({
       partitions: count,
       limits: config.limits,
@@ -208,9 +212,11 @@ class LocalKernel implements RunningKernel {
     if (this.failure !== undefined) return this.failure;
     if (this.stopping) return new CaxtonError("NOT_READY", "The node is stopping.");
     if (!this.pool.isReady(partition)) return unavailable(partition);
-    if (this.appender.isFull) {
-      return new CaxtonError("STORAGE_FULL", undefined, { retryAfterMs: 1000 });
-    }
-    return undefined;
+    return this.full();
+  }
+
+  private full(): CaxtonError | undefined {
+    if (!this.appender.isFull) return undefined;
+    return new CaxtonError("STORAGE_FULL", undefined, { retryAfterMs: FULL_RETRY_AFTER_MS });
   }
 }

@@ -8,15 +8,22 @@ import type { WorkerPool } from "./worker-pool.ts";
 
 const NO_PAGE_TOKEN = "";
 
+export interface PartitionAccessPorts {
+  /** Why the node can't go on. */
+  failure(): CaxtonError | undefined;
+  /** Why nothing becomes durable for now. */
+  full(): CaxtonError | undefined;
+}
+
 export class PartitionAccess {
   readonly count: number;
   private readonly pool: WorkerPool;
-  private readonly failure: () => CaxtonError | undefined;
+  private readonly ports: PartitionAccessPorts;
 
-  constructor(pool: WorkerPool, count: number, failure: () => CaxtonError | undefined) {
+  constructor(pool: WorkerPool, count: number, ports: PartitionAccessPorts) {
     this.pool = pool;
     this.count = count;
-    this.failure = failure;
+    this.ports = ports;
   }
 
   get ids(): number[] {
@@ -28,8 +35,9 @@ export class PartitionAccess {
   }
 
   query<T>(query: Query): Promise<T> {
-    const failure = this.failure();
-    if (failure !== undefined) return Promise.reject(failure);
+    // What it would answer may hang on a frame that waits for room.
+    const refusal = this.ports.failure() ?? this.ports.full();
+    if (refusal !== undefined) return Promise.reject(refusal);
     const { partition } = query;
     return this.pool.request<T>(partition, (requestId) => ({ kind: "query", requestId, query }));
   }
@@ -39,6 +47,8 @@ export class PartitionAccess {
   }
 
   control(partition: number, control: Control): Promise<void> {
+    const failure = this.ports.failure();
+    if (failure !== undefined) return Promise.reject(failure);
     return this.pool.request(partition, (requestId) => ({
       kind: "control",
       requestId,

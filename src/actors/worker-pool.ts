@@ -113,6 +113,7 @@ export class WorkerPool {
   async stop(): Promise<void> {
     this.stopping = true;
     clearInterval(this.watchdog);
+    this.options.appender.stop();
     for (const seat of this.seats) await Promise.allSettled([...seat.appending]);
     await Promise.all(this.seats.map(async (seat) => seat.thread?.terminate()));
     const error = new CaxtonError("NOT_READY", "The node is stopping.");
