@@ -204,6 +204,8 @@ export interface PartitionStatus {
   readonly actors: number;
   readonly pendingMessages: number;
   readonly deadLetters: number;
+  /** Dead letters that went because their bound was reached. */
+  readonly deadLettersEvicted: number;
   readonly turns: number;
   readonly turnsFailed: number;
   /** Turns re-executed to rebuild memory since the process started. */

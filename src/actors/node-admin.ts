@@ -115,6 +115,7 @@ function noFacts(partition: number): PartitionFacts {
     actors: 0,
     pendingMessages: 0,
     deadLetters: 0,
+    deadLettersEvicted: 0,
     turns: 0,
     turnsFailed: 0,
     turnsReplayed: 0,

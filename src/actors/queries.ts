@@ -188,6 +188,7 @@ function partitionFacts(processor: PartitionProcessor): PartitionFacts {
     actors: state.actors.size,
     pendingMessages: state.pending,
     deadLetters: state.deadLetters.size,
+    deadLettersEvicted: state.deadLetters.evicted,
     turns: state.turns,
     turnsFailed: state.turnsFailed,
     turnsReplayed: processor.turnsReplayed,

@@ -107,6 +107,11 @@ const KERNEL_FIGURES: readonly KernelFigure[] = [
   },
   { name: "caxton_dead_letters", help: "Dead letters kept.", read: sum("deadLetters") },
   {
+    name: "caxton_dead_letters_evicted_total",
+    help: "Dead letters that went because their bound was reached.",
+    read: sum("deadLettersEvicted"),
+  },
+  {
     name: "caxton_storage_commits_total",
     help: "Physical commits since the process started.",
     read: (s) => s.storage.commits,

@@ -17,9 +17,11 @@ import {
   FLAG_FAILURE,
   FLAG_REPLY,
   FLAG_WANTS_REPLY,
+  TAG_REPLY_WITH,
   encodeEnvelope,
   envelopeFlags,
   envelopeParts,
+  findExtension,
 } from "../wasm/envelope.ts";
 import { MESSAGE_NUMBER_BYTES, writeMessageId } from "../wasm/message-id.ts";
 import type { Actor, RootMessage } from "./actor.ts";
@@ -224,7 +226,8 @@ export class Mail {
     const { envelope: asked } = root;
     const parts = envelopeParts(asked, 0);
     const receiver = asked.toString("latin1", parts.sender, parts.receiver);
-    const inReplyTo = asked.toString("utf8", parts.id, parts.sender);
+    const replyWith = findExtension(asked, parts.extensions, parts.content, TAG_REPLY_WITH);
+    const inReplyTo = replyWith?.toString() ?? asked.toString("utf8", parts.id, parts.sender);
     const correlation = asked.readBigUInt64LE(AT_CORRELATION);
     const isUnlogged = this.ports.isEphemeral(asked, parts.sender, parts.receiver);
     frames.whenRoom(SMALL_ENTRY_BYTES, () => {
