@@ -1,0 +1,275 @@
+/**
+ * Kills a real server again and again under load and keeps the books: what was acknowledged must be there,
+ * once, and in order.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { SeededRandom } from "../../src/base/random.ts";
+import { type ServerProcess, startServerProcess } from "../support/server.ts";
+import { fixtureModule, manifest, Wire } from "../support/wire.ts";
+import { ClientStream, isLoss } from "./client-stream.ts";
+import { Deploys } from "./deploys.ts";
+import { type Balance, balanceOf } from "./ledger.ts";
+
+/** Where the server dies: at any moment, or at one of its fault points. */
+export const POINTS = [
+  "any moment",
+  "log.before-append",
+  "log.after-append-before-ack",
+  "records.before-put",
+  "records.after-put",
+  "deploy.after-version",
+  "deploy.after-record",
+] as const;
+export type Point = (typeof POINTS)[number];
+
+/** A round of kills holds each point once, and these. */
+const MORE_PER_ROUND: readonly Point[] = ["any moment", "any moment", "any moment"];
+const KILLS_PER_DIRECTORY = 20;
+const STREAMS = 24;
+const ACTORS = 12;
+const SINKS = 5;
+const SETS = [
+  "workers.count=2",
+  "partitions.count=4",
+  "storage.sizeBytesMax=4294967296",
+  "log.level=warn",
+];
+/** Answers between a start and the kill or the deployment. */
+const ANSWERS_MIN = 20;
+const ANSWERS_SPAN = 200;
+/** A kill at any moment comes up to so long after an answer. */
+const DELAY_MS = 20;
+/** Commits between a start and the kill. */
+const COMMITS_MIN = 20;
+const COMMITS_SPAN = 60;
+/** A deployment writes two records and passes its own points once; the first or second is the last. */
+const DEPLOYS_SPAN = 2;
+const RECORDS_PER_DEPLOY = 2;
+const LOOK_MS = 20;
+const QUIET_LOOKS = 100;
+
+export interface Kill {
+  readonly point: Point;
+  /** Requests without answer when the server was gone. */
+  readonly inFlight: number;
+  /** Requests answered, sent again, and recognised as repeats since the kill before. */
+  readonly answered: number;
+  readonly resent: number;
+  readonly duplicates: number;
+}
+
+export interface Report extends Balance {
+  readonly kills: readonly Kill[];
+  /** Requests with different ids. */
+  readonly requests: number;
+  readonly answered: number;
+  readonly resent: number;
+  readonly duplicates: number;
+  readonly deadLetters: number;
+  readonly deploys: number;
+  readonly deploysLost: number;
+}
+
+export interface CampaignOptions {
+  readonly kills: number;
+  readonly seed: number;
+  readonly killed: (kill: Kill, number: number) => void;
+}
+
+export async function runCampaign({ kills, seed, killed }: CampaignOptions): Promise<Report> {
+  const random = new SeededRandom(seed);
+  const plan = planOf(kills, random);
+  const reports: Report[] = [];
+  const done: Kill[] = [];
+  // A log that grows for ever would make each start slower than the one before.
+  for (let from = 0; from < kills; from += KILLS_PER_DIRECTORY) {
+    const campaign = new Campaign(random, (kill) => killed(kill, done.push(kill)));
+    reports.push(await campaign.run(plan.slice(from, from + KILLS_PER_DIRECTORY)));
+  }
+  return reports.reduce(sumOf);
+}
+
+/** Points by turns, in an order of the seed's. */
+function planOf(kills: number, random: SeededRandom): Point[] {
+  const plan: Point[] = [];
+  while (plan.length < kills) {
+    const round: Point[] = [...POINTS, ...MORE_PER_ROUND];
+    while (round.length > 0) plan.push(...round.splice(random.below(round.length), 1));
+  }
+  return plan.slice(0, kills);
+}
+
+function sumOf(a: Report, b: Report): Report {
+  return {
+    kills: [...a.kills, ...b.kills],
+    requests: a.requests + b.requests,
+    answered: a.answered + b.answered,
+    resent: a.resent + b.resent,
+    duplicates: a.duplicates + b.duplicates,
+    lost: a.lost + b.lost,
+    doubled: a.doubled + b.doubled,
+    strays: a.strays + b.strays,
+    deadLetters: a.deadLetters + b.deadLetters,
+    deploys: a.deploys + b.deploys,
+    deploysLost: a.deploysLost + b.deploysLost,
+  };
+}
+
+/** The kills of one data directory. */
+class Campaign {
+  readonly #directory = mkdtempSync(join(tmpdir(), "caxton-crash-"));
+  readonly #random: SeededRandom;
+  readonly #killed: (kill: Kill) => void;
+  readonly #deploys = new Deploys();
+  readonly #streams = Array.from({ length: STREAMS }, (_, i) => {
+    const actor = i % ACTORS;
+    return new ClientStream(
+      `stream-${i}`,
+      `default/sequence/actor-${actor}`,
+      `default/sequence/sink-${actor % SINKS}`,
+    );
+  });
+
+  constructor(random: SeededRandom, killed: (kill: Kill) => void) {
+    this.#random = random;
+    this.#killed = killed;
+  }
+
+  async run(plan: readonly Point[]): Promise<Report> {
+    try {
+      const kills: Kill[] = [];
+      await this.#withServer({}, (_server, wire) =>
+        wire.deploy(manifest("sequence"), fixtureModule("sequence")),
+      );
+      for (const point of plan) {
+        const kill = await this.#killAt(point);
+        kills.push(kill);
+        this.#killed(kill);
+      }
+      return await this.#withServer({}, async (_server, wire) => {
+        return { kills, ...(await this.#audit(wire)) };
+      });
+    } finally {
+      rmSync(this.#directory, { recursive: true, force: true });
+    }
+  }
+
+  async #killAt(point: Point): Promise<Kill> {
+    const before = this.#totals();
+    const env = this.#faultOf(point);
+    return this.#withServer(env, async (server, wire) => {
+      await this.#deploys.check(wire);
+      const triggerAt = ANSWERS_MIN + this.#random.below(ANSWERS_SPAN);
+      let answers = 0;
+      let deploying: Promise<void> | undefined;
+      const running = this.#streams.map((stream) =>
+        stream.run(
+          wire,
+          () => true,
+          () => {
+            if (++answers !== triggerAt) return;
+            if (point === "any moment") void this.#killSoon(server);
+            else if (!point.startsWith("log.")) deploying = this.#deployUntilDead(wire);
+          },
+        ),
+      );
+      await Promise.all(running);
+      await deploying;
+      await server.ended;
+      const after = this.#totals();
+      return {
+        point,
+        inFlight: this.#streams.reduce((sum, stream) => sum + stream.inFlight, 0),
+        answered: after.answered - before.answered,
+        resent: after.resent - before.resent,
+        duplicates: after.duplicates - before.duplicates,
+      };
+    });
+  }
+
+  async #killSoon(server: ServerProcess): Promise<void> {
+    await sleep(this.#random.below(DELAY_MS));
+    await server.kill("SIGKILL");
+  }
+
+  #faultOf(point: Point): Record<string, string> {
+    if (point === "any moment") return {};
+    const nth = point.startsWith("log.")
+      ? COMMITS_MIN + this.#random.below(COMMITS_SPAN)
+      : 1 +
+        this.#random.below(DEPLOYS_SPAN * (point.startsWith("records.") ? RECORDS_PER_DEPLOY : 1));
+    return { CAXTON_FAULT_POINT: `${point}:${nth}` };
+  }
+
+  async #deployUntilDead(wire: Wire): Promise<void> {
+    try {
+      for (;;) await this.#deploys.deploy(wire);
+    } catch (error) {
+      if (!isLoss(error)) throw error;
+    }
+  }
+
+  /** Everything is answered and handled; then the books are closed. */
+  async #audit(wire: Wire): Promise<Omit<Report, "kills">> {
+    await this.#deploys.check(wire);
+    const nothingNew = (): boolean => false;
+    const running = this.#streams.map((stream) => stream.run(wire, nothingNew, () => undefined));
+    await Promise.all(running);
+    const balance = await this.#settled(wire);
+    const requests = this.#streams.reduce((sum, stream) => sum + stream.sent, 0);
+    const { deadLetters } = await facts(wire);
+    const { acknowledged: deploys, lost: deploysLost } = this.#deploys;
+    return { ...balance, requests, ...this.#totals(), deadLetters, deploys, deploysLost };
+  }
+
+  /** Waits until the books balance, or nothing happens any more. */
+  async #settled(wire: Wire): Promise<Balance> {
+    let turns = -1;
+    for (let quiet = 0; ;) {
+      const balance = await balanceOf(wire, this.#streams);
+      const now = await facts(wire);
+      quiet = now.turns === turns && now.pending === 0 ? quiet + 1 : 0;
+      turns = now.turns;
+      if ((balance.lost === 0 && now.pending === 0) || quiet > QUIET_LOOKS) return balance;
+      await sleep(LOOK_MS);
+    }
+  }
+
+  #totals(): { answered: number; resent: number; duplicates: number } {
+    const sum = (of: (stream: ClientStream) => number): number =>
+      this.#streams.reduce((total, stream) => total + of(stream), 0);
+    return {
+      answered: sum((stream) => stream.answered),
+      resent: sum((stream) => stream.resent),
+      duplicates: sum((stream) => stream.duplicates),
+    };
+  }
+
+  async #withServer<T>(
+    env: Readonly<Record<string, string>>,
+    run: (server: ServerProcess, wire: Wire) => Promise<T>,
+  ): Promise<T> {
+    const server = await startServerProcess({ directory: this.#directory, sets: SETS, env });
+    const wire = new Wire(server.endpoint);
+    try {
+      return await run(server, wire);
+    } finally {
+      wire.close();
+      await server.dispose();
+    }
+  }
+}
+
+async function facts(wire: Wire): Promise<{ turns: number; pending: number; deadLetters: number }> {
+  const { status } = await wire.call(wire.node.getStatus.bind(wire.node), {});
+  const sums = { turns: 0, pending: 0, deadLetters: 0 };
+  for (const partition of status!.partitions) {
+    sums.turns += partition.turns;
+    sums.pending += partition.pendingMessages;
+    sums.deadLetters += partition.deadLetters;
+  }
+  return sums;
+}
