@@ -42,9 +42,13 @@ export class Deployer {
     return this.alone(() => this.run(request));
   }
 
-  /** Changes of agents exclude one another. */
+  /** Changes of agents exclude one another; none begins that can't become durable. */
   alone<T>(change: () => Promise<T>): Promise<T> {
-    const result = this.queue.then(change);
+    const result = this.queue.then(() => {
+      const { refusal } = this.ports.partitions;
+      if (refusal !== undefined) throw refusal;
+      return change();
+    });
     this.queue = result.catch(() => undefined);
     return result;
   }

@@ -34,9 +34,13 @@ export class PartitionAccess {
     return partitionOf(hashAddressText(address), this.count);
   }
 
+  /** Why nothing can be read or changed now: an answer would hang on a frame that waits for room. */
+  get refusal(): CaxtonError | undefined {
+    return this.ports.failure() ?? this.ports.full();
+  }
+
   query<T>(query: Query): Promise<T> {
-    // What it would answer may hang on a frame that waits for room.
-    const refusal = this.ports.failure() ?? this.ports.full();
+    const { refusal } = this;
     if (refusal !== undefined) return Promise.reject(refusal);
     const { partition } = query;
     return this.pool.request<T>(partition, (requestId) => ({ kind: "query", requestId, query }));
@@ -47,8 +51,8 @@ export class PartitionAccess {
   }
 
   control(partition: number, control: Control): Promise<void> {
-    const failure = this.ports.failure();
-    if (failure !== undefined) return Promise.reject(failure);
+    const { refusal } = this;
+    if (refusal !== undefined) return Promise.reject(refusal);
     return this.pool.request(partition, (requestId) => ({
       kind: "control",
       requestId,
