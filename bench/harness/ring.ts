@@ -10,8 +10,8 @@ import { eachConcurrently, type Wire } from "./wire.ts";
 
 const AGENTS = join(import.meta.dirname, "../agents");
 const CONTENT_BYTES = 256;
-/** Messages a starting message becomes: few requests start many. */
-const FAN_OUT_MAX = 64;
+/** Messages a starting message becomes at most: a few requests start them all. */
+const FAN_OUT_MAX = 1000;
 const CONCURRENT_ASKS = 64;
 /** Buckets of the agents' histogram: bench/agents has the same numbers. */
 const FINE_BUCKETS = 512;

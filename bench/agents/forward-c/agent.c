@@ -10,7 +10,7 @@
 #include <caxton.h>
 
 enum { FINE_BUCKETS = 512, BUCKETS = 1024, COARSE_MS = 16 };
-enum { HEADER_BYTES = 32, CONTENT_BYTES_MAX = 4096 };
+enum { HEADER_BYTES = 32 };
 
 static uint64_t count;
 static uint32_t buckets[BUCKETS];
@@ -77,22 +77,20 @@ static void send_on(const caxton_message *message, uint32_t actors, const void *
 }
 
 static void pass_on(const caxton_message *message) {
-  static uint8_t next[CONTENT_BYTES_MAX];
   caxton_slice content = caxton_content(message);
-  if (content.bytes < HEADER_BYTES || content.bytes > CONTENT_BYTES_MAX) {
-    caxton_fail("the content is not a ring message", 33);
-  }
-  memcpy(next, content.at, content.bytes);
+  if (content.bytes < HEADER_BYTES) caxton_fail("the content is not a ring message", 33);
   double sent_ms, from_ms, stop_ms, now_ms = caxton_now();
   uint32_t actors, copies, one = 1;
-  memcpy(&sent_ms, next, sizeof sent_ms);
-  memcpy(&from_ms, next + 8, sizeof from_ms);
-  memcpy(&stop_ms, next + 16, sizeof stop_ms);
-  memcpy(&actors, next + 24, sizeof actors);
-  memcpy(&copies, next + 28, sizeof copies);
+  memcpy(&sent_ms, content.at, sizeof sent_ms);
+  memcpy(&from_ms, content.at + 8, sizeof from_ms);
+  memcpy(&stop_ms, content.at + 16, sizeof stop_ms);
+  memcpy(&actors, content.at + 24, sizeof actors);
+  memcpy(&copies, content.at + 28, sizeof copies);
   count++;
   if (now_ms >= from_ms && now_ms < stop_ms) note(now_ms - sent_ms);
   if (now_ms >= stop_ms || actors == 0) return;
+  /* The message is ours until the handler returns: change it in place and send it on. */
+  uint8_t *next = (uint8_t *)content.at;
   memcpy(next, &now_ms, sizeof now_ms);
   memcpy(next + 28, &one, sizeof one);
   for (; copies > 0; copies--) send_on(message, actors, next, content.bytes);
