@@ -21,7 +21,8 @@ export interface RelayPorts {
 export class Relay {
   private readonly processor: PartitionProcessor;
   private readonly ports: RelayPorts;
-  private readonly catchingUp = new Set<number>();
+  /** Number to go on with, by destination. */
+  private readonly catchingUp = new Map<number, number>();
 
   constructor(processor: PartitionProcessor, ports: RelayPorts) {
     this.processor = processor;
@@ -34,13 +35,15 @@ export class Relay {
 
   /** The destination lacks number n and what follows. */
   catchUp(destination: number, n: number): void {
-    if (this.catchingUp.has(destination)) return;
-    this.catchingUp.add(destination);
-    this.next(destination, n);
+    const goesOnWith = this.catchingUp.get(destination);
+    // What it was sent meanwhile may be lost as well.
+    this.catchingUp.set(destination, Math.min(n, goesOnWith ?? n));
+    if (goesOnWith === undefined) this.next(destination);
   }
 
-  private next(destination: number, n: number): void {
+  private next(destination: number): void {
     const { processor } = this;
+    const n = this.catchingUp.get(destination)!;
     const entries = processor.state
       .outbox(destination)
       .from(n, CATCH_UP_ENTRIES_MAX)
@@ -54,11 +57,12 @@ export class Relay {
       offset: offsetOf(position),
       length,
     }));
+    this.catchingUp.set(destination, entries.at(-1)!.n + 1);
     this.ports.read(processor.id, ranges, (pieces) => {
       entries.forEach((entry, i) => {
         this.ports.relay(processor.id, destination, entry.n, pieces[i]!);
       });
-      this.next(destination, entries.at(-1)!.n + 1);
+      this.next(destination);
     });
   }
 }

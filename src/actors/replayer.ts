@@ -28,6 +28,8 @@ export class Replayer {
   private readonly urgent: Job[] = [];
   /** Actors with turns in the log that nobody has called since the start. */
   private background: Job[] = [];
+  /** Actors with a job that waits or runs: none has two. */
+  private readonly busy = new Set<Actor>();
   private running = 0;
 
   constructor(ports: ReplayPorts) {
@@ -35,6 +37,8 @@ export class Replayer {
   }
 
   request(processor: PartitionProcessor, actor: Actor): void {
+    if (this.busy.has(actor)) return;
+    this.busy.add(actor);
     this.urgent.push({ processor, actor });
     this.startMore();
   }
@@ -53,16 +57,27 @@ export class Replayer {
       const job = this.urgent.shift() ?? this.nextBackground();
       if (job === undefined) return;
       this.running++;
-      this.ports.executor.startReplay(job.actor, job.processor.state.idPrefix);
-      this.step(job, job.actor.turns.numbers(), 0);
+      this.start(job);
     }
   }
 
   private nextBackground(): Job | undefined {
     for (let job = this.background.pop(); job !== undefined; job = this.background.pop()) {
-      if (job.processor.warm(job.actor)) return job;
+      if (this.busy.has(job.actor) || !job.processor.warm(job.actor)) continue;
+      this.busy.add(job.actor);
+      return job;
     }
     return undefined;
+  }
+
+  private start(job: Job): void {
+    const { actor, processor } = job;
+    if (actor.phase.kind === "recovering") {
+      this.ports.executor.startReplay(actor, processor.state.idPrefix);
+      this.step(job, actor.turns.numbers(), 0);
+    } else {
+      this.finish(job, { kind: "ok" });
+    }
   }
 
   /** Runs the turns of these numbers from index `from` on, a chunk at a time. */
@@ -73,10 +88,13 @@ export class Replayer {
       this.finish(job, { kind: "ok" });
       return;
     }
+    const { live } = actor;
     this.ports.read(processor.id, rangesOf(actor, chunk), (pieces) => {
-      // A reset came in between: there is nothing to rebuild any more.
-      if (actor.turns.length < numbers.length) {
-        this.finish(job, { kind: "ok" });
+      const isAsBefore = actor.live === live && actor.turns.newest === numbers.at(-1);
+      // Held, reset or dropped in between: what was rebuilt so far is nobody's.
+      if (actor.phase.kind !== "recovering" || !isAsBefore) {
+        if (actor.live === live) this.ports.executor.drop(actor);
+        this.start(job);
         return;
       }
       const turns: ReplayTurn[] = [];
@@ -90,6 +108,7 @@ export class Replayer {
 
   private finish(job: Job, result: ReplayResult): void {
     this.running--;
+    this.busy.delete(job.actor);
     this.ports.executor.finishReplay(job.actor);
     job.processor.replayed(job.actor, result);
     this.startMore();

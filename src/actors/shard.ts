@@ -170,21 +170,21 @@ export class Shard {
       case "relay":
         this.relayed(message.source, message.relays, asBuffer(message.bytes));
         break;
+      // A partition that is being recovered learns both when it opens.
       case "acknowledged": {
-        const { state } = this.partition(message.source).processor;
-        state.outbox(message.destination).acknowledge(message.n);
+        const state = this.partitions.get(message.source)?.processor.state;
+        state?.outbox(message.destination).acknowledge(message.n);
         break;
       }
       case "refetch":
-        this.partition(message.source).relay.catchUp(message.destination, message.n);
+        this.partitions.get(message.source)?.relay.catchUp(message.destination, message.n);
         break;
       case "ranges":
         this.output.read(message.requestId, asBuffer(message.bytes), message.lengths);
         break;
       case "control": {
         const { processor } = this.partition(message.partition);
-        processor.control(message.control);
-        processor.frames.afterCommit(() => {
+        processor.control(message.control, () => {
           this.answer(message.requestId, undefined);
         });
         break;
@@ -394,6 +394,8 @@ export class Shard {
 
   private relayed(source: number, relays: readonly PackedRelay[], bytes: Buffer): void {
     for (const { destination, n, offset, length } of relays) {
+      // One that is being recovered has what it lacks fetched when it opens.
+      if (!this.partitions.has(destination)) continue;
       this.deliverTo(source, destination, n, bytes, offset, length);
     }
   }

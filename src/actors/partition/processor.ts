@@ -197,8 +197,8 @@ export class PartitionProcessor {
 
   // --- Control ------------------------------------------------------------------------------------------
 
-  /** Journals a change and applies it. */
-  control(control: Control): void {
+  /** Journals a change and applies it; `done` is called when it is durable. */
+  control(control: Control, done?: () => void): void {
     const json = JSON.stringify(control);
     this.frames.whenRoom(SMALL_ENTRY_BYTES + Buffer.byteLength(json), () => {
       this.frames.writer.control(json);
@@ -211,6 +211,7 @@ export class PartitionProcessor {
       for (const actor of follow.wake) this.turns.wake(actor);
       this.mail.disposeUndelivered();
       this.probation.review();
+      if (done !== undefined) this.frames.afterCommit(done);
     });
   }
 }

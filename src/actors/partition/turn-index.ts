@@ -80,7 +80,8 @@ const NONE = -1;
 /** The turns of one actor. */
 export class TurnIndex {
   private readonly log: TurnLog;
-  private newest = NONE;
+  /** Number of the newest turn. */
+  newest = NONE;
   private count = 0;
 
   constructor(log: TurnLog) {
