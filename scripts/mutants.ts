@@ -67,6 +67,7 @@ for (const mutant of mutants) {
   const outcome = passing.has(mutant.test) ? await tryMutant(mutant) : "TEST FAILS WITHOUT IT";
   outcomes.push(outcome);
   console.log(`${mutant.name.padEnd(24)} ${outcome.padEnd(22)} ${mutant.guard}`);
+  if (outcome !== "caught") console.log(`  ${mutant.file}: ${mutant.test}`);
 }
 const caught = outcomes.filter((outcome) => outcome === "caught").length;
 console.log(`\n${caught} caught, ${mutants.length - caught} failed`);

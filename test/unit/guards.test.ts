@@ -142,6 +142,21 @@ describe("replay", () => {
   });
 });
 
+describe("the log of a partition", () => {
+  test.each([
+    ["a missing frame", (frames: Buffer[]) => frames.splice(2, 1)],
+    ["swapped frames", (frames: Buffer[]) => frames.splice(2, 0, ...frames.splice(3, 1))],
+    ["a frame twice", (frames: Buffer[]) => frames.splice(2, 0, frames[2]!)],
+  ])("with %s is not recovered", (_what, damage) => {
+    const driver = new ShardDriver([adder]);
+    for (const text of ["1", "2", "3"]) driver.ask(ADDER, text);
+    damage(driver.log.get(0)!);
+    expect(() => {
+      driver.restart();
+    }).toThrow(expect.objectContaining({ code: "STORAGE_CORRUPT" }));
+  });
+});
+
 describe("a client's message", () => {
   test("is refused when the mailbox is full", () => {
     const driver = new ShardDriver([{ ...adder, spec: "limits: {mailboxMessagesMax: 2}" }]);
