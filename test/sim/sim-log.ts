@@ -1,0 +1,226 @@
+/**
+ * The store of a run: what a log may do to its writers, by chance.
+ *
+ * Owns all frames. A frame is first written, then durable; a loss of power cuts what is only written.
+ * 1. The same frame sent again has the same bytes.
+ * 2. An append with an expected sequence is written only when it fits.
+ */
+import type { SeededRandom } from "../../src/base/random.ts";
+import { readFrameHeader } from "../../src/storage/frame-codec.ts";
+import type { AppendOutcome, FrameRange, LogRecord } from "../../src/storage/index.ts";
+import type { Coverage } from "./coverage.ts";
+import { promise } from "./failure.ts";
+import type { Fault, Swarm } from "./swarm.ts";
+import type { Timeline } from "./timeline.ts";
+
+/** A process that writes. What a dead one had under way may still arrive, but nobody is told. */
+export interface Writer {
+  alive: boolean;
+}
+
+interface PartitionLog {
+  readonly frames: Buffer[];
+  durable: number;
+}
+
+interface Append {
+  readonly writer: Writer;
+  readonly partition: number;
+  readonly expected: number | null;
+  readonly frame: Buffer;
+  readonly done: (outcome: AppendOutcome) => void;
+}
+
+const FAULT_CHANCE = 0.15;
+
+export interface SimLogPorts {
+  readonly swarm: Swarm;
+  readonly timeline: Timeline;
+  readonly random: SeededRandom;
+  readonly coverage: Coverage;
+  durable(partition: number, sequence: number, frame: Buffer): void;
+}
+
+export class SimLog {
+  private readonly ports: SimLogPorts;
+  private readonly partitions: PartitionLog[];
+  private readonly sent = new WeakMap<Writer, Map<string, Buffer>>();
+  private pending = new Set<Append>();
+  /** Faults end with the first phase. */
+  private healed = false;
+  private stalledUntilMs = 0;
+  /** While set, only this writer's appends get through. */
+  private only: Writer | undefined;
+
+  constructor(ports: SimLogPorts) {
+    this.ports = ports;
+    this.partitions = Array.from({ length: ports.swarm.partitions }, () => ({
+      frames: [],
+      durable: 0,
+    }));
+  }
+
+  heal(): void {
+    this.healed = true;
+    this.stalledUntilMs = 0;
+  }
+
+  stall(forMs: number): void {
+    this.stalledUntilMs = this.ports.timeline.nowMs + forMs;
+  }
+
+  /** A new owner's epoch frames come first. */
+  reserveFor(writer: Writer | undefined): void {
+    this.only = writer;
+  }
+
+  private strikes(fault: Fault): boolean {
+    const { swarm, random } = this.ports;
+    return !this.healed && swarm.faults.has(fault) && random.chance(FAULT_CHANCE);
+  }
+
+  private delayMs(): number {
+    const { random, swarm, timeline } = this.ports;
+    const stall = Math.max(0, this.stalledUntilMs - timeline.nowMs);
+    return stall + random.nextFloat() ** 2 * swarm.appendMs * 2;
+  }
+
+  append(
+    writer: Writer,
+    partition: number,
+    expected: number | null,
+    frame: Uint8Array,
+    done: (outcome: AppendOutcome) => void,
+  ): void {
+    const copy = Buffer.from(frame);
+    this.checkIdentity(writer, copy);
+    const append: Append = { writer, partition, expected, frame: copy, done };
+    this.pending.add(append);
+    this.schedule(append);
+  }
+
+  private checkIdentity(writer: Writer, frame: Buffer): void {
+    const { partition, epoch, frameNo } = readFrameHeader(frame);
+    const name = `${partition}/${epoch}/${frameNo}`;
+    const sent = this.sent.get(writer) ?? new Map<string, Buffer>();
+    this.sent.set(writer, sent);
+    const before = sent.get(name);
+    sent.set(name, frame);
+    promise(
+      before === undefined || before.equals(frame),
+      () => `frame ${name} was sent again with other bytes`,
+    );
+  }
+
+  private schedule(append: Append): void {
+    this.ports.timeline.after(this.delayMs(), () => {
+      if (!this.pending.has(append)) return;
+      if (this.only !== undefined && this.only !== append.writer) {
+        this.ports.timeline.after(1, () => {
+          this.schedule(append);
+        });
+        return;
+      }
+      this.pending.delete(append);
+      this.attempt(append);
+    });
+  }
+
+  private attempt(append: Append): void {
+    const { coverage, random } = this.ports;
+    const { partition, expected } = append;
+    const { frames } = this.partitions[partition]!;
+    if (expected !== null && this.strikes("appendsRefused")) {
+      const isStale = random.chance(0.5);
+      coverage.hit(
+        isStale ? "append refused with a stale sequence" : "append refused though it fitted",
+      );
+      const lastSequence = isStale ? random.below(frames.length + 1) : frames.length;
+      this.tell(append, { kind: "refused", lastSequence });
+      return;
+    }
+    if (this.strikes("appendsUnknown")) {
+      const later = expected !== null && random.chance(0.5);
+      coverage.hit(later ? "append unknown, written later" : "append unknown, not written");
+      this.tell(append, { kind: "unknown", cause: "lost on the way" });
+      if (later) {
+        const straggler = { ...append, done: () => undefined };
+        this.pending.add(straggler);
+        this.schedule(straggler);
+      }
+      return;
+    }
+    if (expected !== null && expected !== frames.length) {
+      this.tell(append, { kind: "refused", lastSequence: frames.length });
+      return;
+    }
+    this.write(append);
+  }
+
+  private write({ writer, partition, frame, done }: Append): void {
+    const { timeline, coverage } = this.ports;
+    const log = this.partitions[partition]!;
+    log.frames.push(frame);
+    const sequence = log.frames.length;
+    timeline.after(this.delayMs(), () => {
+      // A loss of power came in between.
+      if (log.frames[sequence - 1] !== frame) return;
+      this.syncTo(partition, sequence);
+      if (!writer.alive) return;
+      if (this.strikes("acksLost")) {
+        coverage.hit("append ack lost");
+        done({ kind: "unknown", cause: "no answer" });
+        return;
+      }
+      coverage.hit("append acked");
+      done({ kind: "acked", sequence });
+    });
+  }
+
+  private tell({ writer, done }: Append, outcome: AppendOutcome): void {
+    if (writer.alive) done(outcome);
+  }
+
+  private syncTo(partition: number, sequence: number): void {
+    const log = this.partitions[partition]!;
+    while (log.durable < sequence) {
+      const frame = log.frames[log.durable]!;
+      log.durable++;
+      this.ports.durable(partition, log.durable, frame);
+    }
+  }
+
+  /** A process is gone: what it had under way arrives or does not. With the power goes what is not synced. */
+  writerDied(writer: Writer, withPower: boolean): void {
+    const { random, coverage } = this.ports;
+    for (const append of this.pending) {
+      if (append.writer !== writer) continue;
+      this.pending.delete(append);
+      const { frames } = this.partitions[append.partition]!;
+      const fits = append.expected === null || append.expected === frames.length;
+      if (fits && random.chance(0.3)) frames.push(append.frame);
+    }
+    this.partitions.forEach((log, partition) => {
+      const unsynced = log.frames.length - log.durable;
+      const kept = withPower ? random.below(unsynced + 1) : unsynced;
+      if (kept < unsynced) coverage.hit("unsynced frames lost", unsynced - kept);
+      log.frames.length = log.durable + kept;
+      this.syncTo(partition, log.frames.length);
+    });
+  }
+
+  /** All frames from a sequence on. A read shows nothing that may still be lost. */
+  records(partition: number, fromSequence: number): LogRecord[] {
+    this.syncTo(partition, this.partitions[partition]!.frames.length);
+    return this.partitions[partition]!.frames.slice(fromSequence - 1).map((frame, i) => ({
+      sequence: fromSequence + i,
+      frame,
+    }));
+  }
+
+  readRange(partition: number, { sequence, offset, length }: FrameRange): Buffer {
+    const { frames, durable } = this.partitions[partition]!;
+    promise(sequence <= durable, () => `frame ${sequence} was read before it was durable`);
+    return frames[sequence - 1]!.subarray(offset, offset + length);
+  }
+}

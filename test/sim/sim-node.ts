@@ -1,0 +1,439 @@
+/**
+ * One process: its workers, and what its main thread does for them (appends, reads, relays, replacing
+ * workers), after src/actors/worker-pool.ts.
+ *
+ * 1. A worker's frames are decided before it is replaced.
+ */
+import type { Environment } from "../../src/actors/environment.ts";
+import type { Control } from "../../src/actors/partition/control.ts";
+import type { PartitionProcessor } from "../../src/actors/partition/processor.ts";
+import type {
+  FromWorker,
+  PackedResult,
+  PackedSubmission,
+  ToWorker,
+} from "../../src/actors/worker-protocol.ts";
+import { EXIT_CRASH, SimFailure } from "./failure.ts";
+import { SimAppender } from "./sim-appender.ts";
+import type { SimLog, Writer } from "./sim-log.ts";
+import { SimWorker, replyOf } from "./sim-worker.ts";
+import type { SimWorkerPorts } from "./sim-worker.ts";
+
+const REPLACE_MS = 5;
+const READ_MS_MAX = 30;
+
+type Cursors = Extract<FromWorker, { kind: "recovered" }>["cursors"];
+
+interface Seat {
+  readonly index: number;
+  readonly partitions: readonly number[];
+  readonly notReady: Set<number>;
+  worker: SimWorker | undefined;
+  appending: number;
+  cursors: Map<number, Cursors>;
+  opened: number;
+}
+
+export type ClientAnswer = PackedResult | { readonly kind: "lost" };
+
+export interface SimNodePorts extends SimWorkerPorts {
+  readonly log: SimLog;
+  readonly environments: ReadonlyMap<number, Environment>;
+  ephemeralAgents(): readonly string[];
+  /** A message made the process crash. */
+  crashed(node: SimNode): void;
+  /** Another owner has a partition: the process ends. */
+  fenced(node: SimNode): void;
+  escalate(agent: string, reason: string): void;
+  recovered(processor: PartitionProcessor): void;
+  committed(processor: PartitionProcessor): void;
+}
+
+export class SimNode implements Writer {
+  alive = true;
+  private readonly ports: SimNodePorts;
+  private readonly seats: Seat[];
+  private readonly suspects = new SharedArrayBuffer(4);
+  private readonly requests = new Map<
+    number,
+    { seat: Seat; answer: (answer: ClientAnswer, reply: Buffer | undefined) => void }
+  >();
+  private readonly answers = new Map<number, { seat: Seat; done: (value: unknown) => void }>();
+  private lastRequest = 0;
+  /** True while it takes what is there at the start; then workers are replaced one by one. */
+  private starting = true;
+  private wasClean = false;
+  private onOpen: () => void = () => undefined;
+  private readonly appender: SimAppender;
+
+  constructor(ports: SimNodePorts) {
+    this.ports = ports;
+    this.appender = new SimAppender({
+      log: ports.log,
+      coverage: ports.coverage,
+      writer: this,
+      after: (delayMs, action) => this.after(delayMs, action),
+      fenced: () => {
+        ports.fenced(this);
+      },
+    });
+    const { partitions, workers } = ports.swarm;
+    this.seats = Array.from({ length: workers }, (_, index) => {
+      const own = Array.from({ length: partitions }, (_p, p) => p).filter(
+        (p) => p % workers === index,
+      );
+      return {
+        index,
+        partitions: own,
+        notReady: new Set(own),
+        worker: undefined,
+        appending: 0,
+        cursors: new Map(),
+        opened: 0,
+      };
+    });
+  }
+
+  // --- Life ---------------------------------------------------------------------------------------------
+
+  start(wasClean: boolean, onOpen: () => void): void {
+    this.wasClean = wasClean;
+    this.onOpen = onOpen;
+    for (const seat of this.seats) this.spawn(seat);
+  }
+
+  get isOpen(): boolean {
+    return this.alive && this.seats.every((seat) => seat.notReady.size === 0);
+  }
+
+  isReady(partition: number): boolean {
+    return this.alive && !this.seatOf(partition).notReady.has(partition);
+  }
+
+  /** Nothing is under way between the process and its store. */
+  get isQuiet(): boolean {
+    return this.seats.every(({ appending, worker }) => appending === 0 && worker?.isQuiet === true);
+  }
+
+  stop(withPower: boolean): void {
+    if (!this.alive) return;
+    this.alive = false;
+    this.ports.log.writerDied(this, withPower);
+    for (const { answer } of this.requests.values()) answer({ kind: "lost" }, undefined);
+    this.requests.clear();
+  }
+
+  killWorker(index: number): void {
+    const seat = this.seats[index % this.seats.length]!;
+    if (!this.isOpen) return;
+    this.ports.coverage.hit("worker killed");
+    seat.worker?.end();
+    seat.worker = undefined;
+    for (const partition of seat.partitions) seat.notReady.add(partition);
+    for (const [id, request] of this.requests) {
+      if (request.seat !== seat) continue;
+      this.requests.delete(id);
+      request.answer({ kind: "lost" }, undefined);
+    }
+    for (const [id, { seat: of }] of this.answers) if (of === seat) this.answers.delete(id);
+    this.replaceWhenDecided(seat);
+  }
+
+  private replaceWhenDecided(seat: Seat): void {
+    this.after(REPLACE_MS, () => {
+      if (seat.appending > 0) {
+        this.replaceWhenDecided(seat);
+        return;
+      }
+      for (const partition of seat.partitions) {
+        Atomics.compareExchange(new Int32Array(this.suspects), 0, partition + 1, 0);
+      }
+      this.spawn(seat);
+    });
+  }
+
+  /** Nothing of a dead process happens any more. */
+  private after(delayMs: number, action: () => void): () => void {
+    return this.ports.timeline.after(delayMs, () => {
+      if (this.alive) action();
+    });
+  }
+
+  private spawn(seat: Seat): void {
+    const { environments } = this.ports;
+    const worker: SimWorker = new SimWorker(seat.index, this.suspects, this.ports, {
+      after: (delayMs, action) => this.after(delayMs, action),
+      received: (message) => {
+        this.received(seat, worker, message);
+      },
+      handled: (message) => {
+        if (message.kind === "committed") this.sayCommitted(seat);
+      },
+      crashed: () => {
+        this.ports.crashed(this);
+      },
+    });
+    seat.worker = worker;
+    for (const environment of environments.values()) {
+      this.post(seat, { kind: "environment", environment });
+    }
+    this.post(seat, { kind: "ephemeral", agents: this.ports.ephemeralAgents() });
+    this.recover(seat);
+  }
+
+  /** Reads the partitions' logs into the worker, one after the other; meanwhile the others go on. */
+  private recover(seat: Seat): void {
+    seat.cursors = new Map();
+    seat.opened = 0;
+    const { worker } = seat;
+    const left = [...seat.partitions];
+    const next = (): void => {
+      this.after(this.ports.random.nextFloat() ** 2 * READ_MS_MAX, () => {
+        if (seat.worker !== worker) return;
+        const partition = left.shift()!;
+        this.recoverOne(seat, partition);
+        if (left.length > 0) next();
+      });
+    };
+    next();
+  }
+
+  private recoverOne(seat: Seat, partition: number): void {
+    const frames = this.ports.log.records(partition, 1);
+    const half = this.ports.random.below(frames.length + 1);
+    this.post(seat, { kind: "recover", partition, frames: frames.slice(0, half) });
+    this.post(seat, { kind: "recover", partition, frames: frames.slice(half) });
+    this.post(seat, { kind: "recovered", partition });
+  }
+
+  private recovered(seat: Seat, message: Extract<FromWorker, { kind: "recovered" }>): void {
+    seat.cursors.set(message.partition, message.cursors);
+    this.ports.recovered(this.processor(message.partition)!);
+    if (seat.cursors.size < seat.partitions.length) return;
+    if (!this.starting) {
+      this.acknowledge(seat);
+      this.learnCursors(seat, () => {
+        this.open(seat, false);
+      });
+      return;
+    }
+    if (this.seats.some(({ cursors, partitions }) => cursors.size < partitions.length)) return;
+    for (const each of this.seats) this.acknowledge(each);
+    for (const each of this.seats) this.open(each, this.wasClean);
+  }
+
+  private acknowledge(seat: Seat): void {
+    for (const [destination, cursors] of seat.cursors) {
+      for (const [source, n] of cursors) {
+        this.post(this.seatOf(source), { kind: "acknowledged", source, destination, n });
+      }
+    }
+  }
+
+  private learnCursors(seat: Seat, done: () => void): void {
+    const others = this.seats
+      .filter((other) => other !== seat)
+      .flatMap(({ partitions }) => partitions)
+      .filter((partition) => this.isReady(partition));
+    const next = (): void => {
+      const partition = others.pop();
+      if (partition === undefined) {
+        done();
+        return;
+      }
+      const requestId = this.request(this.seatOf(partition), (value) => {
+        for (const [source, n] of value as Cursors) {
+          if (seat.partitions.includes(source)) {
+            this.post(seat, { kind: "acknowledged", source, destination: partition, n });
+          }
+        }
+        next();
+      });
+      this.post(this.seatOf(partition), {
+        kind: "query",
+        requestId,
+        query: { kind: "cursors", partition },
+      });
+    };
+    next();
+  }
+
+  private request(seat: Seat, done: (value: unknown) => void): number {
+    const requestId = ++this.lastRequest;
+    this.answers.set(requestId, { seat, done });
+    return requestId;
+  }
+
+  private open(seat: Seat, wasClean: boolean): void {
+    for (const partition of seat.partitions) this.post(seat, { kind: "open", partition, wasClean });
+  }
+
+  private opened(seat: Seat, partition: number): void {
+    seat.notReady.delete(partition);
+    seat.opened++;
+    if (seat.opened < seat.partitions.length) return;
+    if (!this.starting) {
+      for (const [destination, cursors] of seat.cursors)
+        this.refetchLost(seat, destination, cursors);
+    } else if (this.isOpen) {
+      this.starting = false;
+      this.onOpen();
+    }
+  }
+
+  private refetchLost(seat: Seat, destination: number, cursors: Cursors): void {
+    const known = new Map(cursors);
+    for (let source = 0; source < this.ports.swarm.partitions; source++) {
+      if (seat.partitions.includes(source) || !this.isReady(source)) continue;
+      const n = (known.get(source) ?? 0) + 1;
+      this.post(this.seatOf(source), { kind: "refetch", source, destination, n });
+    }
+  }
+
+  // --- Between the threads ------------------------------------------------------------------------------
+
+  private seatOf(partition: number): Seat {
+    return this.seats[partition % this.seats.length]!;
+  }
+
+  private post(seat: Seat, message: ToWorker): void {
+    if (seat.worker !== undefined) seat.worker.post(message);
+    else if (message.kind === "relay") this.ports.coverage.hit("relay dropped");
+  }
+
+  private sayCommitted(seat: Seat): void {
+    for (const partition of seat.partitions) {
+      const processor = this.processor(partition);
+      if (processor !== undefined) this.ports.committed(processor);
+    }
+  }
+
+  private received(seat: Seat, worker: SimWorker, message: FromWorker): void {
+    switch (message.kind) {
+      case "recovered":
+        this.recovered(seat, message);
+        return;
+      case "opened":
+        this.opened(seat, message.partition);
+        return;
+      case "group":
+        this.append(seat, worker, message);
+        return;
+      case "relay":
+        this.forwardRelay(message);
+        return;
+      case "acknowledged":
+        this.post(this.seatOf(message.source), { ...message, kind: "acknowledged" });
+        return;
+      case "refetch":
+        this.ports.coverage.hit("relay refetched");
+        this.post(this.seatOf(message.source), { ...message, kind: "refetch" });
+        return;
+      case "read":
+        this.read(worker, message);
+        return;
+      case "answer": {
+        const answer = this.answers.get(message.requestId);
+        this.answers.delete(message.requestId);
+        answer?.done(message.value);
+        return;
+      }
+      case "results":
+        this.results(message);
+        return;
+      case "escalate":
+        this.ports.escalate(message.agent, message.reason);
+        return;
+      case "logs":
+      case "messages":
+        return;
+      case "failed":
+        throw new SimFailure(EXIT_CRASH, message.reason);
+    }
+  }
+
+  private append(
+    seat: Seat,
+    worker: SimWorker,
+    { group, frames }: Extract<FromWorker, { kind: "group" }>,
+  ): void {
+    seat.appending++;
+    this.appender.appendGroup(frames, () => {
+      seat.appending--;
+      worker.post({ kind: "committed", group });
+    });
+  }
+
+  private forwardRelay(message: Extract<FromWorker, { kind: "relay" }>): void {
+    const seats = new Set(message.relays.map(({ destination }) => this.seatOf(destination)));
+    for (const seat of seats) {
+      const relays = message.relays.filter(({ destination }) => this.seatOf(destination) === seat);
+      this.post(seat, { ...message, relays });
+    }
+  }
+
+  private read(worker: SimWorker, message: Extract<FromWorker, { kind: "read" }>): void {
+    const { partition, requestId, ranges } = message;
+    const pieces: Buffer[] = [];
+    for (let i = 0; i < ranges.length; i += 3) {
+      pieces.push(
+        this.ports.log.readRange(partition, {
+          sequence: ranges[i]!,
+          offset: ranges[i + 1]!,
+          length: ranges[i + 2]!,
+        }),
+      );
+    }
+    this.after(this.ports.random.nextFloat() * this.ports.swarm.appendMs, () => {
+      const lengths = pieces.map(({ length }) => length);
+      worker.post({ kind: "ranges", requestId, bytes: Buffer.concat(pieces), lengths });
+    });
+  }
+
+  // --- Clients and operators ----------------------------------------------------------------------------
+
+  submit(
+    submission: Omit<PackedSubmission, "requestId" | "offset" | "length">,
+    envelope: Buffer,
+    answer: (answer: ClientAnswer, reply: Buffer | undefined) => void,
+  ): number {
+    const seat = this.seatOf(submission.partition);
+    const requestId = ++this.lastRequest;
+    this.requests.set(requestId, { seat, answer });
+    const packed = { ...submission, requestId, offset: 0, length: envelope.length };
+    this.post(seat, { kind: "submit", submissions: [packed], bytes: Uint8Array.from(envelope) });
+    return requestId;
+  }
+
+  forget(partition: number, id: string, requestId: number): void {
+    this.requests.delete(requestId);
+    this.post(this.seatOf(partition), { kind: "forget", partition, id, requestId });
+  }
+
+  control(partition: number, control: Control, done: () => void): void {
+    const seat = this.seatOf(partition);
+    const requestId = this.request(seat, done);
+    this.post(seat, { kind: "control", requestId, partition, control });
+  }
+
+  announce(environment: Environment): void {
+    for (const seat of this.seats) {
+      this.post(seat, { kind: "environment", environment });
+      this.post(seat, { kind: "ephemeral", agents: this.ports.ephemeralAgents() });
+    }
+  }
+
+  private results({ results, bytes }: Extract<FromWorker, { kind: "results" }>): void {
+    for (const result of results) {
+      const request = this.requests.get(result.requestId);
+      this.requests.delete(result.requestId);
+      request?.answer(result, replyOf(result, bytes));
+    }
+  }
+
+  // --- For the checks -----------------------------------------------------------------------------------
+
+  processor(partition: number): PartitionProcessor | undefined {
+    return this.seatOf(partition).worker?.processor(partition);
+  }
+}
