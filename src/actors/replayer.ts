@@ -62,6 +62,8 @@ export class Replayer {
   }
 
   private nextBackground(): Job | undefined {
+    // The others wait until they are called.
+    if (!this.ports.executor.hasRoom) this.background = [];
     for (let job = this.background.pop(); job !== undefined; job = this.background.pop()) {
       if (this.busy.has(job.actor) || !job.processor.warm(job.actor)) continue;
       this.busy.add(job.actor);

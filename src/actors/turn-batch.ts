@@ -123,6 +123,8 @@ export type ReplayResult =
 /** Runs guest code. The real one runs WebAssembly, the simulation scripted agents. */
 export interface TurnExecutor {
   run(batch: TurnBatch): void;
+  /** Whether another actor may have live memory without one losing it. */
+  readonly hasRoom: boolean;
   /** Begins to rebuild an actor's memory: drops what it has. */
   startReplay(actor: Actor, idPrefix: Buffer): void;
   /** Runs the next turns of the actor again; must be called in order, after startReplay. */

@@ -21,7 +21,10 @@ const shard = new Shard(start, {
     port.postMessage(message, [...transfer]);
   },
   createExecutor: (batch, source) =>
-    new WasmExecutor(batch, systemClock, source, start.limits.askChainMax),
+    new WasmExecutor(batch, systemClock, source, {
+      askChainMax: start.limits.askChainMax,
+      residentsMax: start.residentsMax,
+    }),
 });
 
 port.on("message", (message: ToWorker) => {

@@ -146,6 +146,7 @@ export class WorkerPool {
       partitions,
       incarnation,
       limits,
+      residentsMax: Math.max(1, Math.floor(limits.residentActorsMax / this.seats.length)),
       shared: seat.shared,
       suspects: this.suspects,
     };

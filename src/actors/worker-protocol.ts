@@ -14,6 +14,8 @@ export interface WorkerStart {
   readonly partitions: number;
   readonly incarnation: number;
   readonly limits: NodeLimits;
+  /** This worker's share of limits.residentActorsMax. */
+  readonly residentsMax: number;
   /** Int32: [0] rises with every batch, [1] is 1 while guest code may run. */
   readonly shared: SharedArrayBuffer;
   /** Int32, one for the node: partition + 1 of the one that may try a suspect, 0 for none. */

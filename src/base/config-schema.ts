@@ -62,6 +62,12 @@ const limitsSchema = z
       32 * MIB,
       "Messages of one partition to others that these have not committed yet.",
     ),
+    residentActorsMax: count(
+      1,
+      10_000_000,
+      16_000,
+      "Actors with memory in the process; idle ones beyond it leave and come back by replay. Stay well below half of the system's vm.max_map_count.",
+    ),
     askChainMax: count(1, 1000, 32, "Asks open within one another."),
     crashIntentsMax: count(
       1,

@@ -36,6 +36,8 @@ const SETS = [
   "partitions.count=4",
   "storage.sizeBytesMax=4294967296",
   "log.level=warn",
+  // Innocent messages are tried during more crashes here than a node lives through.
+  "limits.crashIntentsMax=100",
 ];
 /** Answers between a start and the kill or the deployment. */
 const ANSWERS_MIN = 20;

@@ -107,14 +107,18 @@ export class Turns {
   private planActor(batch: TurnBatch, actor: Actor): void {
     if (actor.phase.kind !== "ready") return;
     const next = actor.next();
-    const mayRun = actor.agent.suspended === undefined && next !== undefined;
-    if (!mayRun || !this.ports.isCleared(actor, next)) {
+    if (actor.agent.suspended !== undefined || next === undefined) {
       actor.phase = IDLE;
       return;
     }
+    // Before the message's intent: a crash while memory comes back is not the message's fault.
     if (actor.live === undefined && actor.turns.length > 0) {
       actor.phase = RECOVERING;
       this.needReplay.push(actor);
+      return;
+    }
+    if (!this.ports.isCleared(actor, next)) {
+      actor.phase = IDLE;
       return;
     }
     const single = actor.handlers.size > 0 || actor.answers.length > 0 || actor.guardedTurns > 0;

@@ -23,6 +23,10 @@ export class WasmInstance implements LiveMemory, GuestMemory {
   bytes: Buffer;
   /** Memory before the newest turn of an actor that failed lately. */
   undo: MemoryImage | undefined;
+  /** Place in the list of residents, -1 outside of it. */
+  place = -1;
+  /** Since the list was last searched. */
+  isUsed = true;
   private readonly memory: WebAssembly.Memory;
   private readonly exports: WebAssembly.Exports;
   readonly begin: (fuel: bigint) => void;

@@ -30,6 +30,7 @@ import { abortImport, caxtonImports } from "./host-calls.ts";
 import { HostTrap, TurnContext } from "./turn-context.ts";
 import { WasmInstance } from "./instance.ts";
 import type { LoadedModule } from "./instance.ts";
+import { Residents } from "./residents.ts";
 import { wasiImports } from "./wasi.ts";
 import { WASI_IMPORTS } from "./abi-imports.ts";
 
@@ -60,12 +61,21 @@ export class WasmExecutor implements TurnExecutor {
   private readonly imports: WebAssembly.Imports;
   private readonly replays = new Map<Actor, Replay>();
   private readonly fuels = new Map<number, bigint>();
+  private readonly residents: Residents;
+  /** A guest section made instances that the list of residents lacks. */
+  private hasNew = false;
 
-  constructor(batch: TurnBatch, clock: Clock, source: ModuleSource, askChainMax: number) {
+  constructor(
+    batch: TurnBatch,
+    clock: Clock,
+    source: ModuleSource,
+    limits: { readonly askChainMax: number; readonly residentsMax: number },
+  ) {
     this.batch = batch;
     this.clock = clock;
     this.source = source;
-    this.turn = new TurnContext(batch.ring, batch.logs, askChainMax);
+    this.residents = new Residents(limits.residentsMax);
+    this.turn = new TurnContext(batch.ring, batch.logs, limits.askChainMax);
     this.imports = {
       caxton: caxtonImports(this.turn),
       wasi_snapshot_preview1: wasiImports(this.turn, Object.keys(WASI_IMPORTS)),
@@ -81,10 +91,13 @@ export class WasmExecutor implements TurnExecutor {
       if (limit > timeoutMs) timeoutMs = limit;
     }
     this.turn.replayState = undefined;
+    this.residents.makeRoom();
     const timedOut = this.limited(timeoutMs + BATCH_SLICE_MS, () => {
       this.runTurns(batch);
     });
     if (timedOut) this.failTimedOut(batch);
+    if (this.hasNew) for (let i = 0; i < batch.ran; i++) this.residents.add(batch.actors[i]!);
+    this.hasNew = false;
   }
 
   /** True when the time limit ended the guest. */
@@ -163,6 +176,7 @@ export class WasmExecutor implements TurnExecutor {
   ): boolean {
     const { turn } = this;
     turn.memory = instance;
+    instance.isUsed = true;
     turn.idPrefix = counter.idPrefix;
     turn.sendNo = counter.nextSendNo;
     instance.begin(this.fuel(environment));
@@ -220,6 +234,7 @@ export class WasmExecutor implements TurnExecutor {
     const loaded = this.source.module(environment.moduleSha256);
     const instance = new WasmInstance(loaded, this.imports);
     this.turn.memory = instance;
+    this.hasNew = true;
     instance.initialize(this.fuel(environment));
     actor.live = instance;
     return instance;
@@ -237,7 +252,7 @@ export class WasmExecutor implements TurnExecutor {
   rollBack(actor: Actor): boolean {
     const instance = actor.live as WasmInstance | undefined;
     const image = instance?.undo;
-    actor.live = undefined;
+    this.residents.drop(actor);
     actor.guardedTurns = GUARDED_TURNS;
     if (image === undefined) return false;
     const { environment } = actor.agent;
@@ -247,6 +262,7 @@ export class WasmExecutor implements TurnExecutor {
       restored.restore(loaded, image);
       actor.live = restored;
     });
+    this.residents.add(actor);
     return !timedOut;
   }
 
@@ -259,8 +275,13 @@ export class WasmExecutor implements TurnExecutor {
     return fuel;
   }
 
+  get hasRoom(): boolean {
+    return this.residents.hasRoom;
+  }
+
   startReplay(actor: Actor, idPrefix: Buffer): void {
-    actor.live = undefined;
+    this.residents.drop(actor);
+    this.residents.makeRoom();
     this.replays.set(actor, {
       state: new Map(actor.baseState),
       handlers: new Map(),
@@ -278,6 +299,7 @@ export class WasmExecutor implements TurnExecutor {
       }
     });
     this.turn.replayState = undefined;
+    this.residents.add(actor);
     return timedOut ? { kind: "diverged", reason: "a turn does not end in replay" } : result;
   }
 
@@ -324,7 +346,7 @@ export class WasmExecutor implements TurnExecutor {
   }
 
   drop(actor: Actor): void {
-    actor.live = undefined;
+    this.residents.drop(actor);
   }
 }
 

@@ -1,0 +1,60 @@
+/**
+ * The actors of one worker whose memory is live. The system maps a bounded number of memories into a process,
+ * and V8 ends the process at that bound, so there is one below it.
+ *
+ * Owns the list of those actors.
+ * 1. An actor is in the list exactly while it has live memory; what a guest section made counts after it.
+ * 2. Only idle actors that their log can bring back leave, those not used lately first.
+ */
+import type { Actor } from "../partition/actor.ts";
+import type { WasmInstance } from "./instance.ts";
+
+export class Residents {
+  private readonly max: number;
+  private readonly actors: Actor[] = [];
+  /** Where the search for one that may leave goes on. */
+  private hand = 0;
+
+  constructor(max: number) {
+    this.max = max;
+  }
+
+  get hasRoom(): boolean {
+    return this.actors.length < this.max;
+  }
+
+  /** Takes in the memory the actor may have got. */
+  add(actor: Actor): void {
+    const instance = actor.live as WasmInstance | undefined;
+    if (instance === undefined || instance.place >= 0) return;
+    instance.place = this.actors.push(actor) - 1;
+  }
+
+  /** Drops the actor's memory. */
+  drop(actor: Actor): void {
+    const instance = actor.live as WasmInstance | undefined;
+    actor.live = undefined;
+    if (instance === undefined || instance.place < 0) return;
+    const last = this.actors.pop()!;
+    if (last !== actor) {
+      this.actors[instance.place] = last;
+      (last.live as WasmInstance).place = instance.place;
+    }
+    instance.place = -1;
+  }
+
+  /** Drops the memory of actors until there is room for one more, or none may leave. */
+  makeRoom(): void {
+    for (let looks = 2 * this.actors.length; !this.hasRoom && looks > 0; looks--) {
+      if (this.hand >= this.actors.length) this.hand = 0;
+      const actor = this.actors[this.hand]!;
+      const instance = actor.live as WasmInstance;
+      if (!instance.isUsed && actor.phase.kind === "idle" && !actor.agent.isEphemeral) {
+        this.drop(actor);
+      } else {
+        instance.isUsed = false;
+        this.hand++;
+      }
+    }
+  }
+}
