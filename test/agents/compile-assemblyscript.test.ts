@@ -50,7 +50,7 @@ describe("compiling", () => {
 
 describe("the page for authors", () => {
   const page = readFileSync(join(ROOT, "docs/first-agent.md"), "utf8");
-  const examples = [...page.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map((match) => match[1]!);
+  const examples = [...page.matchAll(/^```ts[^\n]*\n([\s\S]*?)^```$/gm)].map((match) => match[1]!);
 
   test("shows agents that compile, the first of which counts", async () => {
     expect(examples.length).toBeGreaterThan(2);
