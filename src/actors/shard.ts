@@ -29,7 +29,8 @@ import { EffectRing } from "./wasm/effects.ts";
 import type { LoadedModule } from "./wasm/instance.ts";
 import type { PackedRelay, ToWorker, WorkerStart } from "./worker-protocol.ts";
 
-const RING_BYTES = 4 * 1024 * 1024;
+/** Turns of the largest effects that a batch has room for. */
+const RING_TURNS = 8;
 /** Largest delay a timer takes. */
 const TIMER_MAX_MS = 0x7fffffff;
 const SHARED_PROGRESS = 0;
@@ -66,7 +67,7 @@ export class Shard {
   private readonly partitions = new Map<number, Partition>();
   private readonly recoveries = new Map<number, PartitionRecovery>();
   private readonly recoveredStates = new Map<number, PartitionState>();
-  private readonly batch = new TurnBatch(new EffectRing(RING_BYTES));
+  private readonly batch: TurnBatch;
   private readonly executor: TurnExecutor;
   private readonly replayer: Replayer;
   private readonly partitionPorts: PartitionPorts;
@@ -83,6 +84,7 @@ export class Shard {
     this.ports = ports;
     this.shared = new Int32Array(start.shared);
     this.output = new ShardOutput(ports.post);
+    this.batch = new TurnBatch(new EffectRing(RING_TURNS * start.limits.effectsBytesMax));
     this.executor = ports.createExecutor(this.batch, this);
     this.replayer = new Replayer({
       read: (partition, ranges, done) => {

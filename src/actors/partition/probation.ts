@@ -6,15 +6,14 @@
  * 1. A message on probation runs only when its newest intent is durable.
  * 2. Messages with an earlier intent (suspects) run one at a time on the whole node, so that the next
  *    crash blames the right one.
- * 3. For a while nothing runs before it is durable: a message that its client sends again after each crash
- *    would leave no trace otherwise.
+ * 3. For a while what is accepted goes on probation, too: a message that its client sends again after each
+ *    crash would run before it is durable and leave no trace.
  */
 import { Queue } from "../../base/queue.ts";
 import type { Actor } from "./actor.ts";
 import { SMALL_ENTRY_BYTES } from "./mail.ts";
 import type { PendingMessage } from "./message.ts";
 import type { PartitionProcessor } from "./processor.ts";
-import { sequenceOf } from "./turn-index.ts";
 
 const WARY_MS = 30_000;
 
@@ -71,11 +70,8 @@ export class Probation {
 
   /** Whether the message may run; if not, sees to it that it may later. */
   isCleared(actor: Actor, message: PendingMessage): boolean {
-    if (this.runsTooEarly(message)) {
-      this.processor.frames.afterCommit(() => {
-        this.processor.turns.wake(actor);
-      });
-      return false;
+    if (this.isWary() && message.attempts === 0 && message.logPosition >= 0) {
+      message.probation = true;
     }
     if (!message.probation || this.cleared.has(message)) return true;
     if (this.requested.has(message)) return false;
@@ -89,13 +85,10 @@ export class Probation {
     return false;
   }
 
-  private runsTooEarly(message: PendingMessage): boolean {
-    if (this.waryUntilMs === 0 || message.logPosition < 0) return false;
-    if (this.processor.nowMs() >= this.waryUntilMs) {
-      this.waryUntilMs = 0;
-      return false;
-    }
-    return sequenceOf(message.logPosition) > this.processor.frames.committedFrameNo;
+  private isWary(): boolean {
+    if (this.waryUntilMs === 0) return false;
+    if (this.processor.nowMs() >= this.waryUntilMs) this.waryUntilMs = 0;
+    return this.waryUntilMs !== 0;
   }
 
   private clearByIntent(actor: Actor, message: PendingMessage): void {

@@ -45,6 +45,7 @@ export class PartitionProcessor {
   readonly turns: Turns;
   private readonly probation: Probation;
   private readonly backoff = new MinHeap<Actor>();
+  private newestMs = 0;
   turnsReplayed = 0;
   /** Messages accepted and not handled when this owner took over. */
   readonly recoveredPending: number;
@@ -85,7 +86,8 @@ export class PartitionProcessor {
 
   /** Never goes back, whatever the clock does. */
   nowMs(): number {
-    return Math.max(this.state.lastNowMs, this.ports.clock.wallMs());
+    this.newestMs = Math.max(this.newestMs, this.state.lastNowMs, this.ports.clock.wallMs());
+    return this.newestMs;
   }
 
   /**

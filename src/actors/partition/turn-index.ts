@@ -20,7 +20,7 @@ export function offsetOf(position: number): number {
 }
 
 /** Turns of one chunk; chunks are never copied. */
-const CHUNK = 0x10000;
+const CHUNK = 0x1000;
 
 /**
  * Turns of all actors of a partition in the order of the log. Appending is sequential, whichever actor a
