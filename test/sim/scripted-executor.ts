@@ -79,6 +79,7 @@ export class ScriptedExecutor implements TurnExecutor {
         this.ports.coverage.hit("batch cut short");
         return;
       }
+      if (batch.ring.roomBytes < actor.agent.environment.manifest.limits.effectsBytesMax) return;
       if (actor.stoppedInBatch === batch.number || batch.counters[i]!.roomBytes <= 0) {
         this.ports.coverage.hit("turn skipped");
         batch.status[i] = TURN_SKIPPED;

@@ -72,7 +72,7 @@ export function drawSwarm(seed: number): Swarm {
       [1, 2, 3, 4].filter((n) => n <= partitions),
     ),
     keys: pick(random, [1, 3, 8, 20]),
-    requests: pick(random, [10, 30, 80]),
+    requests: pick(random, [10, 25, 60]),
     loadMs,
     faults: drawFaults(random),
     faultEveryMs: loadMs / pick(random, [4, 12, 30]),

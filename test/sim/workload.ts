@@ -14,9 +14,9 @@ import type { Deed, Op, Plan } from "./plan.ts";
 import { pick } from "./swarm.ts";
 import type { Swarm } from "./swarm.ts";
 
-const DEPTH_MAX = 4;
-const FLOOD = 15;
-const WALK_STEPS = 60;
+const DEPTH_MAX = 3;
+const FLOOD = 12;
+const WALK_STEPS = 40;
 const DEEDS: readonly Deed[] = ["trap", "fail", "fuel", "slow", "big", "flaky", "flaky"];
 
 export class Workload {

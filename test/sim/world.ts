@@ -24,7 +24,7 @@ import { Timeline } from "./timeline.ts";
 
 const INCARNATION = 0xc0ffee;
 const START_MS = 1_700_000_000_000;
-const COMPARED = 0.03;
+const COMPARED = 0.02;
 const MEND_EVERY_MS = 150;
 /** By then everything has to be done, in virtual time and in steps. */
 const PROGRESS_MS = 600_000;
