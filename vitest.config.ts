@@ -43,29 +43,29 @@ export default defineConfig({
       project("unit", {
         include: ["test/**/*.test.ts"],
         exclude: globs(Object.values(SPECIAL).flat()),
-        testTimeout: 20_000,
+        testTimeout: 60_000,
         maxWorkers: 2,
       }),
       project("contract", {
         include: globs(SPECIAL.contract),
-        testTimeout: 30_000,
+        testTimeout: 60_000,
         maxWorkers: 2,
       }),
-      project("sim", { include: globs(SPECIAL.sim), testTimeout: 60_000, maxWorkers: 2 }),
+      project("sim", { include: globs(SPECIAL.sim), testTimeout: 180_000, maxWorkers: 2 }),
       // One process, so that the compiler is loaded and warmed up once.
       project("agents", {
         include: globs(SPECIAL.agents),
-        testTimeout: 60_000,
+        testTimeout: 120_000,
         maxWorkers: 1,
         isolate: false,
       }),
       // These start servers: one file at a time leaves them a core.
       project("integration", {
         include: globs(SPECIAL.integration),
-        testTimeout: 60_000,
+        testTimeout: 120_000,
         maxWorkers: 1,
       }),
-      project("crash", { include: globs(SPECIAL.crash), testTimeout: 90_000, maxWorkers: 1 }),
+      project("crash", { include: globs(SPECIAL.crash), testTimeout: 300_000, maxWorkers: 1 }),
     ],
   },
 });

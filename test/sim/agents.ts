@@ -7,7 +7,7 @@ import type { Swarm } from "./swarm.ts";
 export const WORK = "sim/work";
 export const REENTRANT = "sim/loop";
 export const EPHEMERAL = "sim/eph";
-export const GROUPED = "sim/group";
+const GROUPED = "sim/group";
 /** Removed and deployed again now and then. */
 export const TEMPORARY = "sim/temp";
 export const DRIFTING = "sim/drift";
@@ -34,7 +34,7 @@ function groupMembers(partitions: number): string[] {
   return members;
 }
 
-export function manifestOf(agent: string, swarm: Swarm): AgentManifest {
+function manifestOf(agent: string, swarm: Swarm): AgentManifest {
   const [namespace, name] = agent.split("/") as [string, string];
   const groups: SupervisionGroup[] = [];
   if (agent === GROUPED) {

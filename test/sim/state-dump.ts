@@ -10,7 +10,7 @@ const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
  * Left out: what is only a reading of the clock (times of restarts and of dead letters), and what the log
  * says late (sends that were acknowledged, client ids that ran out).
  */
-export function dumpState(state: PartitionState): Record<string, unknown> {
+function dumpState(state: PartitionState): Record<string, unknown> {
   const durable = [...state.actors].filter((actor) => !actor.agent.isEphemeral);
   const isDurable = ({ actor }: { actor: Actor }): boolean => !actor.agent.isEphemeral;
   const agents = [...state.agents.values()].filter((agent) => !agent.isEphemeral);
