@@ -48,6 +48,7 @@ export class ClientIds {
   }
 
   accept(id: string, nowMs: number, frame: number, wantsReply: boolean): void {
+    if (this.entries.size >= this.countMax) this.forgetOldest();
     this.entries.set(id, { id, acceptedAtMs: nowMs, frame, wantsReply, outcome: undefined });
     this.bytes += ENTRY_BYTES + id.length;
   }
@@ -60,20 +61,38 @@ export class ClientIds {
     this.bytes += outcomeBytes(outcome);
   }
 
+  /** Recovery dates by frames, a little late: what had run out when this id found room has not quite yet. */
+  private forgetOldest(): void {
+    for (const entry of this.entries.values()) {
+      if (isPending(entry)) continue;
+      this.forget(entry);
+      return;
+    }
+  }
+
+  private forget(entry: ClientEntry): void {
+    this.entries.delete(entry.id);
+    this.bytes -= ENTRY_BYTES + entry.id.length;
+    if (entry.outcome !== undefined) this.bytes -= outcomeBytes(entry.outcome);
+  }
+
   /** Entries are in order of acceptance; one whose ask is pending goes to the back of the line. */
   expire(nowMs: number): void {
     let looks = this.entries.size;
     for (const entry of this.entries.values()) {
       if (looks-- === 0 || entry.acceptedAtMs + this.windowMs > nowMs) return;
-      this.entries.delete(entry.id);
-      if (entry.wantsReply && entry.outcome === undefined) {
+      if (isPending(entry)) {
+        this.entries.delete(entry.id);
         this.entries.set(entry.id, entry);
-        continue;
+      } else {
+        this.forget(entry);
       }
-      this.bytes -= ENTRY_BYTES + entry.id.length;
-      if (entry.outcome !== undefined) this.bytes -= outcomeBytes(entry.outcome);
     }
   }
+}
+
+function isPending({ wantsReply, outcome }: ClientEntry): boolean {
+  return wantsReply && outcome === undefined;
 }
 
 function outcomeBytes(outcome: ClientOutcome): number {

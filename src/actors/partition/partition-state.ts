@@ -380,6 +380,7 @@ export class PartitionState {
   /** A turn failed: its message stays where it is. */
   turnFailed(actor: Actor, message: PendingMessage, attempts: number, nowMs: number): void {
     message.attempts = attempts;
+    message.intents = 0;
     actor.agent.messagesFailed++;
     this.turnsFailed++;
     for (const restarted of [actor, ...this.siblings(actor)]) recordRestart(restarted, nowMs);

@@ -33,7 +33,8 @@ export class Probation {
   private readonly lock: SuspectLock;
   private readonly suspects = new Queue<Suspect>();
   private readonly requested = new Set<PendingMessage>();
-  private readonly cleared = new Set<PendingMessage>();
+  /** Messages whose intent is durable, with their actors. */
+  private readonly cleared = new Map<PendingMessage, Actor>();
   private trying: Suspect | undefined;
   private waryUntilMs = 0;
 
@@ -68,12 +69,19 @@ export class Probation {
     }
   }
 
-  /** Whether the message may run; if not, sees to it that it may later. */
-  isCleared(actor: Actor, message: PendingMessage): boolean {
+  needsIntent(message: PendingMessage): boolean {
     if (this.isWary() && message.attempts === 0 && message.logPosition >= 0) {
       message.probation = true;
     }
-    if (!message.probation || this.cleared.has(message)) return true;
+    return message.probation;
+  }
+
+  /**
+   * Whether the actor's next message may run; if not, sees to it that it may later. Asked of no other: an
+   * intent says that the message is about to be tried.
+   */
+  isCleared(actor: Actor, message: PendingMessage): boolean {
+    if (!this.needsIntent(message) || this.cleared.has(message)) return true;
     if (this.requested.has(message)) return false;
     this.requested.add(message);
     if (message.intents > 0) {
@@ -97,9 +105,22 @@ export class Probation {
       message.intents++;
       frames.writer.intent(message.seq, message.intents);
       frames.filling.afterCommit.push(() => {
-        this.cleared.add(message);
-        turns.wake(actor);
+        this.cleared.set(message, actor);
+        if (isRunnable(actor, message)) turns.wake(actor);
+        else this.withdraw(message);
       });
+    });
+  }
+
+  /** It will not be tried now: its intent must not stand for a try. */
+  private withdraw(message: PendingMessage): void {
+    const { frames } = this.processor;
+    this.requested.delete(message);
+    this.cleared.delete(message);
+    if (message.consumed) return;
+    frames.whenRoom(SMALL_ENTRY_BYTES, () => {
+      message.intents--;
+      frames.writer.intent(message.seq, message.intents);
     });
   }
 
@@ -131,14 +152,14 @@ export class Probation {
     });
   }
 
-  /** Something changed from outside: a suspect that can't run now must not hold back the others. */
+  /** Something changed from outside: what can't run now must not hold back suspects, nor count as tried. */
   review(): void {
+    for (const [message, actor] of this.cleared) {
+      if (!isRunnable(actor, message)) this.withdraw(message);
+    }
     if (this.trying === undefined) return;
     const { actor, message } = this.trying;
-    if (!message.probation || isRunnable(actor, message)) return;
-    this.requested.delete(message);
-    this.cleared.delete(message);
-    this.next();
+    if (message.probation && !isRunnable(actor, message)) this.next();
   }
 
   private next(): void {

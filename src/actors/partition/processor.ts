@@ -70,6 +70,7 @@ export class PartitionProcessor {
       executor: ports.executor,
       random: ports.random,
       nowMs,
+      needsIntent: (message) => this.probation.needsIntent(message),
       isCleared: (actor, message) => this.probation.isCleared(actor, message),
       hasResult: (message) => {
         this.probation.hasResult(message);

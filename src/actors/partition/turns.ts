@@ -45,7 +45,9 @@ export interface TurnPorts {
   readonly executor: TurnExecutor;
   readonly random: SeededRandom;
   nowMs(): number;
-  /** Whether a message may run; false for one that waits for its intent. */
+  /** Whether a message may only run behind an intent. */
+  needsIntent(message: PendingMessage): boolean;
+  /** Whether an actor's next message may run; false for one that waits for its intent. */
   isCleared(actor: Actor, message: PendingMessage): boolean;
   /** A message on probation has run and its entry is written. */
   hasResult(message: PendingMessage): void;
@@ -125,7 +127,7 @@ export class Turns {
     const most = single ? 1 : Math.min(QUANTUM, actor.inbox.length);
     for (let k = 0; k < most && !batch.isFull; k++) {
       const message = single ? next : actor.inbox.at(k)!;
-      if (k > 0 && !this.ports.isCleared(actor, message)) return;
+      if (k > 0 && this.ports.needsIntent(message)) return;
       const handler = actor.handlers.get(message.rootSeq);
       batch.plan(actor, message, handler, this.ports.random.nextUint32(), this.counter);
       this.planned++;
@@ -265,8 +267,8 @@ export class Turns {
       this.state.turnFailed(actor, message, attempts, nowMs);
       if (attempts >= manifest.attemptsMax) this.giveUp(actor, message, code, reason);
       else this.ports.backOff(actor, retryAtMs);
-      this.superviseRestart(actor, code, reason);
       if (message.probation) this.ports.hasResult(message);
+      this.superviseRestart(actor, code, reason);
     });
   }
 
