@@ -67,12 +67,14 @@ export class Guest {
     return this.turn.replied;
   }
 
-  /** Names the handler this turn belongs to. */
-  get rootName(): string {
-    const { envelope } = this.turn.root;
-    const parts = envelopeParts(envelope, 0);
-    if (parts.sender > parts.id) return envelope.toString("latin1", parts.id, parts.sender);
-    return `answer ${envelope.readBigUInt64LE(AT_CORRELATION)}`;
+  /** Turns of the actor's life, whatever became of its memory. */
+  get count(): number {
+    return Number(this.get("count") ?? "0");
+  }
+
+  /** Never the same twice in an actor's life. */
+  newId(): number {
+    return this.place++;
   }
 
   private write(at: number, text: string): number {

@@ -19,11 +19,18 @@ import type { Deed, Op, Plan } from "./plan.ts";
 export interface Memory {
   turns: number;
   mix: number;
-  timers: number;
-  /** What to do when an answer comes, by its correlation. */
-  waiting: Record<string, readonly Op[]>;
+  /** By correlation of the answer. */
+  waiting: Record<string, Waiting>;
   /** Answers each handler waits for. */
   open: Record<string, number>;
+}
+
+/** What to do when an answer or timer comes. */
+interface Waiting {
+  readonly handler: string;
+  readonly ops: readonly Op[];
+  /** The handler stays open for it. */
+  readonly awaited: boolean;
 }
 
 /** What a committed turn says about itself, for the ledger. */
@@ -44,7 +51,7 @@ export class ProcessCrash extends Error {}
 export const NOTE_TOPIC = "note";
 
 export function newMemory(): Memory {
-  return { turns: 0, mix: 0, timers: 0, waiting: {}, open: {} };
+  return { turns: 0, mix: 0, waiting: {}, open: {} };
 }
 
 /** Handles one message; true when the handler stays open. */
@@ -54,29 +61,26 @@ export function runScript(memory: Memory, guest: Guest): boolean {
   const correlation = String(bytes.readBigUInt64LE(offset + AT_CORRELATION));
   const isAnswer = (flags & (FLAG_REPLY | FLAG_FAILURE | FLAG_TIMER)) !== 0;
   const key = `${(flags & FLAG_TIMER) === 0 ? "ask" : "timer"} ${correlation}`;
-  const awaited = isAnswer ? memory.waiting[key] : undefined;
-  const root = guest.rootName;
-  if (!guest.continues) memory.open[root] = 0;
+  const waiting = isAnswer ? memory.waiting[key] : undefined;
   const plan = planOf(bytes, offset);
-  let ops = plan.ops;
-  if (awaited !== undefined) {
-    // eslint-disable-next-line @typescript-eslint/no-dynamic-delete
-    delete memory.waiting[key];
-    ops = guest.continues ? awaited : [];
-    if (guest.continues) memory.open[root] = (memory.open[root] ?? 1) - 1;
-  }
+  // eslint-disable-next-line @typescript-eslint/no-dynamic-delete
+  if (isAnswer) delete memory.waiting[key];
+  const handler = (guest.continues ? waiting?.handler : undefined) ?? `h${guest.count + 1}`;
+  const continued = guest.continues && waiting?.awaited === true;
+  if (continued) memory.open[handler] = memory.open[handler]! - 1;
+  const ops = waiting?.awaited !== true ? plan.ops : continued ? waiting.ops : [];
   memory.turns++;
   note(memory, guest, plan, ops);
-  for (const op of ops) runOp(memory, guest, root, op);
-  const stays = (memory.open[root] ?? 0) > 0;
+  for (const op of ops) runOp(memory, guest, handler, op);
+  const stays = (memory.open[handler] ?? 0) > 0;
   // eslint-disable-next-line @typescript-eslint/no-dynamic-delete
-  if (!stays) delete memory.open[root];
+  if (!stays) delete memory.open[handler];
   return stays;
 }
 
 function note(memory: Memory, guest: Guest, plan: Plan, ops: readonly Op[]): void {
   const { bytes, offset } = guest.message;
-  const count = Number(guest.get("count") ?? "0") + 1;
+  const count = guest.count + 1;
   guest.put("count", String(count));
   const token = tokenOf(bytes, offset);
   const nowMs = guest.nowMs();
@@ -97,13 +101,13 @@ function note(memory: Memory, guest: Guest, plan: Plan, ops: readonly Op[]): voi
   guest.startPlaces(count);
 }
 
-function runOp(memory: Memory, guest: Guest, root: string, op: Op): void {
+function runOp(memory: Memory, guest: Guest, handler: string, op: Op): void {
   switch (op.op) {
     case "send":
       guest.send(op.to, op.plan);
       return;
     case "ask":
-      await_(memory, root, `ask ${guest.ask(op.to, op.ms, op.plan)}`, op.then);
+      await_(memory, handler, `ask ${guest.ask(op.to, op.ms, op.plan)}`, op.then);
       return;
     case "reply":
       if (!guest.hasReplied) guest.reply(op.bytes);
@@ -115,18 +119,19 @@ function runOp(memory: Memory, guest: Guest, root: string, op: Op): void {
       guest.delete(op.key);
       return;
     case "timer":
-      guest.setTimer(++memory.timers, op.ms, op.plan);
+    case "replace-timer": {
+      const id = op.op === "timer" ? guest.newId() : 0;
+      guest.setTimer(id, op.ms, op.plan);
+      memory.waiting[`timer ${id}`] = { handler, ops: [], awaited: false };
       return;
-    case "replace-timer":
-      guest.setTimer(0, op.ms, op.plan);
-      return;
+    }
     case "cancel":
       guest.cancelTimer(0);
       return;
     case "sleep": {
-      const id = ++memory.timers;
+      const id = guest.newId();
       guest.setTimer(id, op.ms, { ops: [] });
-      await_(memory, root, `timer ${id}`, op.then);
+      await_(memory, handler, `timer ${id}`, op.then);
       return;
     }
     case "walk": {
@@ -144,9 +149,9 @@ function runOp(memory: Memory, guest: Guest, root: string, op: Op): void {
 }
 
 /** The handler goes on with `then` when the answer comes. */
-function await_(memory: Memory, root: string, key: string, then: readonly Op[]): void {
-  memory.waiting[key] = then;
-  memory.open[root] = (memory.open[root] ?? 0) + 1;
+function await_(memory: Memory, handler: string, key: string, ops: readonly Op[]): void {
+  memory.waiting[key] = { handler, ops, awaited: true };
+  memory.open[handler] = (memory.open[handler] ?? 0) + 1;
 }
 
 function misbehave(guest: Guest, deed: Deed): void {
