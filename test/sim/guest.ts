@@ -1,9 +1,5 @@
 /** The host calls of the turn that runs, for scripts: the real ones, on a small memory of its own. */
-import {
-  AT_CORRELATION,
-  DRAFT_HEADER_BYTES,
-  envelopeParts,
-} from "../../src/actors/wasm/envelope.ts";
+import { DRAFT_HEADER_BYTES } from "../../src/actors/wasm/envelope.ts";
 import { caxtonImports } from "../../src/actors/wasm/host-calls.ts";
 import type { TurnContext } from "../../src/actors/wasm/turn-context.ts";
 import type { PendingMessage } from "../../src/actors/partition/message.ts";
