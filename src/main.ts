@@ -4,7 +4,7 @@ import { loadConfig } from "./base/config.ts";
 import { ensureError } from "./base/errors.ts";
 import { EXIT, exitCodeOf } from "./base/exit-codes.ts";
 import { failureOf, failureText } from "./base/failure-text.ts";
-import { createLog, type Logger } from "./base/log.ts";
+import { createLog, flushed, type Logger } from "./base/log.ts";
 import { serverCommand, type ServerOptions } from "./server-command.ts";
 import { type RunningServer, startServer } from "./server.ts";
 
@@ -54,9 +54,10 @@ function stopOnce(
     if (isStopping) process.exit(EXIT.failure);
     isStopping = true;
     log.info({ why }, "stopping");
-    void stopped(starting).then((code) => {
+    void stopped(starting).then(async (code) => {
       if (portsFile !== undefined) rmSync(portsFile, { force: true });
       log.info({ code }, "stopped");
+      await flushed(log);
       process.exit(code);
     });
   };

@@ -12,7 +12,16 @@ export function createLog(config: LogConfig): Logger {
   const isPretty = config.format === "pretty" || (config.format === "auto" && process.stderr.isTTY);
   if (isPretty) return pino(options, pretty({ destination: STANDARD_ERROR, sync: true }));
   // Asynchronous: one write at a time, lines that come meanwhile are written together.
-  return pino(options, destination({ fd: STANDARD_ERROR, sync: false }));
+  // Without a minimal length the stream's flush does not wait for the write that is under way.
+  return pino(options, destination({ fd: STANDARD_ERROR, sync: false, minLength: 1 }));
+}
+
+/**
+ * Resolves when all lines so far are written. An exit before that writes the waiting lines at once, ahead of the ones
+ * that are being written.
+ */
+export function flushed(log: Logger): Promise<void> {
+  return new Promise((resolve) => log.flush(() => resolve()));
 }
 
 function isoTime(): string {
