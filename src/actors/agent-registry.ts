@@ -12,6 +12,7 @@ import type { Environment } from "./environment.ts";
 import type { AgentStatus } from "./kernel.ts";
 import type { AgentManifest } from "./manifest.ts";
 import type { RewrittenModule } from "./wasm/rewrite/rewriter.ts";
+import type { Door } from "./wasm/doors.ts";
 import type { LoadedModule } from "./wasm/instance.ts";
 
 const AGENT_PREFIX = "agents/";
@@ -32,6 +33,7 @@ export interface AgentRecord {
 
 /** As stored: what the environment is, and what instances of its module need. */
 interface EnvironmentRecord extends Environment {
+  readonly door: Door;
   readonly globals: readonly string[];
   readonly originalSha256: string;
 }
@@ -79,6 +81,7 @@ export class AgentRegistry {
     }
     this.modules.set(record.moduleSha256, {
       module: new WebAssembly.Module(bytes),
+      door: record.door,
       globals: record.globals,
       replayOnly: record.replayOnly,
     });
@@ -145,6 +148,7 @@ export class AgentRegistry {
       version: versionOf(original, manifest),
       moduleSha256,
       originalSha256,
+      door: "core",
       manifest,
       replayOnly: module.info.replayOnly,
       globals: module.info.mutableGlobals.map((global) => global.exportName),

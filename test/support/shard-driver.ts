@@ -126,7 +126,8 @@ export class ShardDriver {
       const module = new WebAssembly.Module(Uint8Array.from(bytes));
       const globals = info.mutableGlobals.map(({ exportName }) => exportName);
       const { replayOnly } = info;
-      this.handle({ kind: "module", sha256: name, module: { module, globals, replayOnly } });
+      const loaded = { module, door: "core", globals, replayOnly } as const;
+      this.handle({ kind: "module", sha256: name, module: loaded });
       const agent = `default/${name}`;
       const environment = { id: i + 1, agent, version: "1", manifest, replayOnly };
       this.handle({ kind: "environment", environment: { ...environment, moduleSha256: name } });

@@ -1,12 +1,16 @@
 /** One live WebAssembly instance of an actor: its rewritten module's exports and its memory. */
 import { invariant } from "../../base/assert.ts";
 import type { LiveMemory } from "../partition/actor.ts";
+import { DOORS } from "./doors.ts";
+import type { Door } from "./doors.ts";
+import type { GuestDoor } from "./guest-door.ts";
 import type { GuestMemory } from "./turn-context.ts";
 import { HOST_EXPORT } from "./rewrite/host-exports.ts";
 
 /** A compiled rewritten module and what instances of it need. */
 export interface LoadedModule {
   readonly module: WebAssembly.Module;
+  readonly door: Door;
   readonly globals: readonly string[];
   readonly replayOnly: boolean;
 }
@@ -29,9 +33,8 @@ export class WasmInstance implements LiveMemory, GuestMemory {
   isUsed = true;
   private readonly memory: WebAssembly.Memory;
   private readonly exports: WebAssembly.Exports;
+  private readonly door: GuestDoor;
   readonly begin: (fuel: bigint) => void;
-  readonly alloc: (bytes: number) => number;
-  readonly handle: (ptr: number, bytes: number) => number;
   readonly fuelLeft: () => number;
   readonly depth: () => number;
 
@@ -39,11 +42,10 @@ export class WasmInstance implements LiveMemory, GuestMemory {
     this.exports = new WebAssembly.Instance(loaded.module, imports).exports;
     this.memory = this.exports[HOST_EXPORT.memory] as WebAssembly.Memory;
     this.begin = this.exports[HOST_EXPORT.begin] as (fuel: bigint) => void;
-    this.alloc = this.exports["caxton_alloc"] as (bytes: number) => number;
-    this.handle = this.exports["caxton_handle"] as (ptr: number, bytes: number) => number;
     this.fuelLeft = this.exports[HOST_EXPORT.fuel] as () => number;
     this.depth = this.exports[HOST_EXPORT.depth] as () => number;
     this.bytes = Buffer.from(this.memory.buffer);
+    this.door = DOORS[loaded.door].open(this.exports, this);
   }
 
   get memoryBytes(): number {
@@ -58,6 +60,11 @@ export class WasmInstance implements LiveMemory, GuestMemory {
   /** Runs the start function and `_initialize`; for a fresh instance that gets no image. */
   initialize(fuel: bigint): void {
     (this.exports[HOST_EXPORT.initialize] as (fuel: bigint) => void)(fuel);
+  }
+
+  /** Gives a message to the guest; see GuestDoor. */
+  deliver(bytes: Buffer, offset: number, length: number): number {
+    return this.door.deliver(bytes, offset, length);
   }
 
   image(loaded: LoadedModule): MemoryImage {

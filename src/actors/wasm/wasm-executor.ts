@@ -25,14 +25,13 @@ import type {
   TurnExecutor,
   TurnFailure,
 } from "../turn-batch.ts";
+import { DOORS } from "./doors.ts";
+import type { Door } from "./doors.ts";
 import { envelopeFlags } from "./envelope.ts";
-import { abortImport, caxtonImports } from "./host-calls.ts";
 import { HostTrap, TurnContext } from "./turn-context.ts";
 import { WasmInstance } from "./instance.ts";
 import type { LoadedModule } from "./instance.ts";
 import { Residents } from "./residents.ts";
-import { wasiImports } from "./wasi.ts";
-import { WASI_IMPORTS } from "./abi-imports.ts";
 
 /** A batch starts no further turn after this long, so that the time limit is almost all one turn's. */
 const BATCH_SLICE_MS = 10;
@@ -58,7 +57,7 @@ export class WasmExecutor implements TurnExecutor {
   private readonly clock: Clock;
   private readonly source: ModuleSource;
   private readonly turn: TurnContext;
-  private readonly imports: WebAssembly.Imports;
+  private readonly imports = new Map<Door, WebAssembly.Imports>();
   private readonly replays = new Map<Actor, Replay>();
   private readonly fuels = new Map<number, bigint>();
   private readonly residents: Residents;
@@ -76,11 +75,9 @@ export class WasmExecutor implements TurnExecutor {
     this.source = source;
     this.residents = new Residents(limits.residentsMax);
     this.turn = new TurnContext(batch.ring, batch.logs, limits.askChainMax);
-    this.imports = {
-      caxton: caxtonImports(this.turn),
-      wasi_snapshot_preview1: wasiImports(this.turn, Object.keys(WASI_IMPORTS)),
-      env: { abort: abortImport(this.turn) },
-    };
+    for (const [door, kind] of Object.entries(DOORS)) {
+      this.imports.set(door as Door, kind.imports(this.turn));
+    }
   }
 
   run(batch: TurnBatch): void {
@@ -180,16 +177,10 @@ export class WasmExecutor implements TurnExecutor {
     turn.idPrefix = counter.idPrefix;
     turn.sendNo = counter.nextSendNo;
     instance.begin(this.fuel(environment));
-    const ptr = instance.alloc(message.length) >>> 0;
-    if (instance.bytes.length === 0) instance.refresh();
-    if (ptr + message.length > instance.bytes.length) {
-      throw new HostTrap("HOST_CALL_INVALID", "caxton_alloc returned a place outside memory");
-    }
-    message.bytes.copy(instance.bytes, ptr, message.offset, message.offset + message.length);
-    const result = instance.handle(ptr, message.length);
+    const result = instance.deliver(message.bytes, message.offset, message.length);
     if (result === 0) return false;
     if (result === 1) return true;
-    throw new HostTrap("AGENT_FAILED", `caxton_handle returned ${String(result)}`);
+    throw new HostTrap("AGENT_FAILED", `the handler returned ${String(result)}`);
   }
 
   private failTurn(batch: TurnBatch, i: number, actor: Actor, failure: TurnFailure): void {
@@ -232,12 +223,16 @@ export class WasmExecutor implements TurnExecutor {
 
   private create(actor: Actor, environment: Environment): WasmInstance {
     const loaded = this.source.module(environment.moduleSha256);
-    const instance = new WasmInstance(loaded, this.imports);
+    const instance = this.instantiate(loaded);
     this.turn.memory = instance;
     this.hasNew = true;
     instance.initialize(this.fuel(environment));
     actor.live = instance;
     return instance;
+  }
+
+  private instantiate(loaded: LoadedModule): WasmInstance {
+    return new WasmInstance(loaded, this.imports.get(loaded.door)!);
   }
 
   private guard(actor: Actor, instance: WasmInstance, environment: Environment): void {
@@ -258,7 +253,7 @@ export class WasmExecutor implements TurnExecutor {
     const { environment } = actor.agent;
     const loaded = this.source.module(environment.moduleSha256);
     const timedOut = this.limited(environment.manifest.limits.turnTimeoutMs, () => {
-      const restored = new WasmInstance(loaded, this.imports);
+      const restored = this.instantiate(loaded);
       restored.restore(loaded, image);
       actor.live = restored;
     });

@@ -1,0 +1,7 @@
+/** Every kind of guest there is. */
+import { coreDoor } from "./core-door.ts";
+import type { DoorKind } from "./guest-door.ts";
+
+export const DOORS = { core: coreDoor } as const satisfies Record<string, DoorKind>;
+
+export type Door = keyof typeof DOORS;
