@@ -134,6 +134,14 @@ class PartitionReader implements EntryVisitor {
   systemSend(): never {
     throw new Error("a message had no receiver");
   }
+
+  moved(): void {
+    // Counted when it came.
+  }
+
+  checkpoint(): void {
+    // No message.
+  }
 }
 
 /** The key of the receiver, which is the actor's number. */

@@ -117,6 +117,11 @@ export class AgentRegistry {
     return this.modules;
   }
 
+  /** Blobs that environments name. */
+  blobs(): string[] {
+    return [...this.environments.values()].flatMap((e) => [e.moduleSha256, e.originalSha256]);
+  }
+
   module(sha256: string): LoadedModule {
     const module = this.modules.get(sha256);
     invariant(module !== undefined, `module ${sha256} is loaded`);

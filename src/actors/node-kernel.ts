@@ -21,6 +21,7 @@ import { LogAppender } from "./log-appender.ts";
 import { NodeAdmin } from "./node-admin.ts";
 import { PartitionAccess } from "./partition-access.ts";
 import { Subscriptions } from "./subscriptions.ts";
+import { WorkerBlobs } from "./worker-blobs.ts";
 import { WorkerPool, unavailable } from "./worker-pool.ts";
 import type { FromWorker } from "./worker-protocol.ts";
 
@@ -155,6 +156,8 @@ class LocalKernel implements RunningKernel {
       partitions,
       incarnation,
       limits: config.limits,
+      snapshots: config.snapshots,
+      blobs: new WorkerBlobs(storage, log, options.faultPoint ?? (() => undefined)),
       storage,
       registry,
       appender: this.appender,

@@ -48,6 +48,8 @@ export function committedMessages(
     turnFailed: () => undefined,
     deadLetter: () => undefined,
     intent: () => undefined,
+    moved: () => undefined,
+    checkpoint: () => undefined,
     control: () => undefined,
   };
   visitEntries(frame, readFrameHeader(frame), visitor);

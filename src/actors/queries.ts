@@ -171,7 +171,7 @@ function agentShares(processor: PartitionProcessor): AgentShareInfo[] {
   return [...processor.state.agents.values()].map((share) => ({
     name: share.name,
     actors: share.actors.size,
-    actorsWithMemory: [...share.actors].filter((a) => a.turns.length > 0).length,
+    actorsWithMemory: [...share.actors].filter((a) => a.hasMemory).length,
     messagesHandled: share.messagesHandled,
     messagesFailed: share.messagesFailed,
     suspended: share.suspended,

@@ -1,7 +1,14 @@
-/** Rebuilds the memory of actors by running their turns again, a bounded number of actors at a time. */
+/**
+ * Rebuilds the memory of actors from their images and by running the turns after them again, a bounded number of
+ * actors at a time.
+ */
 import type { FrameRange } from "../storage/index.ts";
 import { TURN_OVERHEAD_BYTES, readTurnEntry } from "../storage/frame-codec.ts";
-import type { Actor } from "./partition/actor.ts";
+import { Queue } from "../base/queue.ts";
+import type { Actor, ActorImage } from "./partition/actor.ts";
+import { decodeActorImage } from "./partition/actor-image.ts";
+import type { ReplayBase } from "./partition/actor-image.ts";
+import type { ActorImages } from "./partition/actor-images.ts";
 import type { PartitionProcessor } from "./partition/processor.ts";
 import { offsetOf, sequenceOf } from "./partition/turn-index.ts";
 import type { ReplayResult, ReplayTurn, TurnExecutor } from "./turn-batch.ts";
@@ -9,6 +16,7 @@ import type { ReplayResult, ReplayTurn, TurnExecutor } from "./turn-batch.ts";
 /** Turns read and run at once. */
 const CHUNK_TURNS = 2048;
 const CONCURRENT_ACTORS_MAX = 16;
+const OK: ReplayResult = { kind: "ok" };
 
 export interface ReplayPorts {
   read(partition: number, ranges: readonly FrameRange[], done: (pieces: Buffer[]) => void): void;
@@ -19,15 +27,16 @@ export interface ReplayPorts {
 
 interface Job {
   readonly processor: PartitionProcessor;
+  readonly images: ActorImages;
   readonly actor: Actor;
 }
 
 export class Replayer {
   private readonly ports: ReplayPorts;
   /** Actors that messages wait for. */
-  private readonly urgent: Job[] = [];
+  private readonly urgent = new Queue<Job>();
   /** Actors with turns in the log that nobody has called since the start. */
-  private background: Job[] = [];
+  private readonly background = new Queue<Job>();
   /** Actors with a job that waits or runs: none has two. */
   private readonly busy = new Set<Actor>();
   private running = 0;
@@ -36,19 +45,16 @@ export class Replayer {
     this.ports = ports;
   }
 
-  request(processor: PartitionProcessor, actor: Actor): void {
-    if (this.busy.has(actor)) return;
-    this.busy.add(actor);
-    this.urgent.push({ processor, actor });
+  request(job: Job): void {
+    if (this.busy.has(job.actor)) return;
+    this.busy.add(job.actor);
+    this.urgent.push(job);
     this.startMore();
   }
 
-  /** Brings back everything else of a recovered partition when there is time. */
-  addBackground(processor: PartitionProcessor): void {
-    for (const actor of processor.state.actors) {
-      if (actor.turns.length > 0) this.background.push({ processor, actor });
-    }
-    this.background.reverse();
+  /** Brings back actors that nobody calls when there is time. */
+  addBackground(jobs: readonly Job[]): void {
+    for (const job of jobs) this.background.push(job);
     this.startMore();
   }
 
@@ -62,9 +68,7 @@ export class Replayer {
   }
 
   private nextBackground(): Job | undefined {
-    // The others wait until they are called.
-    if (!this.ports.executor.hasRoom) this.background = [];
-    for (let job = this.background.pop(); job !== undefined; job = this.background.pop()) {
+    for (let job = this.background.shift(); job !== undefined; job = this.background.shift()) {
       if (this.busy.has(job.actor) || !job.processor.warm(job.actor)) continue;
       this.busy.add(job.actor);
       return job;
@@ -73,13 +77,28 @@ export class Replayer {
   }
 
   private start(job: Job): void {
-    const { actor, processor } = job;
-    if (actor.phase.kind === "recovering") {
-      this.ports.executor.startReplay(actor, processor.state.idPrefix);
-      this.step(job, actor.turns.numbers(), 0);
-    } else {
-      this.finish(job, { kind: "ok" });
+    const { actor, images } = job;
+    const image = actor.newestImage;
+    if (actor.phase.kind !== "recovering") this.finish(job, OK);
+    else if (image === undefined) this.replay(job, undefined, actor.turns.numbers());
+    else {
+      images.read(image.ref, (bytes) => {
+        // Reset or removed in between.
+        if (actor.phase.kind !== "recovering" || !actor.hasMemory) {
+          this.start(job);
+          return;
+        }
+        const base = bytes === undefined ? undefined : decodeActorImage(bytes);
+        if (base === undefined) this.finish(job, damaged(image));
+        else this.replay(job, base, actor.turns.numbers(image.newestTurn));
+      });
     }
+  }
+
+  private replay(job: Job, base: ReplayBase | undefined, numbers: Float64Array): void {
+    const { actor, processor } = job;
+    this.ports.executor.startReplay(actor, processor.state.idPrefix, base);
+    this.step(job, numbers, 0);
   }
 
   /** Runs the turns of these numbers from index `from` on, a chunk at a time. */
@@ -87,7 +106,7 @@ export class Replayer {
     const { actor, processor } = job;
     const chunk = numbers.subarray(from, from + CHUNK_TURNS);
     if (chunk.length === 0) {
-      this.finish(job, { kind: "ok" });
+      this.finish(job, OK);
       return;
     }
     const { live } = actor;
@@ -116,6 +135,11 @@ export class Replayer {
     this.startMore();
     this.ports.finished();
   }
+}
+
+function damaged({ ref }: ActorImage): ReplayResult {
+  const where = `${String(ref.length)} bytes at ${String(ref.offset)} of blob ${String(ref.pack.sha256)}`;
+  return { kind: "failed", code: "SNAPSHOT_DAMAGED", reason: `its image is damaged: ${where}` };
 }
 
 /** Turn entry and message, alternating, in the order of the turns. */

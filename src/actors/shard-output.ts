@@ -6,6 +6,7 @@
 import { copyOf } from "../base/bytes.ts";
 import type { FrameRange } from "../storage/index.ts";
 import { committedMessages } from "./observed-messages.ts";
+import type { BlobPart } from "./partition/actor-images.ts";
 import type { ClientResult } from "./partition/client-door.ts";
 import type { SealedFrame } from "./partition/frame-pipeline.ts";
 import { TURN_FAILED } from "./turn-batch.ts";
@@ -25,7 +26,9 @@ export class ShardOutput {
   private results: ClientResult[] = [];
   private readonly relays = new Map<number, OutgoingRelays>();
   private readonly reads = new Map<number, (pieces: Buffer[]) => void>();
-  private lastRead = 0;
+  private readonly stores = new Map<number, (sha256: string) => void>();
+  private readonly fetches = new Map<number, (bytes: Buffer | undefined) => void>();
+  private lastRequest = 0;
 
   constructor(post: Post) {
     this.post = post;
@@ -102,7 +105,7 @@ export class ShardOutput {
     ranges: readonly FrameRange[],
     done: (pieces: Buffer[]) => void,
   ): void {
-    const requestId = ++this.lastRead;
+    const requestId = ++this.lastRequest;
     this.reads.set(requestId, done);
     const packed = new Float64Array(ranges.length * 3);
     ranges.forEach(({ sequence, offset, length }, i) => {
@@ -118,5 +121,32 @@ export class ShardOutput {
     this.reads.delete(requestId);
     let at = 0;
     done?.(lengths.map((length) => bytes.subarray(at, (at += length))));
+  }
+
+  /** Makes a blob durable. Its bytes are given away. */
+  store(content: Buffer<ArrayBuffer>, stored: (sha256: string) => void): void {
+    const requestId = ++this.lastRequest;
+    this.stores.set(requestId, stored);
+    this.post({ kind: "store", requestId, content }, [content.buffer]);
+  }
+
+  stored(requestId: number, sha256: string): void {
+    const stored = this.stores.get(requestId);
+    this.stores.delete(requestId);
+    stored?.(sha256);
+  }
+
+  /** Reads a part of a blob. */
+  fetch(part: BlobPart, done: (bytes: Buffer | undefined) => void): void {
+    const requestId = ++this.lastRequest;
+    this.fetches.set(requestId, done);
+    const { sha256, offset, length } = part;
+    this.post({ kind: "fetch", requestId, sha256, offset, length }, []);
+  }
+
+  fetched(requestId: number, bytes: Buffer | undefined): void {
+    const done = this.fetches.get(requestId);
+    this.fetches.delete(requestId);
+    done?.(bytes);
   }
 }

@@ -11,12 +11,18 @@ import { AgentSet } from "./agent-set.ts";
 import type { Clock } from "../base/clock.ts";
 import { SeededRandom } from "../base/random.ts";
 import type { Scheduler } from "../base/scheduler.ts";
+import { partitionOf } from "./address.ts";
 import type { Environment } from "./environment.ts";
+import type { Actor } from "./partition/actor.ts";
 import { ClientDoor } from "./partition/client-door.ts";
 import { PartitionProcessor } from "./partition/processor.ts";
 import type { PartitionPorts } from "./partition/processor.ts";
 import type { SealedFrame } from "./partition/frame-pipeline.ts";
+import { ActorImages } from "./partition/actor-images.ts";
+import type { BlobPorts } from "./partition/actor-images.ts";
+import { Checkpointer } from "./partition/checkpointer.ts";
 import { PartitionRecovery } from "./partition/recovery.ts";
+import type { RecoveredPartition } from "./partition/recovery.ts";
 import { PartitionState } from "./partition/partition-state.ts";
 import { answerQuery } from "./queries.ts";
 import { Relay } from "./relay.ts";
@@ -38,6 +44,8 @@ const SHARED_IN_GUEST = 1;
 
 interface Partition {
   readonly processor: PartitionProcessor;
+  readonly images: ActorImages;
+  readonly checkpointer: Checkpointer;
   readonly door: ClientDoor;
   readonly relay: Relay;
   /** Work begins when the owner's epoch frame is durable. */
@@ -118,6 +126,7 @@ export class Shard {
         ports.post({ kind: "escalate", agent, reason }, []);
       },
     };
+    this.scheduleSweep();
   }
 
   environment(id: number): Environment {
@@ -150,6 +159,9 @@ export class Shard {
         return;
       case "ephemeral":
         this.ephemeral = new AgentSet(message.agents);
+        return;
+      case "checkpoint":
+        this.recovery(message.partition).begin(message.sha256, asBuffer(message.content));
         return;
       case "recover":
         this.recover(message.partition, message.frames);
@@ -184,6 +196,14 @@ export class Shard {
       case "ranges":
         this.output.read(message.requestId, asBuffer(message.bytes), message.lengths);
         break;
+      case "stored":
+        this.output.stored(message.requestId, message.sha256);
+        break;
+      case "fetched": {
+        const { bytes } = message;
+        this.output.fetched(message.requestId, bytes === undefined ? undefined : asBuffer(bytes));
+        break;
+      }
       case "control": {
         const { processor } = this.partition(message.partition);
         processor.control(message.control, () => {
@@ -221,10 +241,7 @@ export class Shard {
 
   // --- Recovery -----------------------------------------------------------------------------------------
 
-  private recover(
-    id: number,
-    frames: readonly { readonly sequence: number; readonly frame: Uint8Array }[],
-  ): void {
+  private recovery(id: number): PartitionRecovery {
     let recovery = this.recoveries.get(id);
     if (recovery === undefined) {
       const state = new PartitionState(this.identity(id), this.start.limits);
@@ -232,6 +249,14 @@ export class Shard {
       this.recoveries.set(id, recovery);
       this.recoveredStates.set(id, state);
     }
+    return recovery;
+  }
+
+  private recover(
+    id: number,
+    frames: readonly { readonly sequence: number; readonly frame: Uint8Array }[],
+  ): void {
+    const recovery = this.recovery(id);
     for (const { sequence, frame } of frames) recovery.apply(sequence, asBuffer(frame));
   }
 
@@ -241,12 +266,12 @@ export class Shard {
   }
 
   private finishRecovery(id: number): void {
-    this.recover(id, []);
+    const recovered = this.recovery(id).finish();
     const state = this.recoveredStates.get(id)!;
-    const log = this.recoveries.get(id)!.finish();
     this.recoveries.delete(id);
     this.recoveredStates.delete(id);
-    const processor = new PartitionProcessor(this.identity(id), state, log, this.partitionPorts);
+    const identity = this.identity(id);
+    const processor = new PartitionProcessor(identity, state, recovered, this.partitionPorts);
     const door = new ClientDoor(processor, (result) => {
       this.output.result(result);
     });
@@ -258,15 +283,47 @@ export class Shard {
         this.deliverTo(source, destination, n, envelope, 0, envelope.length);
       },
     });
-    this.partitions.set(id, { processor, door, relay, phase: "recovered" });
+    const { images, checkpointer } = this.snapshots(processor, recovered);
+    this.partitions.set(id, { processor, images, checkpointer, door, relay, phase: "recovered" });
     const cursors = [...state.cursors];
-    this.ports.post({ kind: "recovered", partition: id, pending: state.pending, cursors }, []);
+    const { blobs } = checkpointer;
+    const { pending } = state;
+    this.ports.post({ kind: "recovered", partition: id, pending, cursors, blobs }, []);
+  }
+
+  private snapshots(
+    processor: PartitionProcessor,
+    recovered: RecoveredPartition,
+  ): { images: ActorImages; checkpointer: Checkpointer } {
+    const { id, state, frames } = processor;
+    const { incarnation } = this.start;
+    const identity = { partition: id, incarnation, epoch: frames.epoch };
+    const blobs: BlobPorts = {
+      store: (content, stored) => {
+        this.output.store(content, stored);
+      },
+      fetch: (part, done) => {
+        this.output.fetch(part, done);
+      },
+    };
+    const images = new ActorImages(state.images, identity, this.executor, blobs);
+    const checkpointer = new Checkpointer(processor, images, this.start.snapshots, recovered, {
+      ...blobs,
+      nowMs: () => this.ports.clock.monotonicMs(),
+      trim: (below, gone) => {
+        this.ports.post({ kind: "trim", partition: id, below, blobs: gone }, []);
+      },
+      warm: (actor) => {
+        this.replayer.addBackground([{ processor, images, actor }]);
+      },
+    });
+    return { images, checkpointer };
   }
 
   /** Starts the owner's epoch; work begins when the epoch frame is durable. */
   private open(id: number, wasClean: boolean): void {
     const partition = this.partition(id);
-    const { processor, relay } = partition;
+    const { processor, images, relay } = partition;
     partition.phase = "opening";
     processor.frames.startEpoch(() => {
       partition.phase = "open";
@@ -274,9 +331,16 @@ export class Shard {
       for (const destination of processor.state.outboxes.keys()) {
         relay.catchUp(destination, processor.state.outbox(destination).firstN);
       }
-      this.replayer.addBackground(processor);
+      const behind = [...processor.state.actors].filter((actor) => actor.turns.length > 0);
+      this.replayer.addBackground(behind.map((actor) => ({ processor, images, actor })));
       this.ports.post({ kind: "opened", partition: id }, []);
     });
+  }
+
+  /** An actor's memory is about to go to make room: its image keeps the log out of its return. */
+  leaving(actor: Actor): void {
+    const id = partitionOf(actor.hash, this.start.partitions);
+    this.partitions.get(id)?.images.take(actor);
   }
 
   // --- The loop -----------------------------------------------------------------------------------------
@@ -290,6 +354,13 @@ export class Shard {
     });
   }
 
+  private scheduleSweep(): void {
+    this.ports.scheduler.after(this.start.snapshots.idleMs, () => {
+      this.executor.sweep();
+      this.scheduleSweep();
+    });
+  }
+
   private pump(): void {
     for (const { processor, phase } of this.partitions.values()) {
       if (phase === "open" && processor.nextTickMs <= processor.nowMs()) processor.tick();
@@ -298,8 +369,11 @@ export class Shard {
     this.submitGroup();
     this.output.flush();
     let hasReady = false;
-    for (const { processor } of this.partitions.values()) {
-      for (const actor of processor.turns.takeReplays()) this.replayer.request(processor, actor);
+    for (const { processor, images, checkpointer, phase } of this.partitions.values()) {
+      if (phase === "open") checkpointer.step();
+      for (const actor of processor.turns.takeReplays()) {
+        this.replayer.request({ processor, images, actor });
+      }
       hasReady ||= processor.turns.hasReady;
     }
     if (hasReady) this.schedulePump();
@@ -403,13 +477,16 @@ export class Shard {
   }
 
   private scheduleTick(): void {
-    let next = Infinity;
-    for (const { processor, phase } of this.partitions.values()) {
-      if (phase === "open") next = Math.min(next, processor.nextTickMs);
+    const { clock } = this.ports;
+    let afterMs = Infinity;
+    for (const { processor, checkpointer, phase } of this.partitions.values()) {
+      if (phase !== "open") continue;
+      const tickAfterMs = processor.nextTickMs - clock.wallMs();
+      afterMs = Math.min(afterMs, tickAfterMs, checkpointer.nextStepMs - clock.monotonicMs());
     }
     this.cancelTick();
-    if (next === Infinity) return;
-    const delay = Math.min(TIMER_MAX_MS, Math.max(1, next - this.ports.clock.wallMs()));
+    if (afterMs === Infinity) return;
+    const delay = Math.min(TIMER_MAX_MS, Math.max(1, afterMs));
     this.cancelTick = this.ports.scheduler.after(delay, () => {
       this.schedulePump();
     });

@@ -7,6 +7,7 @@
  */
 import type { ErrorCode } from "../base/errors.ts";
 import type { Actor, Handler } from "./partition/actor.ts";
+import type { ReplayBase } from "./partition/actor-image.ts";
 import type { PendingMessage } from "./partition/message.ts";
 import type { EffectRing } from "./wasm/effects.ts";
 
@@ -118,15 +119,20 @@ export interface ReplayTurn {
 }
 
 export type ReplayResult =
-  { readonly kind: "ok" } | { readonly kind: "diverged"; readonly reason: string };
+  | { readonly kind: "ok" }
+  | {
+      readonly kind: "failed";
+      readonly code: "REPLAY_DIVERGED" | "SNAPSHOT_DAMAGED";
+      readonly reason: string;
+    };
 
 /** Runs guest code. The real one runs WebAssembly, the simulation scripted agents. */
 export interface TurnExecutor {
   run(batch: TurnBatch): void;
-  /** Whether another actor may have live memory without one losing it. */
-  readonly hasRoom: boolean;
-  /** Begins to rebuild an actor's memory: drops what it has. */
-  startReplay(actor: Actor, idPrefix: Buffer): void;
+  /** Live memory as bytes that `startReplay` takes; undefined when only replay brings it back. */
+  image(actor: Actor): Uint8Array | undefined;
+  /** Begins to rebuild an actor's memory, from an image when there is one: drops what it has. */
+  startReplay(actor: Actor, idPrefix: Buffer, base: ReplayBase | undefined): void;
   /** Runs the next turns of the actor again; must be called in order, after startReplay. */
   replay(actor: Actor, turns: readonly ReplayTurn[]): ReplayResult;
   /** Ends the replay: the actor is live again. */
@@ -135,4 +141,6 @@ export interface TurnExecutor {
   rollBack(actor: Actor): boolean;
   /** Drops live memory. */
   drop(actor: Actor): void;
+  /** Idle actors that were not used since the last sweep leave memory. */
+  sweep(): void;
 }

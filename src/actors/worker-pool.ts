@@ -9,12 +9,14 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { CaxtonError } from "../base/errors.ts";
-import type { NodeLimits } from "../base/config-schema.ts";
+import type { NodeLimits, SnapshotConfig } from "../base/config-schema.ts";
 import type { Logger } from "../base/log.ts";
 import type { Storage } from "../storage/index.ts";
 import type { AgentRegistry } from "./agent-registry.ts";
 import { GUEST_STACK_MEGABYTES } from "./wasm/rewrite/bounds.ts";
 import type { LogAppender } from "./log-appender.ts";
+import { newestCheckpoint } from "./newest-checkpoint.ts";
+import type { BlobRequest, WorkerBlobs } from "./worker-blobs.ts";
 import { Packer } from "./worker-protocol.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-protocol.ts";
 
@@ -32,9 +34,11 @@ export interface WorkerPoolOptions {
   readonly partitions: number;
   readonly incarnation: number;
   readonly limits: NodeLimits;
+  readonly snapshots: SnapshotConfig;
   readonly storage: Storage;
   readonly registry: AgentRegistry;
   readonly appender: LogAppender;
+  readonly blobs: WorkerBlobs;
   readonly log: Logger;
   /** What the pool does not handle itself. */
   received(message: FromWorker): void;
@@ -47,7 +51,7 @@ interface Seat {
   readonly partitions: readonly number[];
   readonly shared: SharedArrayBuffer;
   thread: Worker | undefined;
-  /** Groups of frames whose append is not decided. */
+  /** Appends and blobs under way. */
   readonly appending: Set<Promise<void>>;
   readonly notReady: Set<number>;
   restarts: number;
@@ -98,11 +102,16 @@ export class WorkerPool {
   }
 
   async start(wasClean: boolean): Promise<void> {
+    const { registry } = this.options;
     for (const seat of this.seats) this.spawn(seat);
     const recovered = await Promise.all(this.seats.map((seat) => this.recoverSeat(seat)));
     for (const { partition, cursors } of recovered.flat()) {
       this.acknowledgeSources(partition, cursors);
     }
+    await this.options.blobs.removeOrphans([
+      ...registry.blobs(),
+      ...recovered.flat().flatMap(({ blobs }) => blobs),
+    ]);
     await Promise.all(this.seats.map((seat) => this.open(seat, wasClean)));
     this.watchdog = setInterval(() => {
       this.checkHangs();
@@ -114,6 +123,7 @@ export class WorkerPool {
     this.stopping = true;
     clearInterval(this.watchdog);
     this.options.appender.stop();
+    this.options.blobs.stop();
     for (const seat of this.seats) await Promise.allSettled([...seat.appending]);
     await Promise.all(this.seats.map(async (seat) => seat.thread?.terminate()));
     const error = new CaxtonError("NOT_READY", "The node is stopping.");
@@ -140,13 +150,14 @@ export class WorkerPool {
   }
 
   private spawn(seat: Seat): void {
-    const { partitions, incarnation, limits, registry } = this.options;
+    const { partitions, incarnation, limits, snapshots, registry } = this.options;
     const workerData: WorkerStart = {
       worker: seat.index,
       partitions,
       incarnation,
       limits,
       residentsMax: Math.max(1, Math.floor(limits.residentActorsMax / this.seats.length)),
+      snapshots,
       shared: seat.shared,
       suspects: this.suspects,
     };
@@ -181,32 +192,42 @@ export class WorkerPool {
     this.broadcast({ kind: "observe", on });
   }
 
-  /** Reads the partitions' logs into the worker. */
+  /** Reads the partitions' newest checkpoints and the logs after them into the worker. */
   private async recoverSeat(seat: Seat): Promise<RecoveredMessage[]> {
+    const { log, blobs } = this.options.storage;
     const results: RecoveredMessage[] = [];
     for (const partition of seat.partitions) {
       const recovered = new Promise<RecoveredMessage>((resolve) => {
         this.recovered.set(partition, resolve);
       });
-      let frames: { sequence: number; frame: Uint8Array }[] = [];
-      let bytes = 0;
-      const flush = (): void => {
-        // Scanned frames own their memory.
-        const buffers = frames.map(({ frame }) => frame.buffer as ArrayBuffer);
-        this.post(seat.index, { kind: "recover", partition, frames }, buffers);
-        frames = [];
-        bytes = 0;
-      };
-      for await (const { sequence, frame } of this.options.storage.log.scan(partition, 1)) {
-        frames.push({ sequence, frame });
-        bytes += frame.length;
-        if (bytes > RECOVERY_BATCH_BYTES) flush();
+      const checkpoint = await newestCheckpoint(log, blobs, partition);
+      if (checkpoint !== undefined) {
+        const { sha256, content } = checkpoint;
+        this.post(seat.index, { kind: "checkpoint", partition, sha256, content }, [content.buffer]);
       }
-      flush();
+      await this.recoverFrames(seat, partition, (checkpoint?.stateFrameNo ?? 0) + 1);
       this.post(seat.index, { kind: "recovered", partition });
       results.push(await recovered);
     }
     return results;
+  }
+
+  private async recoverFrames(seat: Seat, partition: number, from: number): Promise<void> {
+    let frames: { sequence: number; frame: Uint8Array }[] = [];
+    let bytes = 0;
+    const flush = (): void => {
+      // Scanned frames own their memory.
+      const buffers = frames.map(({ frame }) => frame.buffer as ArrayBuffer);
+      this.post(seat.index, { kind: "recover", partition, frames }, buffers);
+      frames = [];
+      bytes = 0;
+    };
+    for await (const { sequence, frame } of this.options.storage.log.scan(partition, from)) {
+      frames.push({ sequence, frame });
+      bytes += frame.length;
+      if (bytes > RECOVERY_BATCH_BYTES) flush();
+    }
+    flush();
   }
 
   /** Everything a recovered partition has accepted needs no resending. */
@@ -274,6 +295,11 @@ export class WorkerPool {
       case "read":
         void this.read(seat, message);
         return;
+      case "store":
+      case "fetch":
+      case "trim":
+        this.serveBlobs(seat, message);
+        return;
       case "answer": {
         const answer = this.answers.get(message.requestId);
         this.answers.delete(message.requestId);
@@ -329,6 +355,22 @@ export class WorkerPool {
     } catch (error) {
       this.options.failed(error as CaxtonError);
     }
+  }
+
+  private serveBlobs(seat: Seat, message: BlobRequest): void {
+    const { thread } = seat;
+    const served = this.options.blobs.serve(message).then(
+      (answer) => {
+        if (answer === undefined || seat.thread !== thread) return;
+        const transfer = answer.kind === "fetched" && answer.bytes !== undefined;
+        this.post(seat.index, answer, transfer ? [answer.bytes!.buffer as ArrayBuffer] : []);
+      },
+      (error: unknown) => {
+        if (!this.stopping) this.options.failed(error as CaxtonError);
+      },
+    );
+    seat.appending.add(served);
+    void served.finally(() => seat.appending.delete(served));
   }
 
   private async replace(seat: Seat): Promise<void> {

@@ -2,7 +2,7 @@
  * What the main thread and a worker tell each other. Bytes travel packed, one buffer a message, and are
  * transferred; frames are shared memory, written by the main thread while the worker still reads them.
  */
-import type { NodeLimits } from "../base/config-schema.ts";
+import type { NodeLimits, SnapshotConfig } from "../base/config-schema.ts";
 import type { ErrorCode } from "../base/errors.ts";
 import type { Environment } from "./environment.ts";
 import type { Control } from "./partition/control.ts";
@@ -16,6 +16,7 @@ export interface WorkerStart {
   readonly limits: NodeLimits;
   /** This worker's share of limits.residentActorsMax. */
   readonly residentsMax: number;
+  readonly snapshots: SnapshotConfig;
   /** Int32: [0] rises with every batch, [1] is 1 while guest code may run. */
   readonly shared: SharedArrayBuffer;
   /** Int32, one for the node: partition + 1 of the one that may try a suspect, 0 for none. */
@@ -69,6 +70,13 @@ export type ToWorker =
   | { readonly kind: "module"; readonly sha256: string; readonly module: LoadedModule }
   /** Agents (`namespace/name`) that keep no log. */
   | { readonly kind: "ephemeral"; readonly agents: readonly string[] }
+  /** What a partition's recovery begins with; the frames after it follow. */
+  | {
+      readonly kind: "checkpoint";
+      readonly partition: number;
+      readonly sha256: string;
+      readonly content: Uint8Array;
+    }
   | {
       readonly kind: "recover";
       readonly partition: number;
@@ -115,6 +123,12 @@ export type ToWorker =
       readonly bytes: Uint8Array;
       readonly lengths: readonly number[];
     }
+  | { readonly kind: "stored"; readonly requestId: number; readonly sha256: string }
+  | {
+      readonly kind: "fetched";
+      readonly requestId: number;
+      readonly bytes: Uint8Array | undefined;
+    }
   | {
       readonly kind: "control";
       readonly requestId: number;
@@ -145,6 +159,8 @@ export type FromWorker =
       readonly pending: number;
       /** Last number accepted from each source. */
       readonly cursors: readonly (readonly [source: number, n: number])[];
+      /** Blobs it needs. */
+      readonly blobs: readonly string[];
     }
   | { readonly kind: "opened"; readonly partition: number }
   | { readonly kind: "group"; readonly group: number; readonly frames: readonly PostedFrame[] }
@@ -171,6 +187,16 @@ export type FromWorker =
       readonly partition: number;
       /** Triples: sequence, offset, length. */
       readonly ranges: Float64Array;
+    }
+  /** Make a blob durable. */
+  | { readonly kind: "store"; readonly requestId: number; readonly content: Uint8Array }
+  | ({ readonly kind: "fetch"; readonly requestId: number; readonly sha256: string } & Packed)
+  /** The partition's log may go below the sequence, and these blobs. */
+  | {
+      readonly kind: "trim";
+      readonly partition: number;
+      readonly below: number;
+      readonly blobs: readonly string[];
     }
   | { readonly kind: "answer"; readonly requestId: number; readonly value: unknown }
   | { readonly kind: "escalate"; readonly agent: string; readonly reason: string }

@@ -78,6 +78,35 @@ const limitsSchema = z
   })
   .prefault({});
 
+const snapshotsSchema = z
+  .strictObject({
+    turnsMax: count(
+      100,
+      1_000_000_000,
+      100_000,
+      "Turns of a partition after which a checkpoint of it is taken.",
+    ),
+    logBytesMax: count(
+      64 * KIB,
+      1024 * GIB,
+      64 * MIB,
+      "Bytes of a partition's log after which a checkpoint of it is taken.",
+    ),
+    intervalMs: count(
+      100,
+      86_400_000,
+      60_000,
+      "Time after which a checkpoint of a partition that has changed is taken.",
+    ),
+    idleMs: count(
+      1000,
+      86_400_000,
+      300_000,
+      "Time after which an actor without messages leaves memory. It comes back from its image.",
+    ),
+  })
+  .prefault({});
+
 /** The only list of keys: checks, defaults and docs/configuration.md come from it. */
 export const configSchema = z.strictObject({
   node: z
@@ -125,6 +154,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   limits: limitsSchema,
+  snapshots: snapshotsSchema,
   log: z
     .strictObject({
       level: z
@@ -145,6 +175,9 @@ export const configSchema = z.strictObject({
 /** Node-wide limits by their configuration names. */
 export type NodeLimits = Readonly<z.output<typeof limitsSchema>>;
 
+/** When checkpoints are taken, and when actors leave memory. */
+export type SnapshotConfig = Readonly<z.output<typeof snapshotsSchema>>;
+
 export interface ListenerConfig {
   readonly host: string;
   readonly port: number;
@@ -163,6 +196,7 @@ export interface Config {
   readonly workers: { readonly count: number };
   readonly partitions: { readonly count: number };
   readonly limits: NodeLimits;
+  readonly snapshots: SnapshotConfig;
   readonly log: LogConfig;
   readonly insecure: boolean;
 }

@@ -323,6 +323,13 @@ export const ERRORS = define({
     text: "The server crashed each time this message was tried.",
     hint: "Look into the agent's code; 'caxton actor release' lets it continue.",
   },
+  SNAPSHOT_DAMAGED: {
+    grpc: "DATA_LOSS",
+    http: 500,
+    retryable: false,
+    text: "The image of an actor's memory is missing or damaged; the actor is held.",
+    hint: "Restore the blob from a copy of the data directory and release the actor, or 'caxton actor reset' it: that drops its memory and continues.",
+  },
   REPLAY_DIVERGED: {
     grpc: "DATA_LOSS",
     http: 500,

@@ -21,6 +21,8 @@ const ENTRY_DEAD_LETTER = 4;
 const ENTRY_INTENT = 5;
 const ENTRY_CONTROL = 6;
 const ENTRY_SYSTEM_SEND = 7;
+const ENTRY_MOVED = 8;
+const ENTRY_CHECKPOINT = 9;
 
 /** Where an accepted message came from (flags of ENTRY_ACCEPTED, low bits). */
 export const SOURCE_CLIENT = 0;
@@ -39,10 +41,14 @@ const TURN_OPEN = 1;
 
 const ACCEPTED_FIXED_BYTES = 16;
 const TURN_FIXED_BYTES = 44;
+const MOVED_FIXED_BYTES = 8;
+const SHA256_BYTES = 32;
 
 /** Room an entry takes in a frame beyond its variable part. */
 export const ACCEPTED_OVERHEAD_BYTES = ENTRY_HEADER_BYTES + ACCEPTED_FIXED_BYTES;
 export const TURN_OVERHEAD_BYTES = ENTRY_HEADER_BYTES + TURN_FIXED_BYTES;
+export const CHECKPOINT_ENTRY_BYTES = ENTRY_HEADER_BYTES + 8 + SHA256_BYTES;
+export const MOVED_OVERHEAD_BYTES = ENTRY_HEADER_BYTES + MOVED_FIXED_BYTES;
 
 export interface FrameHeader {
   readonly flags: number;
@@ -54,9 +60,17 @@ export interface FrameHeader {
   readonly previousCrc: number;
   /** When the frame was sealed; no entry in it is younger. */
   readonly timeMs: number;
+  /** Newest frame up to this one that names a checkpoint, 0 when there is none. */
+  readonly checkpointFrameNo: number;
   readonly payloadBytes: number;
   readonly entryCount: number;
   readonly payloadCrc: number;
+}
+
+/** The partition's state after frame `stateFrameNo`, in a blob. */
+export interface CheckpointFields {
+  readonly stateFrameNo: number;
+  readonly sha256: string;
 }
 
 export interface TurnFields {
@@ -208,6 +222,20 @@ export class FrameWriter {
     return at + 8;
   }
 
+  /** A pending message again, whose old place in the log goes. Returns the envelope's offset. */
+  moved(seq: number, envelope: Buffer, offset: number, length: number): number {
+    const at = this.entry(ENTRY_MOVED, 0, 0, MOVED_FIXED_BYTES + length);
+    this.view.setFloat64(at, seq, true);
+    envelope.copy(this.bytes, at + MOVED_FIXED_BYTES, offset, offset + length);
+    return at + MOVED_FIXED_BYTES;
+  }
+
+  checkpoint({ stateFrameNo, sha256 }: CheckpointFields): void {
+    const at = this.entry(ENTRY_CHECKPOINT, 0, 0, CHECKPOINT_ENTRY_BYTES - ENTRY_HEADER_BYTES);
+    this.view.setFloat64(at, stateFrameNo, true);
+    this.bytes.write(sha256, at + 8, "hex");
+  }
+
   /** Writes the header and returns the frame, a view of this writer's buffer. */
   seal(header: {
     flags: number;
@@ -217,6 +245,7 @@ export class FrameWriter {
     frameNo: number;
     previousCrc: number;
     timeMs: number;
+    checkpointFrameNo: number;
   }): { frame: Buffer; payloadCrc: number } {
     const { view, bytes, position } = this;
     const payloadCrc = crc32(bytes.subarray(FRAME_HEADER_BYTES, position));
@@ -229,8 +258,7 @@ export class FrameWriter {
     view.setUint32(20, header.previousCrc, true);
     view.setFloat64(24, header.frameNo, true);
     view.setFloat64(32, header.timeMs, true);
-    view.setUint32(40, 0, true);
-    view.setUint32(44, 0, true);
+    view.setFloat64(40, header.checkpointFrameNo, true);
     view.setUint32(48, position - FRAME_HEADER_BYTES, true);
     view.setUint32(52, this.entries, true);
     view.setUint32(56, payloadCrc, true);
@@ -261,6 +289,7 @@ export function readFrameHeader(frame: Buffer): FrameHeader {
     previousCrc: frame.readUInt32LE(20),
     frameNo: frame.readDoubleLE(24),
     timeMs: frame.readDoubleLE(32),
+    checkpointFrameNo: frame.readDoubleLE(40),
     payloadBytes: frame.readUInt32LE(48),
     entryCount: frame.readUInt32LE(52),
     payloadCrc: frame.readUInt32LE(56),
@@ -292,6 +321,8 @@ export interface EntryVisitor {
   intent(seq: number, attempt: number): void;
   control(json: string): void;
   systemSend(sendNo: number, frame: Buffer, offset: number, length: number): void;
+  moved(seq: number, frame: Buffer, offset: number, length: number): void;
+  checkpoint(checkpoint: CheckpointFields): void;
 }
 
 /** Calls the visitor for every entry in order. The header has been checked. */
@@ -364,6 +395,17 @@ function visitEntry(
     case ENTRY_SYSTEM_SEND:
       visitor.systemSend(view.getFloat64(body, true), frame, body + 8, end - body - 8);
       return;
+    case ENTRY_MOVED:
+      visitor.moved(
+        view.getFloat64(body, true),
+        frame,
+        body + MOVED_FIXED_BYTES,
+        end - body - MOVED_FIXED_BYTES,
+      );
+      return;
+    case ENTRY_CHECKPOINT:
+      visitor.checkpoint(readCheckpoint(frame, body));
+      return;
     default:
       throw corrupt(`it holds an entry of unknown kind ${String(head & 0xff)}`);
   }
@@ -380,6 +422,22 @@ function readTurn(view: DataView, body: number, flags: number): TurnFields {
     rootSeq: view.getFloat64(body + 36, true),
     open: (flags & TURN_OPEN) !== 0,
   };
+}
+
+function readCheckpoint(frame: Buffer, body: number): CheckpointFields {
+  const sha256 = frame.toString("hex", body + 8, body + 8 + SHA256_BYTES);
+  return { stateFrameNo: frame.readDoubleLE(body), sha256 };
+}
+
+/** The checkpoint a frame names, the newest when there are several. The header has been checked. */
+export function checkpointOf(frame: Buffer): CheckpointFields | undefined {
+  let found: CheckpointFields | undefined;
+  for (let at = FRAME_HEADER_BYTES; at < frame.length;) {
+    const body = at + ENTRY_HEADER_BYTES;
+    if (frame[at] === ENTRY_CHECKPOINT) found = readCheckpoint(frame, body);
+    at = body + frame.readUInt32LE(at + 4);
+  }
+  return found;
 }
 
 /** Decodes a turn given only the bytes of its entry (entry header first). */

@@ -2,4 +2,4 @@ export {
   type EmbeddedStorageOptions,
   openEmbeddedStorage,
 } from "./embedded/open-embedded-storage.ts";
-export type { AppendOutcome, FrameRange, Log, LogRecord, Storage } from "./port.ts";
+export type { AppendOutcome, Blobs, FrameRange, Log, LogRecord, Storage } from "./port.ts";

@@ -93,7 +93,14 @@ export interface Blobs {
   put(content: Uint8Array): Promise<string>;
   /** Verifies the hash; undefined when absent; rejects with STORAGE_CORRUPT on a mismatch. */
   get(sha256: string): Promise<Uint8Array | undefined>;
+  /**
+   * Bytes [offset, offset + length), not checked against the hash: the caller has a checksum of its own.
+   * Undefined when the blob is absent, shorter or can't be read.
+   */
+  readRange(sha256: string, offset: number, length: number): Promise<Uint8Array | undefined>;
   has(sha256: string): Promise<boolean>;
+  /** Hashes of all blobs. */
+  list(): Promise<string[]>;
   delete(sha256: string): Promise<void>;
 }
 

@@ -33,6 +33,7 @@ import {
   SOURCE_CLIENT,
   SOURCE_PARTITION,
   TURN_OVERHEAD_BYTES,
+  checkpointOf,
   readFrameHeader,
   readTurnEntry,
   visitEntries,
@@ -62,7 +63,10 @@ const HEADER = {
   frameNo: 2 ** 33 + 1,
   previousCrc: 0xfedcba98,
   timeMs: 1_700_000_000_123.5,
+  checkpointFrameNo: 2 ** 33,
 };
+
+const CHECKPOINT = { stateFrameNo: 2 ** 33 - 1, sha256: "0123456789abcdef".repeat(4) };
 
 const TURN = {
   consumedSeq: 2 ** 40 + 7,
@@ -130,6 +134,8 @@ function encode(): Buffer {
   writer.intent(23, 1);
   writer.control('{"kind":"resume","agent":"default/agent"}');
   writer.systemSend(2 ** 36, envelope, 0, length);
+  writer.moved(24, envelope, 0, length);
+  writer.checkpoint(CHECKPOINT);
   return Buffer.from(writer.seal(HEADER).frame);
 }
 
@@ -148,6 +154,8 @@ function decode(frame: Buffer): unknown[] {
     control: (...fields) => seen.push(["control", ...fields]),
     systemSend: (sendNo, bytes, offset, length) =>
       seen.push(["systemSend", sendNo, slice(bytes, offset, length)]),
+    moved: (seq, bytes, offset, length) => seen.push(["moved", seq, slice(bytes, offset, length)]),
+    checkpoint: (fields) => seen.push(["checkpoint", fields]),
   };
   visitEntries(frame, readFrameHeader(frame), visitor);
   return seen;
@@ -162,7 +170,7 @@ describe("a frame with everything in it", () => {
     expect(readFrameHeader(golden)).toMatchObject({
       ...HEADER,
       payloadBytes: golden.length - 64,
-      entryCount: 8,
+      entryCount: 10,
       payloadCrc: crc32(golden.subarray(64)),
     });
   });
@@ -179,7 +187,13 @@ describe("a frame with everything in it", () => {
       ["intent", 23, 1],
       ["control", '{"kind":"resume","agent":"default/agent"}'],
       ["systemSend", 2 ** 36, message],
+      ["moved", 24, message],
+      ["checkpoint", CHECKPOINT],
     ]);
+  });
+
+  test("gives the checkpoint it names", () => {
+    expect(checkpointOf(golden)).toEqual(CHECKPOINT);
   });
 
   test("gives a turn's fields without its effects, as replay reads them", () => {
@@ -227,14 +241,16 @@ describe("damage is detected", () => {
         intent: ignore,
         control: ignore,
         systemSend: ignore,
+        moved: ignore,
+        checkpoint: ignore,
       };
       visitEntries(frame, { ...header, entryCount }, visitor);
     };
-    expect(visit(golden, 9)).toThrow(/an entry is cut off/);
-    expect(visit(golden, 7)).toThrow(/bytes are left after its last entry/);
+    expect(visit(golden, 11)).toThrow(/an entry is cut off/);
+    expect(visit(golden, 9)).toThrow(/bytes are left after its last entry/);
     const unknown = Buffer.from(golden);
     unknown[64] = 99;
-    expect(visit(unknown, 8)).toThrow(/an entry of unknown kind 99/);
+    expect(visit(unknown, 10)).toThrow(/an entry of unknown kind 99/);
   });
 
   test("and a newer format is told from damage", () => {

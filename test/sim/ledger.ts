@@ -145,6 +145,12 @@ export class Ledger {
       control: (json) => {
         this.control(book, JSON.parse(json) as Control);
       },
+      moved: () => {
+        coverage.hit("message moved");
+      },
+      checkpoint: () => {
+        coverage.hit("checkpoint named");
+      },
       systemSend: (_no, frame, offset, length) => {
         coverage.hit("failure sent to an asker");
         this.send(partition, book, frame.subarray(offset, offset + length), false);

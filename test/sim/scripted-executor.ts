@@ -5,6 +5,7 @@ import type { SeededRandom } from "../../src/base/random.ts";
 import type { Environment } from "../../src/actors/environment.ts";
 import { Handler } from "../../src/actors/partition/actor.ts";
 import type { Actor, LiveMemory } from "../../src/actors/partition/actor.ts";
+import type { ReplayBase } from "../../src/actors/partition/actor-image.ts";
 import { PendingMessage } from "../../src/actors/partition/message.ts";
 import {
   TURN_DONE,
@@ -53,10 +54,11 @@ export interface ScriptedPorts {
   environment(id: number): Environment;
   /** A replay gave other effects: the actor has to be held. */
   diverged(actor: string): void;
+  /** The actor's memory is about to go. */
+  leaving(actor: Actor): void;
 }
 
 export class ScriptedExecutor implements TurnExecutor {
-  readonly hasRoom = true;
   private readonly ports: ScriptedPorts;
   private readonly turn: TurnContext;
   private readonly guest: Guest;
@@ -97,7 +99,9 @@ export class ScriptedExecutor implements TurnExecutor {
       for (const actor of batch.actors[i]!.agent.actors) {
         const mayLeave = actor.phase.kind === "idle" && !actor.agent.isEphemeral;
         if (!mayLeave || actor.live === undefined || this.ports.random.chance(0.5)) continue;
+        if (actor.unwritten > 0) continue;
         this.ports.coverage.hit("actor passivated");
+        this.ports.leaving(actor);
         this.drop(actor);
       }
     }
@@ -158,10 +162,19 @@ export class ScriptedExecutor implements TurnExecutor {
     return undo !== undefined;
   }
 
-  startReplay(actor: Actor, idPrefix: Buffer): void {
+  image(actor: Actor): Uint8Array | undefined {
+    const live = actor.live as ScriptedMemory | undefined;
+    return live === undefined ? undefined : Buffer.from(JSON.stringify(live.memory));
+  }
+
+  startReplay(actor: Actor, idPrefix: Buffer, base: ReplayBase | undefined): void {
     actor.live = undefined;
-    const state = new Map(actor.baseState);
-    this.replays.set(actor, { state, handlers: new Map(), idPrefix });
+    const state = base?.state ?? new Map(actor.baseState);
+    const handlers = base?.handlers ?? new Map<number, Handler>();
+    this.replays.set(actor, { state, handlers, idPrefix });
+    if (base === undefined) return;
+    this.ports.coverage.hit("actor restored from an image");
+    actor.live = new ScriptedMemory(JSON.parse(base.memory.toString()) as Memory);
   }
 
   replay(actor: Actor, turns: readonly ReplayTurn[]): ReplayResult {
@@ -170,7 +183,7 @@ export class ScriptedExecutor implements TurnExecutor {
       if (reason === undefined) continue;
       this.ports.coverage.hit("replay diverged");
       this.ports.diverged(actor.address);
-      return { kind: "diverged", reason };
+      return { kind: "failed", code: "REPLAY_DIVERGED", reason };
     }
     return { kind: "ok" };
   }
@@ -221,6 +234,10 @@ export class ScriptedExecutor implements TurnExecutor {
 
   drop(actor: Actor): void {
     actor.live = undefined;
+  }
+
+  sweep(): void {
+    // Passivation is drawn with each batch.
   }
 }
 

@@ -1,12 +1,14 @@
 /**
  * The store of a run: what a log may do to its writers, by chance.
  *
- * Owns all frames. A frame is first written, then durable; a loss of power cuts what is only written.
+ * Owns all frames and blobs. A frame is first written, then durable; a loss of power cuts what is only written.
  * 1. The same frame sent again has the same bytes.
  * 2. An append with an expected sequence is written only when it fits.
+ * 3. What was trimmed or deleted is gone: reading it is a failure of the run.
  */
+import { createHash } from "node:crypto";
 import type { SeededRandom } from "../../src/base/random.ts";
-import { readFrameHeader } from "../../src/storage/frame-codec.ts";
+import { checkpointOf, readFrameHeader } from "../../src/storage/frame-codec.ts";
 import type { AppendOutcome, FrameRange, LogRecord } from "../../src/storage/index.ts";
 import type { Coverage } from "./coverage.ts";
 import { promise } from "./failure.ts";
@@ -21,6 +23,7 @@ export interface Writer {
 interface PartitionLog {
   readonly frames: Buffer[];
   durable: number;
+  trimmedBelow: number;
 }
 
 interface Append {
@@ -29,6 +32,12 @@ interface Append {
   readonly expected: number | null;
   readonly frame: Buffer;
   readonly done: (outcome: AppendOutcome) => void;
+}
+
+export interface SimRecovery {
+  readonly checkpoint:
+    { readonly sha256: string; readonly content: Uint8Array<ArrayBuffer> } | undefined;
+  readonly frames: LogRecord[];
 }
 
 const FAULT_CHANCE = 0.15;
@@ -45,6 +54,7 @@ export class SimLog {
   private readonly ports: SimLogPorts;
   private readonly partitions: PartitionLog[];
   private readonly sent = new WeakMap<Writer, Map<string, Buffer>>();
+  private readonly blobs = new Map<string, Buffer>();
   private pending = new Set<Append>();
   /** Faults end with the first phase. */
   private healed = false;
@@ -57,6 +67,7 @@ export class SimLog {
     this.partitions = Array.from({ length: ports.swarm.partitions }, () => ({
       frames: [],
       durable: 0,
+      trimmedBelow: 1,
     }));
   }
 
@@ -219,8 +230,62 @@ export class SimLog {
   }
 
   readRange(partition: number, { sequence, offset, length }: FrameRange): Buffer {
-    const { frames, durable } = this.partitions[partition]!;
+    const { frames, durable, trimmedBelow } = this.partitions[partition]!;
     promise(sequence <= durable, () => `frame ${sequence} was read before it was durable`);
+    promise(sequence >= trimmedBelow, () => `frame ${sequence} was read after it was trimmed`);
     return frames[sequence - 1]!.subarray(offset, offset + length);
   }
+
+  /** What a recovery reads: the newest checkpoint and the frames after it. */
+  recoveryOf(partition: number): SimRecovery {
+    const all = this.records(partition, 1);
+    const last = all.at(-1);
+    const named = last === undefined ? 0 : readFrameHeader(asBuffer(last)).checkpointFrameNo;
+    const naming = all[named - 1];
+    if (naming === undefined) {
+      this.checkKept(partition, 1);
+      return { checkpoint: undefined, frames: all };
+    }
+    const { sha256, stateFrameNo } = checkpointOf(asBuffer(naming))!;
+    this.checkKept(partition, Math.min(named, stateFrameNo + 1));
+    const content = Uint8Array.from(this.blob(sha256));
+    return { checkpoint: { sha256, content }, frames: all.slice(stateFrameNo) };
+  }
+
+  private checkKept(partition: number, from: number): void {
+    const { trimmedBelow } = this.partitions[partition]!;
+    promise(
+      from >= trimmedBelow,
+      () => `partition ${partition} is recovered from ${from} and trimmed below ${trimmedBelow}`,
+    );
+  }
+
+  trim(partition: number, below: number): void {
+    const log = this.partitions[partition]!;
+    promise(below <= log.durable, () => `partition ${partition} would be trimmed whole`);
+    if (below <= log.trimmedBelow) return;
+    log.trimmedBelow = below;
+    this.ports.coverage.hit("log trimmed");
+  }
+
+  putBlob(content: Uint8Array): string {
+    const sha256 = createHash("sha256").update(content).digest("hex");
+    this.blobs.set(sha256, Buffer.from(content));
+    return sha256;
+  }
+
+  blob(sha256: string): Buffer {
+    const content = this.blobs.get(sha256);
+    promise(content !== undefined, () => `blob ${sha256} was read after it was deleted`);
+    return content;
+  }
+
+  deleteBlob(sha256: string): void {
+    promise(this.blobs.delete(sha256), () => `blob ${sha256} was deleted and is not there`);
+    this.ports.coverage.hit("blob deleted");
+  }
+}
+
+function asBuffer({ frame }: LogRecord): Buffer {
+  return Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
 }

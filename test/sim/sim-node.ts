@@ -7,6 +7,7 @@
 import type { Environment } from "../../src/actors/environment.ts";
 import type { Control } from "../../src/actors/partition/control.ts";
 import type { PartitionProcessor } from "../../src/actors/partition/processor.ts";
+import type { BlobRequest } from "../../src/actors/worker-blobs.ts";
 import type {
   FromWorker,
   PackedResult,
@@ -51,6 +52,8 @@ export interface SimNodePorts extends SimWorkerPorts {
 
 export class SimNode implements Writer {
   alive = true;
+  /** Another process is about to own its partitions. */
+  superseded = false;
   private readonly ports: SimNodePorts;
   private readonly seats: Seat[];
   private readonly suspects = new SharedArrayBuffer(4);
@@ -199,7 +202,11 @@ export class SimNode implements Writer {
   }
 
   private recoverOne(seat: Seat, partition: number): void {
-    const frames = this.ports.log.records(partition, 1);
+    const { checkpoint, frames } = this.ports.log.recoveryOf(partition);
+    if (checkpoint !== undefined) {
+      this.ports.coverage.hit("recovery from a checkpoint");
+      this.post(seat, { kind: "checkpoint", partition, ...checkpoint });
+    }
     const half = this.ports.random.below(frames.length + 1);
     this.post(seat, { kind: "recover", partition, frames: frames.slice(0, half) });
     this.post(seat, { kind: "recover", partition, frames: frames.slice(half) });
@@ -332,6 +339,11 @@ export class SimNode implements Writer {
       case "read":
         this.read(worker, message);
         return;
+      case "store":
+      case "fetch":
+      case "trim":
+        this.serveBlobs(worker, message);
+        return;
       case "answer": {
         const answer = this.answers.get(message.requestId);
         this.answers.delete(message.requestId);
@@ -387,6 +399,31 @@ export class SimNode implements Writer {
     this.after(this.ports.random.nextFloat() * this.ports.swarm.appendMs, () => {
       const lengths = pieces.map(({ length }) => length);
       worker.post({ kind: "ranges", requestId, bytes: Buffer.concat(pieces), lengths });
+    });
+  }
+
+  private serveBlobs(worker: SimWorker, message: BlobRequest): void {
+    const { log, random, swarm } = this.ports;
+    this.after(random.nextFloat() * swarm.appendMs * 2, () => {
+      switch (message.kind) {
+        case "store": {
+          const sha256 = log.putBlob(message.content);
+          worker.post({ kind: "stored", requestId: message.requestId, sha256 });
+          return;
+        }
+        case "fetch": {
+          const { requestId, sha256, offset, length } = message;
+          const bytes = Uint8Array.from(log.blob(sha256).subarray(offset, offset + length));
+          worker.post({ kind: "fetched", requestId, bytes });
+          return;
+        }
+        case "trim":
+          // Another process may own the partition: it needs what it has read.
+          if (this.superseded) return;
+          log.trim(message.partition, message.below);
+          for (const sha256 of message.blobs) log.deleteBlob(sha256);
+          return;
+      }
     });
   }
 

@@ -53,10 +53,11 @@ export class SimWorker {
     this.ports = ports;
     this.main = main;
     const { swarm, random, incarnation, timeline } = ports;
-    const { partitions, limits } = swarm;
+    const { partitions, limits, snapshots } = swarm;
     const shared = new SharedArrayBuffer(8);
+    const identity = { worker: index, partitions, incarnation };
     this.shard = new Shard(
-      { worker: index, partitions, incarnation, limits, residentsMax: Infinity, shared, suspects },
+      { ...identity, limits, snapshots, residentsMax: Infinity, shared, suspects },
       {
         clock: { wallMs: () => ports.wallMs(), monotonicMs: () => timeline.nowMs },
         scheduler: {
@@ -77,6 +78,9 @@ export class SimWorker {
             environment: (id) => shard.environment(id),
             diverged: (actor) => {
               ports.diverged(actor);
+            },
+            leaving: (actor) => {
+              shard.leaving(actor);
             },
           }),
       },

@@ -67,16 +67,9 @@ function dumpActor(actor: Actor, state: PartitionState): unknown[] {
     sorted([...actor.handlers].map(([seq, { replied, root }]) => [seq, replied, root.flags])),
     [...actor.inbox].map(dumpMessage),
     [...actor.answers].map(dumpMessage),
-    Array.from(actor.turns.numbers(), (number) => {
-      const { turn, message } = actor.turns.turn(number);
-      return [turn, message];
-    }),
     actor.turnsTotal,
     sorted([...actor.state].map(([key, value]) => [key, hex(value)])),
     actor.stateBytes,
-    actor.baseState === undefined
-      ? 0
-      : sorted([...actor.baseState].map(([key, value]) => [key, hex(value)])),
     actor.timers.size,
     actor.asks,
     actor.restartsTotal,
@@ -94,8 +87,35 @@ function sorted(rows: unknown[][]): unknown[][] {
   return rows.sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
 }
 
+/** Turns that no image has must be the newest of those that the log has. */
+function turnsDiffer(live: PartitionState, logged: PartitionState): string | undefined {
+  for (const actor of live.actors) {
+    if (actor.agent.isEphemeral) continue;
+    const indexed = turnsOf(actor);
+    const all = turnsOf(logged.actorByAddress(actor.address)!);
+    const expected = actor.image === undefined ? all : all.slice(all.length - indexed.length);
+    if (indexed.join() !== expected.join()) {
+      return `${actor.address}: turns ${indexed.join()} are indexed, the log has ${expected.join()}`;
+    }
+    const base = (of: Actor): string =>
+      JSON.stringify([...(of.baseState ?? [])].map(([k, v]) => [k, hex(v)]));
+    const other = logged.actorByAddress(actor.address)!;
+    if (base(actor) !== base(other)) return `${actor.address}: base state differs`;
+  }
+  return undefined;
+}
+
+function turnsOf({ turns }: Actor): string[] {
+  return Array.from(turns.numbers(), (number) => {
+    const { turn, message } = turns.turn(number);
+    return `${turn}/${message}`;
+  });
+}
+
 /** Says where two dumps part. */
 export function difference(live: PartitionState, logged: PartitionState): string | undefined {
+  const turns = turnsDiffer(live, logged);
+  if (turns !== undefined) return turns;
   const [a, b] = [dumpState(live), dumpState(logged)];
   for (const part of Object.keys(a)) {
     const [of_live, of_log] = [JSON.stringify(a[part]), JSON.stringify(b[part])];

@@ -2,7 +2,7 @@
  * What a run is like, drawn from its seed: size, load, limits, and which faults there are. Runs without any
  * fault and runs with one kind only find what a mixture hides.
  */
-import type { NodeLimits } from "../../src/base/config-schema.ts";
+import type { NodeLimits, SnapshotConfig } from "../../src/base/config-schema.ts";
 import { SeededRandom } from "../../src/base/random.ts";
 
 export const FAULTS = [
@@ -33,6 +33,7 @@ export interface Swarm {
   readonly faultEveryMs: number;
   readonly appendMs: number;
   readonly limits: NodeLimits;
+  readonly snapshots: SnapshotConfig;
   readonly mailboxMessagesMax: number;
   readonly mailboxBytesMax: number;
   readonly attemptsMax: number;
@@ -93,6 +94,12 @@ export function drawSwarm(seed: number): Swarm {
       askChainMax: pick(random, [2, 32]),
       residentActorsMax: 1000,
       crashIntentsMax,
+    },
+    snapshots: {
+      turnsMax: pick(random, [3, 20, 1000]),
+      logBytesMax: pick(random, [4096, 65_536, 1_000_000]),
+      intervalMs: pick(random, [20, 500, 60_000]),
+      idleMs: 1_000_000,
     },
     mailboxMessagesMax: tight ? pick(random, [2, 8]) : 1000,
     mailboxBytesMax: tight ? pick(random, [6000, 100_000]) : 1_000_000,

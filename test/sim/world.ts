@@ -237,6 +237,7 @@ export class World {
   private takeOver(old: SimNode): void {
     this.coverage.hit("node taken over");
     this.zombies.push(old);
+    old.superseded = true;
     const node = this.nodeOf();
     this.node = node;
     this.log.reserveFor(node);

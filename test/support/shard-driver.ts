@@ -2,6 +2,7 @@
  * One real shard with the real executor, driven by hand: nothing runs before `run`, no frame is durable
  * before `commit`. The log outlives the shard, so that `restart` recovers from it.
  */
+import { createHash } from "node:crypto";
 import { hashAddressText, partitionOf } from "../../src/actors/address.ts";
 import { compileManifest } from "../../src/actors/manifest.ts";
 import type { Control } from "../../src/actors/partition/control.ts";
@@ -17,7 +18,8 @@ import { rewriteModule } from "../../src/actors/wasm/rewrite/rewriter.ts";
 import { WasmExecutor } from "../../src/actors/wasm/wasm-executor.ts";
 import { Packer } from "../../src/actors/worker-protocol.ts";
 import type { FromWorker, ToWorker } from "../../src/actors/worker-protocol.ts";
-import type { NodeLimits } from "../../src/base/config-schema.ts";
+import { checkpointOf, readFrameHeader } from "../../src/storage/frame-codec.ts";
+import type { NodeLimits, SnapshotConfig } from "../../src/base/config-schema.ts";
 import { loadConfig } from "../../src/base/config.ts";
 
 const INCARNATION = 7;
@@ -53,8 +55,12 @@ export class ShardDriver {
   readonly refetches: { readonly source: number; readonly n: number }[] = [];
   /** Durable frames of each partition. */
   readonly log = new Map<number, Buffer[]>();
+  readonly blobs = new Map<string, Buffer>();
+  /** What it let go of the log, and of the blobs. */
+  readonly trims: { readonly below: number; readonly blobs: readonly string[] }[] = [];
   private readonly partitions: number;
   private readonly limits: NodeLimits;
+  private readonly snapshots: SnapshotConfig;
   private agents: readonly DrivenAgent[];
   private shard!: Shard;
   private tasks: (() => void)[] = [];
@@ -64,9 +70,15 @@ export class ShardDriver {
   private readonly nowMs = 1_000_000;
 
   /** Owns partition 0 of `partitions`, where all agents are deployed. */
-  constructor(agents: readonly DrivenAgent[], partitions = 1, limits: Partial<NodeLimits> = {}) {
+  constructor(
+    agents: readonly DrivenAgent[],
+    partitions = 1,
+    limits: Partial<NodeLimits> = {},
+    snapshots: Partial<SnapshotConfig> = {},
+  ) {
     this.agents = agents;
     this.partitions = partitions;
+    this.snapshots = { ...loadConfig({}).snapshots, ...snapshots };
     this.limits = { ...loadConfig({}).limits, ...limits };
     this.log.set(0, []);
     this.start();
@@ -96,7 +108,8 @@ export class ShardDriver {
     const suspects = new SharedArrayBuffer(4);
     const { askChainMax, residentActorsMax: residentsMax } = limits;
     const identity = { worker: 0, partitions, incarnation: INCARNATION };
-    const start = { ...identity, limits, residentsMax, shared, suspects };
+    const { snapshots } = this;
+    const start = { ...identity, limits, snapshots, residentsMax, shared, suspects };
     this.shard = new Shard(start, {
       clock,
       scheduler: {
@@ -112,7 +125,15 @@ export class ShardDriver {
     });
     this.announce();
     const frames = this.log.get(0)!.map((frame, i) => ({ sequence: i + 1, frame }));
-    this.handle({ kind: "recover", partition: 0, frames });
+    const named = frames.length === 0 ? 0 : readFrameHeader(frames.at(-1)!.frame).checkpointFrameNo;
+    const checkpoint = named === 0 ? undefined : checkpointOf(frames[named - 1]!.frame);
+    if (checkpoint !== undefined) {
+      const { sha256 } = checkpoint;
+      const content = this.blobs.get(sha256)!;
+      this.handle({ kind: "checkpoint", partition: 0, sha256, content });
+    }
+    const from = checkpoint?.stateFrameNo ?? 0;
+    this.handle({ kind: "recover", partition: 0, frames: frames.slice(from) });
     this.handle({ kind: "recovered", partition: 0 });
     this.handle({ kind: "open", partition: 0, wasClean: true });
     this.settle();
@@ -250,6 +271,26 @@ export class ShardDriver {
         return;
       case "answer":
         this.answers.set(message.requestId, message.value);
+        return;
+      case "store": {
+        const sha256 = createHash("sha256").update(message.content).digest("hex");
+        this.blobs.set(sha256, Buffer.from(message.content));
+        this.tasks.push(() => {
+          this.handle({ kind: "stored", requestId: message.requestId, sha256 });
+        });
+        return;
+      }
+      case "fetch": {
+        const { requestId, sha256, offset, length } = message;
+        const bytes = this.blobs.get(sha256)?.subarray(offset, offset + length);
+        this.tasks.push(() => {
+          this.handle({ kind: "fetched", requestId, bytes });
+        });
+        return;
+      }
+      case "trim":
+        this.trims.push(message);
+        for (const sha256 of message.blobs) this.blobs.delete(sha256);
         return;
       case "read":
         this.tasks.push(() => {

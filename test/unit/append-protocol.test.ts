@@ -8,7 +8,7 @@ import type { AppendOutcome, Log } from "../../src/storage/index.ts";
 function frame(epoch: number, frameNo: number, incarnation = 1, flags = 0): Buffer {
   const writer = new FrameWriter(4096);
   writer.intent(epoch, frameNo);
-  const fixed = { flags, partition: 3, previousCrc: 0, timeMs: 1 };
+  const fixed = { flags, partition: 3, previousCrc: 0, timeMs: 1, checkpointFrameNo: 0 };
   return Buffer.from(writer.seal({ ...fixed, epoch, incarnation, frameNo }).frame);
 }
 

@@ -29,6 +29,11 @@ export class ActorTable {
     return actor;
   }
 
+  /** Turns below this number are of no use to any actor. */
+  forgetTurns(below: number): void {
+    this.turnLog.forget(below);
+  }
+
   remove(actor: Actor): void {
     const first = this.byHash.get(actor.hash);
     if (first === actor) {

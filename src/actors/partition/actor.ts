@@ -3,6 +3,7 @@ import { copyOf } from "../../base/bytes.ts";
 import { Queue } from "../../base/queue.ts";
 import type { AgentShare } from "./agent-share.ts";
 import { envelopeParts } from "../wasm/envelope.ts";
+import type { ImageRef } from "./image-packs.ts";
 import type { PendingMessage } from "./message.ts";
 import { TurnIndex } from "./turn-index.ts";
 import type { TurnLog } from "./turn-index.ts";
@@ -31,24 +32,31 @@ export class Handler {
   /** Flags of the root message. */
   readonly flags: number;
   replied = false;
-  private readonly message: PendingMessage;
+  private readonly message: PendingMessage | RootMessage;
   private copied: RootMessage | undefined;
 
-  constructor(message: PendingMessage) {
+  constructor(message: PendingMessage | RootMessage) {
     this.rootSeq = message.seq;
     this.flags = message.flags;
     this.message = message;
   }
 
+  /** One that an image or a checkpoint holds. */
+  static restored(root: RootMessage, replied: boolean): Handler {
+    const handler = new Handler(root);
+    handler.replied = replied;
+    return handler;
+  }
+
   /** Made on demand: most handlers are done at once and neither ask nor fail. */
   get root(): RootMessage {
-    this.copied ??= rootOf(this.message);
+    this.copied ??= "envelope" in this.message ? this.message : rootOf(this.message);
     return this.copied;
   }
 
   /** It stays open: its message's bytes will be gone. */
   keep(): this {
-    this.copied ??= rootOf(this.message);
+    this.copied = this.root;
     return this;
   }
 }
@@ -68,6 +76,13 @@ export interface PendingTimer {
   readonly rootSeq: number;
   readonly dueMs: number;
   readonly payload: Buffer;
+}
+
+/** Where an image of the actor is, and which turns are in it. */
+export interface ActorImage {
+  readonly ref: ImageRef;
+  /** Number of the newest turn it has (see turn-index.ts). */
+  readonly newestTurn: number;
 }
 
 /** Live memory of an actor. What it is, only the executor knows. */
@@ -92,12 +107,19 @@ export class Actor {
   readonly answers = new Queue<PendingMessage>();
 
   live: LiveMemory | undefined = undefined;
+  /** Turns after the durable image, or all when there is none. */
   readonly turns: TurnIndex;
+  /** The durable image. */
+  image: ActorImage | undefined = undefined;
+  /** A newer one whose pack is not durable yet. */
+  newImage: ActorImage | undefined = undefined;
+  /** Turns that ran and wait for room in a frame: memory is ahead of everything else. */
+  unwritten = 0;
   turnsTotal = 0;
 
   readonly state = new Map<string, Buffer>();
   stateBytes = 0;
-  /** State at the first turn of the index, when it was not empty: what replay starts from. */
+  /** State at the first turn of the index, when it was not empty and there is no image. */
   baseState: ReadonlyMap<string, Buffer> | undefined = undefined;
   /** Writes of the batch that runs now, on top of `state`; null marks a deletion. */
   stateDraft: Map<string, Buffer | null> | undefined = undefined;
@@ -124,6 +146,28 @@ export class Actor {
     this.turns = new TurnIndex(turnLog);
     this.hash = hash;
     this.agent = agent;
+  }
+
+  /** It has memory that is not the fresh one. */
+  get hasMemory(): boolean {
+    return this.turns.length > 0 || this.image !== undefined;
+  }
+
+  get newestImage(): ActorImage | undefined {
+    return this.newImage ?? this.image;
+  }
+
+  /** It had turns since its newest image. */
+  get isDirty(): boolean {
+    const { newestImage, turns } = this;
+    return turns.length > 0 && (newestImage === undefined || turns.newest > newestImage.newestTurn);
+  }
+
+  /** Its memory is no more, nor what brings it back. */
+  forgetMemory(): void {
+    this.turns.clear();
+    this.image = undefined;
+    this.newImage = undefined;
   }
 
   get pendingMessages(): number {

@@ -41,6 +41,11 @@ export class ClientIds {
     return this.entries.get(id);
   }
 
+  /** In the order they are to be restored in. */
+  values(): IterableIterator<ClientEntry> {
+    return this.entries.values();
+  }
+
   /** Whether a new id fits, once what has expired is gone. */
   hasRoom(nowMs: number): boolean {
     this.expire(nowMs);

@@ -8,8 +8,8 @@
  */
 import { invariant } from "../../base/assert.ts";
 import { Queue } from "../../base/queue.ts";
-import { FRAME_FLAG_EPOCH } from "../../storage/frame-codec.ts";
-import type { FrameWriter } from "../../storage/frame-codec.ts";
+import { CHECKPOINT_ENTRY_BYTES, FRAME_FLAG_EPOCH } from "../../storage/frame-codec.ts";
+import type { CheckpointFields, FrameWriter } from "../../storage/frame-codec.ts";
 import { OpenFrame } from "./open-frame.ts";
 import type { PartitionIdentity } from "./partition-state.ts";
 import { logPosition } from "./turn-index.ts";
@@ -40,6 +40,8 @@ export class FramePipeline {
   /** Number of the frame that fills. */
   frameNo: number;
   committedFrameNo: number;
+  /** Bytes of the frames this owner sealed. */
+  sealedBytes = 0;
   filling: OpenFrame;
   private readonly identity: PartitionIdentity;
   private readonly nowMs: () => number;
@@ -48,10 +50,13 @@ export class FramePipeline {
   private readonly deferred = new Queue<Deferred>();
   private lastCrc: number;
   private epochSealed = false;
+  /** Newest frame that names a checkpoint, the one that fills included. */
+  private checkpointFrameNo: number;
 
   constructor(
     identity: PartitionIdentity,
     log: RecoveredLog,
+    checkpointFrameNo: number,
     frameBytesMax: number,
     nowMs: () => number,
   ) {
@@ -60,6 +65,7 @@ export class FramePipeline {
     this.filling = new OpenFrame(frameBytesMax);
     this.spare = new OpenFrame(frameBytesMax);
     this.lastCrc = log.lastCrc;
+    this.checkpointFrameNo = checkpointFrameNo;
     this.epoch = log.epoch + 1;
     this.frameNo = log.lastFrameNo + 1;
     this.committedFrameNo = log.lastFrameNo;
@@ -89,6 +95,24 @@ export class FramePipeline {
     invariant(bytes <= this.writer.entriesBytesMax, "an entry fits an empty frame");
     if (this.hasRoom(bytes)) run();
     else this.deferred.push({ bytes, run });
+  }
+
+  /**
+   * Where the log stands when the state is what the sealed frames say, no more and no less; undefined while
+   * it is ahead of them.
+   */
+  get boundary(): RecoveredLog | undefined {
+    if (!this.writer.isEmpty || this.hasDeferred) return undefined;
+    return { lastFrameNo: this.frameNo - 1, lastCrc: this.lastCrc, epoch: this.epoch };
+  }
+
+  /** Names a checkpoint; `durable` is called when its frame is. */
+  checkpoint(checkpoint: CheckpointFields, durable: () => void): void {
+    this.whenRoom(CHECKPOINT_ENTRY_BYTES, () => {
+      this.writer.checkpoint(checkpoint);
+      this.checkpointFrameNo = this.frameNo;
+      this.filling.afterCommit.push(durable);
+    });
   }
 
   /** Log position of an offset in the frame that fills. */
@@ -125,8 +149,10 @@ export class FramePipeline {
       frameNo,
       previousCrc,
       timeMs: this.nowMs(),
+      checkpointFrameNo: this.checkpointFrameNo,
     });
     this.lastCrc = payloadCrc;
+    this.sealedBytes += frame.length;
     this.inFlight = this.filling;
     this.filling = this.spare;
     this.filling.reuse();

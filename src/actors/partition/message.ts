@@ -10,7 +10,7 @@ export class PendingMessage {
   offset: number;
   readonly length: number;
   /** Where the log holds the envelope (see turn-index.ts), -1 when it is in no log. */
-  readonly logPosition: number;
+  logPosition: number;
   /** The message whose open handler awaits this answer, 0 for every other message. */
   readonly rootSeq: number;
   attempts = 0;

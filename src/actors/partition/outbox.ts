@@ -45,6 +45,15 @@ export class Outbox {
     }
   }
 
+  /** An outbox as a checkpoint has it. */
+  static restored(acknowledgedN: number, entries: readonly Omit<OutboxEntry, "n">[]): Outbox {
+    const outbox = new Outbox();
+    outbox.acknowledgedN = acknowledgedN;
+    outbox.lastN = acknowledgedN;
+    for (const { position, length } of entries) outbox.add(position, length);
+    return outbox;
+  }
+
   /** The receiver has committed everything up to n. */
   acknowledge(n: number): void {
     const upTo = Math.min(n, this.lastN);

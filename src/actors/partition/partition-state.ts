@@ -10,6 +10,7 @@
 import { copyOf } from "../../base/bytes.ts";
 import { invariant } from "../../base/assert.ts";
 import { MinHeap } from "../../base/heap.ts";
+import type { Queue } from "../../base/queue.ts";
 import { hashAddress, parseAddress, partitionOf } from "../address.ts";
 import type { NodeLimits } from "../../base/config-schema.ts";
 import {
@@ -33,6 +34,7 @@ import { ClientIds } from "./client-ids.ts";
 import type { ClientOutcome } from "./client-ids.ts";
 import { DeadLetterStore } from "./dead-letter-store.ts";
 import { PendingMessage } from "./message.ts";
+import { ImagePacks } from "./image-packs.ts";
 import { Outbox } from "./outbox.ts";
 
 export interface PendingAsk {
@@ -83,13 +85,18 @@ export class PartitionState {
   private timersLive = 0;
   /** Last accepted number of each source partition. */
   readonly cursors = new Map<number, number>();
+  /** Packed images of actors. */
+  readonly images = new ImagePacks();
+  /** The log may be gone below this frame; a pending message that is there is written again. */
+  logFloor = 1;
   nextSendNo = 1;
   /** Newest time any entry carries: `now` never goes back. */
   lastNowMs = 0;
   pending = 0;
   /** Undelivered messages between their acceptance and the entry that disposes of them. */
   private readonly orphans = new Map<number, Undeliverable>();
-  private lastSeq = 0;
+  /** Number of the newest message. */
+  lastSeq = 0;
   private lastUnloggedSeq = UNLOGGED_SEQ_FIRST;
   turns = 0;
   turnsFailed = 0;
@@ -185,6 +192,17 @@ export class PartitionState {
 
   private nextSeq(log: number): number {
     return log < 0 ? ++this.lastUnloggedSeq : ++this.lastSeq;
+  }
+
+  /** A message of a checkpoint, in the order of its lane. */
+  restore(actor: Actor, lane: Queue<PendingMessage>, message: PendingMessage): void {
+    lane.push(message);
+    actor.agent.pendingBytes += message.length;
+    this.pending++;
+  }
+
+  restoreUndelivered(message: PendingMessage, code: Undeliverable["code"]): void {
+    this.orphans.set(message.seq, { kind: "undeliverable", message, code });
   }
 
   private orphan(
@@ -412,7 +430,7 @@ export class PartitionState {
 
   /** Forgets the actor's turns; its key-value state stays. Returns the roots of handlers that are gone. */
   resetMemory(actor: Actor): RootMessage[] {
-    actor.turns.clear();
+    actor.forgetMemory();
     actor.baseState = actor.state.size === 0 ? undefined : new Map(actor.state);
     const roots = [...actor.handlers.values()].filter((h) => !h.replied).map((h) => h.root);
     actor.handlers.clear();

@@ -17,10 +17,10 @@ import type { Actor } from "./actor.ts";
 import { applyControl } from "./apply-control.ts";
 import type { Control } from "./control.ts";
 import { FramePipeline } from "./frame-pipeline.ts";
-import type { RecoveredLog } from "./frame-pipeline.ts";
 import { Mail, SMALL_ENTRY_BYTES, failureEnvelope } from "./mail.ts";
 import type { MailPorts } from "./mail.ts";
 import type { PartitionIdentity, PartitionState } from "./partition-state.ts";
+import type { RecoveredPartition } from "./recovery.ts";
 import { Probation } from "./probation.ts";
 import type { SuspectLock } from "./probation.ts";
 import { Turns } from "./turns.ts";
@@ -53,7 +53,7 @@ export class PartitionProcessor {
   constructor(
     identity: PartitionIdentity,
     state: PartitionState,
-    log: RecoveredLog,
+    { log, checkpointFrameNo }: RecoveredPartition,
     ports: PartitionPorts,
   ) {
     this.id = identity.id;
@@ -61,7 +61,13 @@ export class PartitionProcessor {
     this.ports = ports;
     this.recoveredPending = state.pending;
     const nowMs = (): number => this.nowMs();
-    this.frames = new FramePipeline(identity, log, state.limits.frameBytesMax, nowMs);
+    this.frames = new FramePipeline(
+      identity,
+      log,
+      checkpointFrameNo,
+      state.limits.frameBytesMax,
+      nowMs,
+    );
     this.mail = new Mail(state, this.frames, identity.incarnation, ports, nowMs, (actor) => {
       this.turns.wake(actor);
     });
@@ -180,7 +186,7 @@ export class PartitionProcessor {
 
   /** Claims an idle actor that nobody has called yet, for its replay. */
   warm(actor: Actor): boolean {
-    const isCold = actor.live === undefined && actor.turns.length > 0;
+    const isCold = actor.live === undefined && actor.hasMemory;
     const isDurable = actor.turns.lastSequence <= this.frames.committedFrameNo;
     if (!isCold || !isDurable || actor.phase.kind !== "idle") return false;
     actor.phase = RECOVERING;
@@ -194,8 +200,8 @@ export class PartitionProcessor {
       this.turns.wake(actor);
       return;
     }
-    const { reason } = result;
-    this.control({ kind: "hold", actor: actor.address, code: "REPLAY_DIVERGED", reason });
+    const { code, reason } = result;
+    this.control({ kind: "hold", actor: actor.address, code, reason });
   }
 
   // --- Control ------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 /**
- * Rebuilds a partition's state from its log.
+ * Rebuilds a partition's state from its newest checkpoint and the frames after it.
  *
  * 1. Frames are dense and each names the checksum of the one before: a hole or a swap stops recovery.
  * 2. Frames of a lower epoch behind a higher one are void.
@@ -16,12 +16,18 @@ import {
   readFrameHeader,
   visitEntries,
 } from "../../storage/frame-codec.ts";
-import type { EntryVisitor, FrameHeader, TurnFields } from "../../storage/frame-codec.ts";
+import type {
+  CheckpointFields,
+  EntryVisitor,
+  FrameHeader,
+  TurnFields,
+} from "../../storage/frame-codec.ts";
 import type { Environment } from "../environment.ts";
 import { FLAG_WANTS_REPLY, envelopeFlags, envelopeParts } from "../wasm/envelope.ts";
 import type { Actor } from "./actor.ts";
 import { IDLE } from "./actor.ts";
 import { applyControl } from "./apply-control.ts";
+import { readCheckpoint } from "./checkpoint-reader.ts";
 import type { Control } from "./control.ts";
 import type { PendingMessage } from "./message.ts";
 import type { Delivery, PartitionState } from "./partition-state.ts";
@@ -34,6 +40,15 @@ interface Located {
   readonly message: PendingMessage;
 }
 
+export interface RecoveredPartition {
+  readonly log: RecoveredLog;
+  /** Newest frame that names a checkpoint, 0 for none, and the blob it names. */
+  readonly checkpointFrameNo: number;
+  readonly checkpointSha256: string | undefined;
+  /** Turns that were in that checkpoint. */
+  readonly turnsBefore: number;
+}
+
 export class PartitionRecovery implements EntryVisitor {
   private readonly state: PartitionState;
   private readonly environment: (id: number) => Environment;
@@ -42,10 +57,32 @@ export class PartitionRecovery implements EntryVisitor {
   private lastFrameNo = 0;
   private lastCrc = 0;
   private epoch = 0;
+  private checkpointFrameNo = 0;
+  /** Blob of the newest checkpoint met. */
+  private checkpointSha256: string | undefined;
+  private turnsBefore = 0;
 
   constructor(state: PartitionState, environment: (id: number) => Environment) {
     this.state = state;
     this.environment = environment;
+  }
+
+  /** Begins with a checkpoint instead of an empty state. */
+  begin(sha256: string, content: Buffer): void {
+    const log = readCheckpoint(this.state, content, this.environment);
+    this.lastFrameNo = log.lastFrameNo;
+    this.lastCrc = log.lastCrc;
+    this.epoch = log.epoch;
+    this.checkpointSha256 = sha256;
+    this.turnsBefore = this.state.turns;
+    for (const actor of this.state.actors) {
+      for (const message of [...actor.inbox, ...actor.answers]) {
+        this.located.set(message.seq, { actor, message });
+      }
+    }
+    for (const { message } of this.state.undelivered()) {
+      this.located.set(message.seq, { actor: undefined, message });
+    }
   }
 
   /** Applies the next frame. Its bytes are not kept. */
@@ -56,6 +93,7 @@ export class PartitionRecovery implements EntryVisitor {
     this.epoch = header.epoch;
     this.lastFrameNo = header.frameNo;
     this.lastCrc = header.payloadCrc;
+    this.checkpointFrameNo = header.checkpointFrameNo;
     if (header.timeMs > this.state.lastNowMs) this.state.lastNowMs = header.timeMs;
     visitEntries(frame, header, this);
     for (const message of this.ofFrame) if (!message.consumed) message.evacuate();
@@ -79,8 +117,11 @@ export class PartitionRecovery implements EntryVisitor {
     );
   }
 
-  finish(): RecoveredLog {
-    return { lastFrameNo: this.lastFrameNo, lastCrc: this.lastCrc, epoch: this.epoch };
+  finish(): RecoveredPartition {
+    const { lastFrameNo, lastCrc, epoch } = this;
+    const { checkpointFrameNo, checkpointSha256, turnsBefore } = this;
+    const log = { lastFrameNo, lastCrc, epoch };
+    return { log, checkpointFrameNo, checkpointSha256, turnsBefore };
   }
 
   accepted(
@@ -180,5 +221,14 @@ export class PartitionRecovery implements EntryVisitor {
   systemSend(sendNo: number, frame: Buffer, offset: number, length: number): void {
     this.state.nextSendNo = Math.max(this.state.nextSendNo, sendNo + 1);
     this.route(frame, -1, offset, length, receiverHash(frame, offset));
+  }
+
+  moved(seq: number, _frame: Buffer, offset: number): void {
+    this.take(seq).message.logPosition = this.position(offset);
+  }
+
+  /** One after the checkpoint that recovery began with: the state is the same. */
+  checkpoint({ sha256 }: CheckpointFields): void {
+    this.checkpointSha256 = sha256;
   }
 }

@@ -22,49 +22,69 @@ export function offsetOf(position: number): number {
 /** Turns of one chunk; chunks are never copied. */
 const CHUNK = 0x1000;
 
+interface Chunk {
+  readonly previous: Float64Array;
+  readonly turns: Float64Array;
+  readonly messages: Float64Array;
+  readonly lengths: Uint32Array;
+}
+
 /**
  * Turns of all actors of a partition in the order of the log. Appending is sequential, whichever actor a
  * turn is of; each turn points back to the one before it of the same actor.
  */
 export class TurnLog {
-  private readonly previous: Float64Array[] = [];
-  private readonly turns: Float64Array[] = [];
-  private readonly messages: Float64Array[] = [];
-  private readonly lengths: Uint32Array[] = [];
+  /** By the number of their first turn; those nobody needs any more are gone. */
+  private readonly chunks = new Map<number, Chunk>();
   private count = 0;
 
   /** Returns the turn's number. */
   add(previous: number, turn: number, message: number, messageBytes: number): number {
     const number = this.count++;
     const at = number % CHUNK;
-    const chunk = (number - at) / CHUNK;
     if (at === 0) {
-      this.previous.push(new Float64Array(CHUNK));
-      this.turns.push(new Float64Array(CHUNK));
-      this.messages.push(new Float64Array(CHUNK));
-      this.lengths.push(new Uint32Array(CHUNK));
+      this.chunks.set(number, {
+        previous: new Float64Array(CHUNK),
+        turns: new Float64Array(CHUNK),
+        messages: new Float64Array(CHUNK),
+        lengths: new Uint32Array(CHUNK),
+      });
     }
-    this.previous[chunk]![at] = previous;
-    this.turns[chunk]![at] = turn;
-    this.messages[chunk]![at] = message;
-    this.lengths[chunk]![at] = messageBytes;
+    const chunk = this.chunkOf(number);
+    chunk.previous[at] = previous;
+    chunk.turns[at] = turn;
+    chunk.messages[at] = message;
+    chunk.lengths[at] = messageBytes;
     return number;
   }
 
+  /** Turns below this number are of no use any more. */
+  forget(below: number): void {
+    for (const first of this.chunks.keys()) {
+      if (first + CHUNK <= below && first + CHUNK <= this.count) this.chunks.delete(first);
+    }
+  }
+
+  private chunkOf(number: number): Chunk {
+    const chunk = this.chunks.get(number - (number % CHUNK));
+    invariant(chunk !== undefined, "a turn that is asked for is still known");
+    return chunk;
+  }
+
   previousOf(number: number): number {
-    return this.previous[Math.floor(number / CHUNK)]![number % CHUNK]!;
+    return this.chunkOf(number).previous[number % CHUNK]!;
   }
 
   turnOf(number: number): number {
-    return this.turns[Math.floor(number / CHUNK)]![number % CHUNK]!;
+    return this.chunkOf(number).turns[number % CHUNK]!;
   }
 
   messageOf(number: number): number {
-    return this.messages[Math.floor(number / CHUNK)]![number % CHUNK]!;
+    return this.chunkOf(number).messages[number % CHUNK]!;
   }
 
   messageBytesOf(number: number): number {
-    return this.lengths[Math.floor(number / CHUNK)]![number % CHUNK]!;
+    return this.chunkOf(number).lengths[number % CHUNK]!;
   }
 }
 
@@ -75,13 +95,16 @@ export interface IndexedTurn {
   readonly messageBytes: number;
 }
 
-const NONE = -1;
+/** Before the first turn. */
+export const NO_TURN = -1;
 
-/** The turns of one actor. */
+/** The turns of one actor that its durable image lacks. */
 export class TurnIndex {
   private readonly log: TurnLog;
   /** Number of the newest turn. */
-  newest = NONE;
+  newest = NO_TURN;
+  /** The image has the turns up to this number. */
+  private base = NO_TURN;
   private count = 0;
 
   constructor(log: TurnLog) {
@@ -100,18 +123,17 @@ export class TurnIndex {
 
   /** Frame of the newest turn, 0 when there is none. */
   get lastSequence(): number {
-    return this.newest === NONE ? 0 : sequenceOf(this.log.turnOf(this.newest));
+    return this.count === 0 ? 0 : sequenceOf(this.log.turnOf(this.newest));
   }
 
-  /** Numbers of the turns, oldest first. */
-  numbers(): Float64Array {
+  /** Numbers of the turns after the one given, oldest first. */
+  numbers(after = this.base): Float64Array {
     const numbers = new Float64Array(this.count);
-    let number = this.newest;
-    for (let i = this.count - 1; i >= 0; i--) {
-      numbers[i] = number;
-      number = this.log.previousOf(number);
+    let first = this.count;
+    for (let number = this.newest; number > after; number = this.log.previousOf(number)) {
+      numbers[--first] = number;
     }
-    return numbers;
+    return numbers.subarray(first);
   }
 
   turn(number: number): IndexedTurn {
@@ -123,8 +145,14 @@ export class TurnIndex {
     };
   }
 
+  /** A durable image has the turns up to `number`. */
+  rebase(number: number): void {
+    this.count = this.numbers(number).length;
+    this.base = number;
+  }
+
   clear(): void {
-    this.newest = NONE;
+    this.base = this.newest;
     this.count = 0;
   }
 }

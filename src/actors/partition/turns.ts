@@ -10,7 +10,7 @@ import { copyOf } from "../../base/bytes.ts";
 import type { ErrorCode } from "../../base/errors.ts";
 import { Queue } from "../../base/queue.ts";
 import type { SeededRandom } from "../../base/random.ts";
-import { TURN_OVERHEAD_BYTES } from "../../storage/frame-codec.ts";
+import { MOVED_OVERHEAD_BYTES, TURN_OVERHEAD_BYTES } from "../../storage/frame-codec.ts";
 import { TURN_DONE, TURN_FAILED, TURN_LEFT_OPEN } from "../turn-batch.ts";
 import type { SendCounter, TurnBatch, TurnExecutor } from "../turn-batch.ts";
 import { IDLE, READY, RECOVERING } from "./actor.ts";
@@ -23,6 +23,7 @@ import { NO_REPLY_REASON } from "./partition-state.ts";
 import type { PartitionState } from "./partition-state.ts";
 import { applyEffects } from "./turn-effects.ts";
 import type { SendRouter } from "./turn-effects.ts";
+import { sequenceOf } from "./turn-index.ts";
 
 /** Messages one actor handles before others get their turn. */
 const QUANTUM = 16;
@@ -66,6 +67,8 @@ export class Turns {
   private readonly ready = new Queue<Actor>();
   private needReplay: Actor[] = [];
   private planned = 0;
+  /** No turn starts: a checkpoint waits for the state to agree with the sealed frames. */
+  paused = false;
 
   constructor(state: PartitionState, frames: FramePipeline, mail: Mail, ports: TurnPorts) {
     this.state = state;
@@ -89,6 +92,7 @@ export class Turns {
 
   private get mayRun(): boolean {
     const { frames, state } = this;
+    if (this.paused) return false;
     return frames.hasRoom(SMALL_ENTRY_BYTES) && state.outboxBytes <= state.limits.outboxBytesMax;
   }
 
@@ -114,7 +118,7 @@ export class Turns {
       return;
     }
     // Before the message's intent: a crash while memory comes back is not the message's fault.
-    if (actor.live === undefined && actor.turns.length > 0) {
+    if (actor.live === undefined && actor.hasMemory) {
       actor.phase = RECOVERING;
       this.needReplay.push(actor);
       return;
@@ -191,13 +195,25 @@ export class Turns {
       return;
     }
     const need = TURN_OVERHEAD_BYTES + to - from;
+    if (sequenceOf(message.logPosition) < this.state.logFloor) this.move(message);
     if (this.frames.hasRoom(need)) {
       this.write(turn, bytes, from, to);
       return;
     }
     const copy = copyOf(bytes, from, to - from);
+    actor.unwritten++;
     this.frames.whenRoom(need, () => {
+      actor.unwritten--;
       this.write(turn, copy, 0, copy.length);
+    });
+  }
+
+  /** The log may no longer hold the message: replay of its turn will need it. */
+  private move(message: PendingMessage): void {
+    this.frames.whenRoom(MOVED_OVERHEAD_BYTES + message.length, () => {
+      const { seq, bytes, offset, length } = message;
+      const at = this.frames.writer.moved(seq, bytes, offset, length);
+      message.logPosition = this.frames.position(at);
     });
   }
 

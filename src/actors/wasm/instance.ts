@@ -5,6 +5,7 @@ import { DOORS } from "./doors.ts";
 import type { Door } from "./doors.ts";
 import type { GuestDoor } from "./guest-door.ts";
 import type { GuestMemory } from "./turn-context.ts";
+import { decodeMemory, encodeMemory } from "./memory-snapshot.ts";
 import { HOST_EXPORT } from "./rewrite/host-exports.ts";
 
 /** A compiled rewritten module and what instances of it need. */
@@ -22,6 +23,7 @@ export interface MemoryImage {
 }
 
 const PAGE_BYTES = 65536;
+const NO_TEMPLATE = Buffer.alloc(0);
 
 export class WasmInstance implements LiveMemory, GuestMemory {
   bytes: Buffer;
@@ -83,6 +85,27 @@ export class WasmInstance implements LiveMemory, GuestMemory {
     this.bytes.set(image.pages);
     loaded.globals.forEach((name, i) => {
       this.global(name).value = image.globals[i];
+    });
+  }
+
+  /** What differs from the template. */
+  snapshot(loaded: LoadedModule): Buffer {
+    if (this.bytes.length === 0) this.refresh();
+    const globals = loaded.globals.map((name) => this.global(name).value as unknown);
+    return encodeMemory(this.bytes, globals, NO_TEMPLATE);
+  }
+
+  /** Puts a snapshot into this instance, which must be fresh. */
+  restoreSnapshot(loaded: LoadedModule, snapshot: Buffer): void {
+    const { memoryBytes, globals, pages } = decodeMemory(snapshot);
+    const missing = memoryBytes - this.memoryBytes;
+    invariant(missing >= 0, "a fresh instance is not larger than an image of one");
+    if (missing > 0) this.memory.grow(missing / PAGE_BYTES);
+    this.refresh();
+    this.bytes.fill(0);
+    for (const { at, bytes } of pages) this.bytes.set(bytes, at);
+    loaded.globals.forEach((name, i) => {
+      this.global(name).value = globals[i];
     });
   }
 

@@ -4,22 +4,25 @@
  *
  * Owns the list of those actors.
  * 1. An actor is in the list exactly while it has live memory; what a guest section made counts after it.
- * 2. Only idle actors that their log can bring back leave, those not used lately first.
+ * 2. Only idle actors that image and log can bring back leave, those not used lately first.
  */
 import type { Actor } from "../partition/actor.ts";
 import type { WasmInstance } from "./instance.ts";
 
 export class Residents {
   private readonly max: number;
+  /** Called before an actor's memory is dropped to make room. */
+  private readonly leaving: (actor: Actor) => void;
   private readonly actors: Actor[] = [];
   /** Where the search for one that may leave goes on. */
   private hand = 0;
 
-  constructor(max: number) {
+  constructor(max: number, leaving: (actor: Actor) => void) {
     this.max = max;
+    this.leaving = leaving;
   }
 
-  get hasRoom(): boolean {
+  private get hasRoom(): boolean {
     return this.actors.length < this.max;
   }
 
@@ -43,18 +46,29 @@ export class Residents {
     instance.place = -1;
   }
 
-  /** Drops the memory of actors until there is room for one more, or none may leave. */
+  /** Actors leave until there is room for one more, or none may leave. */
   makeRoom(): void {
     for (let looks = 2 * this.actors.length; !this.hasRoom && looks > 0; looks--) {
       if (this.hand >= this.actors.length) this.hand = 0;
-      const actor = this.actors[this.hand]!;
-      const instance = actor.live as WasmInstance;
-      if (!instance.isUsed && actor.phase.kind === "idle" && !actor.agent.isEphemeral) {
-        this.drop(actor);
-      } else {
-        instance.isUsed = false;
-        this.hand++;
-      }
+      if (!this.tryLeave(this.actors[this.hand]!)) this.hand++;
     }
+  }
+
+  /** Those that were not used since the last sweep leave. */
+  sweep(): void {
+    for (const actor of [...this.actors]) this.tryLeave(actor);
+  }
+
+  private tryLeave(actor: Actor): boolean {
+    const instance = actor.live as WasmInstance;
+    const { phase, agent, unwritten } = actor;
+    const mayLeave = phase.kind === "idle" && !agent.isEphemeral && unwritten === 0;
+    if (instance.isUsed || !mayLeave) {
+      instance.isUsed = false;
+      return false;
+    }
+    this.leaving(actor);
+    this.drop(actor);
+    return true;
   }
 }

@@ -15,6 +15,7 @@ import type { Clock } from "../../base/clock.ts";
 import type { Environment } from "../environment.ts";
 import { Handler } from "../partition/actor.ts";
 import type { Actor } from "../partition/actor.ts";
+import type { ReplayBase } from "../partition/actor-image.ts";
 import { PendingMessage } from "../partition/message.ts";
 import { TURN_DONE, TURN_FAILED, TURN_LEFT_OPEN, TURN_SKIPPED } from "../turn-batch.ts";
 import type {
@@ -47,15 +48,18 @@ interface Replay {
   readonly idPrefix: Buffer;
 }
 
-export interface ModuleSource {
+/** The shard, as its executor needs it. */
+export interface ExecutorHost {
   environment(id: number): Environment;
   module(sha256: string): LoadedModule;
+  /** The actor's memory is about to be dropped to make room. */
+  leaving(actor: Actor): void;
 }
 
 export class WasmExecutor implements TurnExecutor {
   private readonly batch: TurnBatch;
   private readonly clock: Clock;
-  private readonly source: ModuleSource;
+  private readonly source: ExecutorHost;
   private readonly turn: TurnContext;
   private readonly imports = new Map<Door, WebAssembly.Imports>();
   private readonly replays = new Map<Actor, Replay>();
@@ -67,13 +71,15 @@ export class WasmExecutor implements TurnExecutor {
   constructor(
     batch: TurnBatch,
     clock: Clock,
-    source: ModuleSource,
+    source: ExecutorHost,
     limits: { readonly askChainMax: number; readonly residentsMax: number },
   ) {
     this.batch = batch;
     this.clock = clock;
     this.source = source;
-    this.residents = new Residents(limits.residentsMax);
+    this.residents = new Residents(limits.residentsMax, (actor) => {
+      source.leaving(actor);
+    });
     this.turn = new TurnContext(batch.ring, batch.logs, limits.askChainMax);
     for (const [door, kind] of Object.entries(DOORS)) {
       this.imports.set(door as Door, kind.imports(this.turn));
@@ -270,18 +276,27 @@ export class WasmExecutor implements TurnExecutor {
     return fuel;
   }
 
-  get hasRoom(): boolean {
-    return this.residents.hasRoom;
+  image(actor: Actor): Uint8Array | undefined {
+    const instance = actor.live as WasmInstance | undefined;
+    const loaded = this.source.module(actor.agent.environment.moduleSha256);
+    return loaded.replayOnly ? undefined : instance?.snapshot(loaded);
   }
 
-  startReplay(actor: Actor, idPrefix: Buffer): void {
+  startReplay(actor: Actor, idPrefix: Buffer, base: ReplayBase | undefined): void {
     this.residents.drop(actor);
     this.residents.makeRoom();
     this.replays.set(actor, {
-      state: new Map(actor.baseState),
-      handlers: new Map(),
+      state: base?.state ?? new Map(actor.baseState),
+      handlers: base?.handlers ?? new Map<number, Handler>(),
       idPrefix,
     });
+    if (base === undefined) return;
+    // No guest code runs here: a rewritten module has no start function.
+    const loaded = this.source.module(this.source.environment(base.environment).moduleSha256);
+    const instance = new WasmInstance(loaded, this.imports);
+    instance.restoreSnapshot(loaded, base.memory);
+    actor.live = instance;
+    this.residents.add(actor);
   }
 
   replay(actor: Actor, turns: readonly ReplayTurn[]): ReplayResult {
@@ -295,7 +310,7 @@ export class WasmExecutor implements TurnExecutor {
     });
     this.turn.replayState = undefined;
     this.residents.add(actor);
-    return timedOut ? { kind: "diverged", reason: "a turn does not end in replay" } : result;
+    return timedOut ? diverged("a turn does not end in replay") : result;
   }
 
   private replayTurn(actor: Actor, replayed: ReplayTurn): ReplayResult {
@@ -326,13 +341,10 @@ export class WasmExecutor implements TurnExecutor {
       else replay.handlers.delete(own.rootSeq);
       const digest = batch.ring.digest(from, batch.ring.cursor);
       if (open === replayed.open && digest === replayed.digest) return { kind: "ok" };
-      return { kind: "diverged", reason: `the effects of message ${String(seq)} differ` };
+      return diverged(`the effects of message ${String(seq)} differ`);
     } catch (thrown) {
       const { code, reason } = this.explain(actor, thrown);
-      return {
-        kind: "diverged",
-        reason: `message ${String(seq)} fails in replay: ${code}: ${reason}`,
-      };
+      return diverged(`message ${String(seq)} fails in replay: ${code}: ${reason}`);
     }
   }
 
@@ -343,6 +355,14 @@ export class WasmExecutor implements TurnExecutor {
   drop(actor: Actor): void {
     this.residents.drop(actor);
   }
+
+  sweep(): void {
+    this.residents.sweep();
+  }
+}
+
+function diverged(reason: string): ReplayResult {
+  return { kind: "failed", code: "REPLAY_DIVERGED", reason };
 }
 
 function tooLong(limitMs: number): TurnFailure {

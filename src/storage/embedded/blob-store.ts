@@ -14,6 +14,8 @@ import {
 } from "./file-system.ts";
 import type { WriteGate } from "./write-gate.ts";
 
+const TEMPORARY = "tmp";
+
 export class BlobStore implements Blobs {
   readonly #files: FileSystem;
   readonly #directory: string;
@@ -54,6 +56,28 @@ export class BlobStore implements Blobs {
     return content;
   }
 
+  async readRange(sha256: string, offset: number, length: number): Promise<Uint8Array | undefined> {
+    let fd: number | undefined;
+    try {
+      fd = await this.#files.open(this.#path(sha256), "r");
+      const content = new Uint8Array(length);
+      const bytes = await this.#files.read(fd, content, offset);
+      return bytes === length ? content : undefined;
+    } catch {
+      return undefined;
+    } finally {
+      if (fd !== undefined) await this.#files.close(fd);
+    }
+  }
+
+  async list(): Promise<string[]> {
+    const directories = await this.#files.list(this.#directory);
+    const names = directories
+      .filter((name) => name !== TEMPORARY)
+      .map((name) => this.#files.list(`${this.#directory}/${name}`));
+    return (await Promise.all(names)).flat();
+  }
+
   async has(sha256: string): Promise<boolean> {
     return await this.#files.exists(this.#path(sha256));
   }
@@ -80,7 +104,7 @@ export class BlobStore implements Blobs {
         await this.#files.syncDirectory(directory);
         return;
       }
-      const temporary = `${this.#directory}/tmp/${sha256}`;
+      const temporary = `${this.#directory}/${TEMPORARY}/${sha256}`;
       await writeFileDurably(this.#files, { directory, name: sha256, temporary }, content);
     } catch (error) {
       if (isWantOfSpace(error)) throw new CaxtonError("STORAGE_FULL", undefined, { cause: error });
@@ -104,8 +128,8 @@ export class BlobStore implements Blobs {
 }
 
 export async function removeUnfinishedBlobs(files: FileSystem, directory: string): Promise<void> {
-  for (const name of await files.list(`${directory}/tmp`)) {
-    await files.unlink(`${directory}/tmp/${name}`);
+  for (const name of await files.list(`${directory}/${TEMPORARY}`)) {
+    await files.unlink(`${directory}/${TEMPORARY}/${name}`);
   }
 }
 
