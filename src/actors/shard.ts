@@ -368,15 +368,15 @@ export class Shard {
     this.runBatch();
     this.submitGroup();
     this.output.flush();
-    let hasReady = false;
+    let hasWork = false;
     for (const { processor, images, checkpointer, phase } of this.partitions.values()) {
       if (phase === "open") checkpointer.step();
       for (const actor of processor.turns.takeReplays()) {
         this.replayer.request({ processor, images, actor });
       }
-      hasReady ||= processor.turns.hasReady;
+      hasWork ||= processor.turns.hasReady || checkpointer.hasWork;
     }
-    if (hasReady) this.schedulePump();
+    if (hasWork) this.schedulePump();
     else this.scheduleTick();
   }
 

@@ -55,6 +55,8 @@ export class ShardDriver {
   readonly refetches: { readonly source: number; readonly n: number }[] = [];
   /** Durable frames of each partition. */
   readonly log = new Map<number, Buffer[]>();
+  /** Ranges of the log that were read. */
+  reads = 0;
   readonly blobs = new Map<string, Buffer>();
   /** What it let go of the log, and of the blobs. */
   readonly trims: { readonly below: number; readonly blobs: readonly string[] }[] = [];
@@ -67,7 +69,8 @@ export class ShardDriver {
   private group: Group | undefined;
   private readonly answers = new Map<number, unknown>();
   private lastRequest = 0;
-  private readonly nowMs = 1_000_000;
+  /** Both clocks. */
+  nowMs = 1_000_000;
 
   /** Owns partition 0 of `partitions`, where all agents are deployed. */
   constructor(
@@ -102,7 +105,7 @@ export class ShardDriver {
   }
 
   private start(): void {
-    const clock = { wallMs: () => this.nowMs, monotonicMs: () => 0 };
+    const clock = { wallMs: () => this.nowMs, monotonicMs: () => this.nowMs };
     const { limits, partitions } = this;
     const shared = new SharedArrayBuffer(8);
     const suspects = new SharedArrayBuffer(4);
@@ -301,8 +304,17 @@ export class ShardDriver {
     }
   }
 
+  /** Takes a checkpoint of what there is. */
+  checkpoint(): void {
+    this.nowMs += this.snapshots.intervalMs;
+    // Any message makes it look at the time.
+    this.query({ kind: "status", partition: 0 });
+    this.settle();
+  }
+
   private read({ requestId, partition, ranges }: Extract<FromWorker, { kind: "read" }>): void {
     const pieces: Buffer[] = [];
+    this.reads += ranges.length / 3;
     for (let i = 0; i < ranges.length; i += 3) {
       const frame = this.log.get(partition)![ranges[i]! - 1]!;
       pieces.push(frame.subarray(ranges[i + 1], ranges[i + 1]! + ranges[i + 2]!));

@@ -92,18 +92,17 @@ export class Checkpointer {
     return this.named.sha256 === undefined ? packs : [this.named.sha256, ...packs];
   }
 
-  /** When `step` has something to do next; Infinity for never. */
+  /** When a checkpoint is due; Infinity while one is under way, whose steps follow from what it waits for. */
   get nextStepMs(): number {
-    switch (this.phase.kind) {
-      case "imaging":
-      case "quiescing":
-        return 0;
-      case "idle":
-        if (this.isPressing) return 0;
-        return this.hasChanged ? this.sinceMs + this.config.intervalMs : Infinity;
-      default:
-        return Infinity;
-    }
+    if (this.phase.kind !== "idle") return Infinity;
+    if (this.isPressing) return 0;
+    return this.hasChanged ? this.sinceMs + this.config.intervalMs : Infinity;
+  }
+
+  /** Another step has something to do at once. */
+  get hasWork(): boolean {
+    const { phase } = this;
+    return phase.kind === "imaging" && phase.next < phase.actors.length;
   }
 
   private get hasChanged(): boolean {
@@ -149,7 +148,7 @@ export class Checkpointer {
     this.frameBefore = this.frames.stateFrameNo;
     const garbage = this.mostlyGarbage();
     const dirty: Actor[] = [];
-    const phase: Phase = { kind: "imaging", actors: dirty, next: 0, copying: 0 };
+    const phase = { kind: "imaging" as const, actors: dirty, next: 0, copying: 0 };
     this.phase = phase;
     for (const actor of this.state.actors) {
       if (actor.agent.isEphemeral) continue;
@@ -163,6 +162,7 @@ export class Checkpointer {
         });
       }
     }
+    this.takeImages(phase);
   }
 
   /** Packs of which little is still of use: it is copied, and they can go. */

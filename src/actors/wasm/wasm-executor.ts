@@ -293,7 +293,7 @@ export class WasmExecutor implements TurnExecutor {
     if (base === undefined) return;
     // No guest code runs here: a rewritten module has no start function.
     const loaded = this.source.module(this.source.environment(base.environment).moduleSha256);
-    const instance = new WasmInstance(loaded, this.imports);
+    const instance = this.instantiate(loaded);
     instance.restoreSnapshot(loaded, base.memory);
     actor.live = instance;
     this.residents.add(actor);
