@@ -22,8 +22,26 @@ export const POINTS = [
   "records.after-put",
   "deploy.after-version",
   "deploy.after-record",
+  "blob.before-store",
+  "blob.after-store",
+  "log.before-trim",
+  "blob.before-delete",
+  "blob.after-delete",
 ] as const;
 export type Point = (typeof POINTS)[number];
+
+const COMMIT_POINTS: ReadonlySet<Point> = new Set([
+  "log.before-append",
+  "log.after-append-before-ack",
+]);
+/** Passed without anybody's asking. */
+const SNAPSHOT_POINTS: ReadonlySet<Point> = new Set([
+  "blob.before-store",
+  "blob.after-store",
+  "log.before-trim",
+  "blob.before-delete",
+  "blob.after-delete",
+]);
 
 /** A round of kills holds each point once, and these. */
 const MORE_PER_ROUND: readonly Point[] = ["any moment", "any moment", "any moment"];
@@ -38,6 +56,10 @@ const SETS = [
   "log.level=warn",
   // Innocent messages are tried during more crashes here than a node lives through.
   "limits.crashIntentsMax=100",
+  // Checkpoints all the time, and actors that leave memory and come back.
+  "snapshots.turnsMax=100",
+  "snapshots.intervalMs=100",
+  "limits.residentActorsMax=8",
 ];
 /** Answers between a start and the kill or the deployment. */
 const ANSWERS_MIN = 20;
@@ -47,6 +69,10 @@ const DELAY_MS = 20;
 /** Commits between a start and the kill. */
 const COMMITS_MIN = 20;
 const COMMITS_SPAN = 60;
+/** Checkpoints, of all partitions, between a start and the kill. */
+const CHECKPOINTS_SPAN = 8;
+/** Images, and the rest of the state. */
+const BLOBS_PER_CHECKPOINT = 2;
 /** A deployment writes two records and passes its own points once; the first or second is the last. */
 const DEPLOYS_SPAN = 2;
 const RECORDS_PER_DEPLOY = 2;
@@ -174,7 +200,8 @@ class Campaign {
           () => {
             if (++answers !== triggerAt) return;
             if (point === "any moment") void this.#killSoon(server);
-            else if (!point.startsWith("log.")) deploying = this.#deployUntilDead(wire);
+            else if (!COMMIT_POINTS.has(point) && !SNAPSHOT_POINTS.has(point))
+              deploying = this.#deployUntilDead(wire);
           },
         ),
       );
@@ -199,11 +226,16 @@ class Campaign {
 
   #faultOf(point: Point): Record<string, string> {
     if (point === "any moment") return {};
-    const nth = point.startsWith("log.")
-      ? COMMITS_MIN + this.#random.below(COMMITS_SPAN)
-      : 1 +
-        this.#random.below(DEPLOYS_SPAN * (point.startsWith("records.") ? RECORDS_PER_DEPLOY : 1));
-    return { CAXTON_FAULT_POINT: `${point}:${nth}` };
+    return { CAXTON_FAULT_POINT: `${point}:${this.#passages(point)}` };
+  }
+
+  /** How often the server passes the point before it dies there. */
+  #passages(point: Point): number {
+    const one = (span: number): number => 1 + this.#random.below(span);
+    if (COMMIT_POINTS.has(point)) return COMMITS_MIN + this.#random.below(COMMITS_SPAN);
+    if (point.endsWith("-store")) return one(CHECKPOINTS_SPAN * BLOBS_PER_CHECKPOINT);
+    if (SNAPSHOT_POINTS.has(point)) return one(CHECKPOINTS_SPAN);
+    return one(DEPLOYS_SPAN * (point.startsWith("records.") ? RECORDS_PER_DEPLOY : 1));
   }
 
   async #deployUntilDead(wire: Wire): Promise<void> {
