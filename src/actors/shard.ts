@@ -13,19 +13,15 @@ import { SeededRandom } from "../base/random.ts";
 import type { Scheduler } from "../base/scheduler.ts";
 import { partitionOf } from "./address.ts";
 import type { Environment } from "./environment.ts";
+import { hostPartition } from "./hosted-partition.ts";
+import type { HostedPartition } from "./hosted-partition.ts";
 import type { Actor } from "./partition/actor.ts";
-import { ClientDoor } from "./partition/client-door.ts";
-import { PartitionProcessor } from "./partition/processor.ts";
-import type { PartitionPorts } from "./partition/processor.ts";
+import type { PartitionPorts, PartitionProcessor } from "./partition/processor.ts";
 import type { SealedFrame } from "./partition/frame-pipeline.ts";
-import { ActorImages } from "./partition/actor-images.ts";
-import type { BlobPorts } from "./partition/actor-images.ts";
-import { Checkpointer } from "./partition/checkpointer.ts";
 import { PartitionRecovery } from "./partition/recovery.ts";
-import type { RecoveredPartition } from "./partition/recovery.ts";
 import { PartitionState } from "./partition/partition-state.ts";
 import { answerQuery } from "./queries.ts";
-import { Relay } from "./relay.ts";
+import type { Query } from "./queries.ts";
 import { ShardOutput } from "./shard-output.ts";
 import type { Post } from "./shard-output.ts";
 import { Replayer } from "./replayer.ts";
@@ -41,16 +37,6 @@ const RING_TURNS = 8;
 const TIMER_MAX_MS = 0x7fffffff;
 const SHARED_PROGRESS = 0;
 const SHARED_IN_GUEST = 1;
-
-interface Partition {
-  readonly processor: PartitionProcessor;
-  readonly images: ActorImages;
-  readonly checkpointer: Checkpointer;
-  readonly door: ClientDoor;
-  readonly relay: Relay;
-  /** Work begins when the owner's epoch frame is durable. */
-  phase: "recovered" | "opening" | "open";
-}
 
 interface Group {
   readonly number: number;
@@ -72,9 +58,8 @@ export class Shard {
   private readonly environments = new Map<number, Environment>();
   private readonly modules = new Map<string, LoadedModule>();
   private ephemeral = new AgentSet([]);
-  private readonly partitions = new Map<number, Partition>();
+  private readonly partitions = new Map<number, HostedPartition>();
   private readonly recoveries = new Map<number, PartitionRecovery>();
-  private readonly recoveredStates = new Map<number, PartitionState>();
   private readonly batch: TurnBatch;
   private readonly executor: TurnExecutor;
   private readonly replayer: Replayer;
@@ -141,7 +126,7 @@ export class Shard {
     return module;
   }
 
-  private partition(id: number): Partition {
+  private partition(id: number): HostedPartition {
     const partition = this.partitions.get(id);
     invariant(partition !== undefined, `partition ${String(id)} is here`);
     return partition;
@@ -163,9 +148,11 @@ export class Shard {
       case "checkpoint":
         this.recovery(message.partition).begin(message.sha256, asBuffer(message.content));
         return;
-      case "recover":
-        this.recover(message.partition, message.frames);
+      case "recover": {
+        const recovery = this.recovery(message.partition);
+        for (const { sequence, frame } of message.frames) recovery.apply(sequence, asBuffer(frame));
         return;
+      }
       case "recovered":
         this.finishRecovery(message.partition);
         return;
@@ -204,26 +191,27 @@ export class Shard {
         this.output.fetched(message.requestId, bytes === undefined ? undefined : asBuffer(bytes));
         break;
       }
-      case "control": {
-        const { processor } = this.partition(message.partition);
-        processor.control(message.control, () => {
+      case "control":
+        this.partition(message.partition).processor.control(message.control, () => {
           this.answer(message.requestId, undefined);
         });
         break;
-      }
-      case "query": {
-        const { processor } = this.partition(message.query.partition);
-        const value = answerQuery(processor, message.query);
-        processor.frames.afterCommit(() => {
-          this.answer(message.requestId, value);
-        });
+      case "query":
+        this.query(message.requestId, message.query);
         break;
-      }
       case "observe":
         this.observing = message.on;
         return;
     }
     this.schedulePump();
+  }
+
+  private query(requestId: number, query: Query): void {
+    const { processor } = this.partition(query.partition);
+    const value = answerQuery(processor, query);
+    processor.frames.afterCommit(() => {
+      this.answer(requestId, value);
+    });
   }
 
   private answer(requestId: number, value: unknown): void {
@@ -244,80 +232,37 @@ export class Shard {
   private recovery(id: number): PartitionRecovery {
     let recovery = this.recoveries.get(id);
     if (recovery === undefined) {
-      const state = new PartitionState(this.identity(id), this.start.limits);
+      const { partitions, incarnation, limits } = this.start;
+      const state = new PartitionState({ id, partitions, incarnation }, limits);
       recovery = new PartitionRecovery(state, (environment) => this.environment(environment));
       this.recoveries.set(id, recovery);
-      this.recoveredStates.set(id, state);
     }
     return recovery;
   }
 
-  private recover(
-    id: number,
-    frames: readonly { readonly sequence: number; readonly frame: Uint8Array }[],
-  ): void {
-    const recovery = this.recovery(id);
-    for (const { sequence, frame } of frames) recovery.apply(sequence, asBuffer(frame));
-  }
-
-  private identity(id: number) {
-    const { partitions, incarnation } = this.start;
-    return { id, partitions, incarnation };
-  }
-
   private finishRecovery(id: number): void {
-    const recovered = this.recovery(id).finish();
-    const state = this.recoveredStates.get(id)!;
+    const recovery = this.recovery(id);
     this.recoveries.delete(id);
-    this.recoveredStates.delete(id);
-    const identity = this.identity(id);
-    const processor = new PartitionProcessor(identity, state, recovered, this.partitionPorts);
-    const door = new ClientDoor(processor, (result) => {
-      this.output.result(result);
-    });
-    const relay = new Relay(processor, {
-      read: (partition, ranges, done) => {
-        this.output.readLog(partition, ranges, done);
-      },
+    const hosted = hostPartition(recovery, this.start, {
+      partition: this.partitionPorts,
+      output: this.output,
       relay: (source, destination, n, envelope) => {
         this.deliverTo(source, destination, n, envelope, 0, envelope.length);
       },
-    });
-    const { images, checkpointer } = this.snapshots(processor, recovered);
-    this.partitions.set(id, { processor, images, checkpointer, door, relay, phase: "recovered" });
-    const cursors = [...state.cursors];
-    const { blobs } = checkpointer;
-    const { pending } = state;
-    this.ports.post({ kind: "recovered", partition: id, pending, cursors, blobs }, []);
-  }
-
-  private snapshots(
-    processor: PartitionProcessor,
-    recovered: RecoveredPartition,
-  ): { images: ActorImages; checkpointer: Checkpointer } {
-    const { id, state, frames } = processor;
-    const { incarnation } = this.start;
-    const identity = { partition: id, incarnation, epoch: frames.epoch };
-    const blobs: BlobPorts = {
-      store: (content, stored) => {
-        this.output.store(content, stored);
+      trim: (partition, below, blobs) => {
+        this.ports.post({ kind: "trim", partition, below, blobs }, []);
       },
-      fetch: (part, done) => {
-        this.output.fetch(part, done);
-      },
-    };
-    const images = new ActorImages(state.images, identity, this.executor, blobs);
-    const checkpointer = new Checkpointer(processor, images, this.start.snapshots, recovered, {
-      ...blobs,
-      nowMs: () => this.ports.clock.monotonicMs(),
-      trim: (below, gone) => {
-        this.ports.post({ kind: "trim", partition: id, below, blobs: gone }, []);
-      },
-      warm: (actor) => {
+      warm: ({ processor, images }, actor) => {
         this.replayer.addBackground([{ processor, images, actor }]);
       },
     });
-    return { images, checkpointer };
+    this.partitions.set(id, hosted);
+    const { pending, cursors } = hosted.processor.state;
+    const { blobs } = hosted.checkpointer;
+    this.ports.post(
+      { kind: "recovered", partition: id, pending, cursors: [...cursors], blobs },
+      [],
+    );
   }
 
   /** Starts the owner's epoch; work begins when the epoch frame is durable. */

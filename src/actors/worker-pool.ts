@@ -363,7 +363,7 @@ export class WorkerPool {
       (answer) => {
         if (answer === undefined || seat.thread !== thread) return;
         const transfer = answer.kind === "fetched" && answer.bytes !== undefined;
-        this.post(seat.index, answer, transfer ? [answer.bytes!.buffer as ArrayBuffer] : []);
+        this.post(seat.index, answer, transfer ? [answer.bytes.buffer as ArrayBuffer] : []);
       },
       (error: unknown) => {
         if (!this.stopping) this.options.failed(error as CaxtonError);

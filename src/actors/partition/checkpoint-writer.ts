@@ -17,11 +17,11 @@ import { sequenceOf } from "./turn-index.ts";
 export const CHECKPOINT_MAGIC = 0x31504b43; // "CKP1"
 export const CHECKPOINT_VERSION = 1;
 
-export const PHASE_FREE = 0;
+const PHASE_FREE = 0;
 export const PHASE_BACKOFF = 1;
 export const PHASE_HELD = 2;
 
-export const OUTCOME_NONE = 0;
+const OUTCOME_NONE = 0;
 export const OUTCOME_REPLY = 1;
 export const OUTCOME_FAILURE = 2;
 

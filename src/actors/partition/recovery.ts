@@ -50,7 +50,7 @@ export interface RecoveredPartition {
 }
 
 export class PartitionRecovery implements EntryVisitor {
-  private readonly state: PartitionState;
+  readonly state: PartitionState;
   private readonly environment: (id: number) => Environment;
   private readonly located = new Map<number, Located>();
   private ofFrame: PendingMessage[] = [];

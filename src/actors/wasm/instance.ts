@@ -91,7 +91,7 @@ export class WasmInstance implements LiveMemory, GuestMemory {
   /** What differs from the template. */
   snapshot(loaded: LoadedModule): Buffer {
     if (this.bytes.length === 0) this.refresh();
-    const globals = loaded.globals.map((name) => this.global(name).value as unknown);
+    const globals = loaded.globals.map((name) => this.global(name).value);
     return encodeMemory(this.bytes, globals, NO_TEMPLATE);
   }
 
