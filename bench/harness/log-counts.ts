@@ -142,6 +142,10 @@ class PartitionReader implements EntryVisitor {
   checkpoint(): void {
     // No message.
   }
+
+  upgrade(): never {
+    throw new Error("an agent was deployed anew");
+  }
 }
 
 /** The key of the receiver, which is the actor's number. */

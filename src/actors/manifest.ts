@@ -21,6 +21,8 @@ export interface AgentManifest {
   readonly attemptsMax: number;
   readonly backoff: { readonly initialMs: number; readonly maxMs: number; readonly factor: number };
   readonly supervision: Supervision;
+  /** How actors with memory go over to another version. */
+  readonly upgrade: { readonly drainMs: number };
   /** Read with config_get. */
   readonly config: Readonly<Record<string, string>>;
   /** Read with flag_get. */
@@ -125,6 +127,17 @@ const backoffSchema = z
   })
   .prefault({});
 
+const upgradeSchema = z
+  .strictObject({
+    drainMs: count(
+      0,
+      DAY_MS,
+      30_000,
+      "After a deployment, how long open handlers may go on before their actor goes over to the new version and they fail.",
+    ),
+  })
+  .prefault({});
+
 const groupSchema = z.strictObject({
   name: name("Name of the group, unique in the manifest."),
   strategy: z.enum(["one_for_one", "one_for_all", "rest_for_one"]).meta({
@@ -172,6 +185,7 @@ export const manifestSchema = z.strictObject({
       attemptsMax: count(1, 100, 3, "Attempts at one message before it becomes a dead letter."),
       backoff: backoffSchema,
       supervision: supervisionSchema,
+      upgrade: upgradeSchema,
       config: z.record(z.string().min(1), z.string()).default({}).meta({
         description: "Texts the agent reads with config_get.",
       }),

@@ -50,6 +50,7 @@ export function committedMessages(
     intent: () => undefined,
     moved: () => undefined,
     checkpoint: () => undefined,
+    upgrade: () => undefined,
     control: () => undefined,
   };
   visitEntries(frame, readFrameHeader(frame), visitor);

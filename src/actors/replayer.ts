@@ -3,7 +3,7 @@
  * actors at a time.
  */
 import type { FrameRange } from "../storage/index.ts";
-import { TURN_OVERHEAD_BYTES, readTurnEntry } from "../storage/frame-codec.ts";
+import { TURN_OVERHEAD_BYTES, readTurnEntry, readUpgradeEntry } from "../storage/frame-codec.ts";
 import { Queue } from "../base/queue.ts";
 import type { Actor, ActorImage } from "./partition/actor.ts";
 import { decodeActorImage } from "./partition/actor-image.ts";
@@ -118,13 +118,27 @@ export class Replayer {
         this.start(job);
         return;
       }
-      const turns: ReplayTurn[] = [];
-      for (let i = 0; i < pieces.length; i += 2) turns.push(turnOf(pieces[i]!, pieces[i + 1]!));
-      const result = this.ports.executor.replay(actor, turns);
-      processor.turnsReplayed += turns.length;
+      const result = this.run(actor, pieces);
+      processor.turnsReplayed += chunk.length;
       if (result.kind === "ok") this.step(job, numbers, from + chunk.length);
       else this.finish(job, result);
     });
+  }
+
+  /** Entries and what they are about, alternating. Only the first can be an import. */
+  private run(actor: Actor, pieces: readonly Buffer[]): ReplayResult {
+    const { executor } = this.ports;
+    const [first, state] = pieces;
+    const upgrade = readUpgradeEntry(first!);
+    if (upgrade !== undefined) {
+      const result = executor.replayImport(actor, { ...upgrade, state: state! });
+      if (result.kind !== "ok") return result;
+    }
+    const turns: ReplayTurn[] = [];
+    for (let i = upgrade === undefined ? 0 : 2; i < pieces.length; i += 2) {
+      turns.push(turnOf(pieces[i]!, pieces[i + 1]!));
+    }
+    return executor.replay(actor, turns);
   }
 
   private finish(job: Job, result: ReplayResult): void {

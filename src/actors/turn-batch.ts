@@ -6,6 +6,7 @@
  * 2. A turn's effects are the ring bytes [ringFrom, ringTo); a failed turn has none.
  */
 import type { ErrorCode } from "../base/errors.ts";
+import type { UpgradeFields } from "../storage/frame-codec.ts";
 import type { Actor, Handler } from "./partition/actor.ts";
 import type { ReplayBase } from "./partition/actor-image.ts";
 import type { PendingMessage } from "./partition/message.ts";
@@ -118,6 +119,18 @@ export interface ReplayTurn {
   readonly message: Buffer;
 }
 
+/** State to import again exactly as the log has it. */
+export interface ReplayImport {
+  readonly environment: number;
+  readonly nowMs: number;
+  readonly seed: number;
+  readonly state: Buffer;
+}
+
+export type UpgradeOutcome =
+  | { readonly kind: "done"; readonly state: Buffer }
+  | { readonly kind: "failed"; readonly code: ErrorCode; readonly reason: string };
+
 export type ReplayResult =
   | { readonly kind: "ok" }
   | {
@@ -135,6 +148,13 @@ export interface TurnExecutor {
   startReplay(actor: Actor, idPrefix: Buffer, base: ReplayBase | undefined): void;
   /** Runs the next turns of the actor again; must be called in order, after startReplay. */
   replay(actor: Actor, turns: readonly ReplayTurn[]): ReplayResult;
+  /** Gives the actor the memory that a version makes of exported state, as part of a replay. */
+  replayImport(actor: Actor, imported: ReplayImport): ReplayResult;
+  /**
+   * Has the old version export the actor's state and the one of the fields import it: its memory is then
+   * the new one's. When that fails it has none.
+   */
+  upgrade(actor: Actor, fields: UpgradeFields): UpgradeOutcome;
   /** Ends the replay: the actor is live again. */
   finishReplay(actor: Actor): void;
   /** After a failed turn: true when the memory of before it is back, false when it is gone. */

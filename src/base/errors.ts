@@ -323,6 +323,13 @@ export const ERRORS = define({
     text: "The server crashed each time this message was tried.",
     hint: "Look into the agent's code; 'caxton actor release' lets it continue.",
   },
+  UPGRADE_FAILED: {
+    grpc: "FAILED_PRECONDITION",
+    http: 409,
+    retryable: false,
+    text: "An actor's state could not be taken over to the new version of its agent; the actor is held.",
+    hint: "Deploy a version that exports and imports the state without failing and release the actor, or 'caxton actor reset' it: that drops its memory.",
+  },
   SNAPSHOT_DAMAGED: {
     grpc: "DATA_LOSS",
     http: 500,

@@ -23,6 +23,7 @@ const ENTRY_CONTROL = 6;
 const ENTRY_SYSTEM_SEND = 7;
 const ENTRY_MOVED = 8;
 const ENTRY_CHECKPOINT = 9;
+const ENTRY_UPGRADE = 10;
 
 /** Where an accepted message came from (flags of ENTRY_ACCEPTED, low bits). */
 export const SOURCE_CLIENT = 0;
@@ -47,6 +48,9 @@ const SHA256_BYTES = 32;
 /** Room an entry takes in a frame beyond its variable part. */
 export const ACCEPTED_OVERHEAD_BYTES = ENTRY_HEADER_BYTES + ACCEPTED_FIXED_BYTES;
 export const TURN_OVERHEAD_BYTES = ENTRY_HEADER_BYTES + TURN_FIXED_BYTES;
+/** As long as a turn's: replay reads either without knowing which it is. */
+const UPGRADE_FIXED_BYTES = TURN_FIXED_BYTES;
+export const UPGRADE_OVERHEAD_BYTES = ENTRY_HEADER_BYTES + UPGRADE_FIXED_BYTES;
 export const CHECKPOINT_ENTRY_BYTES = ENTRY_HEADER_BYTES + 8 + SHA256_BYTES;
 export const MOVED_OVERHEAD_BYTES = ENTRY_HEADER_BYTES + MOVED_FIXED_BYTES;
 
@@ -65,6 +69,14 @@ export interface FrameHeader {
   readonly payloadBytes: number;
   readonly entryCount: number;
   readonly payloadCrc: number;
+}
+
+/** An actor's memory was exported by one version and imported by another. */
+export interface UpgradeFields {
+  readonly nowMs: number;
+  readonly seed: number;
+  /** The new version's. */
+  readonly environment: number;
 }
 
 /** The partition's state after frame `stateFrameNo`, in a blob. */
@@ -230,6 +242,20 @@ export class FrameWriter {
     return at + MOVED_FIXED_BYTES;
   }
 
+  /** Returns the offset of the state in the frame, where the exported bytes are. */
+  upgrade(fields: UpgradeFields, address: Buffer, state: Buffer): { entry: number; state: number } {
+    const bytes = UPGRADE_FIXED_BYTES + address.length + state.length;
+    const at = this.entry(ENTRY_UPGRADE, 0, address.length, bytes);
+    this.bytes.fill(0, at, at + UPGRADE_FIXED_BYTES);
+    this.view.setFloat64(at, fields.nowMs, true);
+    this.view.setUint32(at + 8, fields.seed, true);
+    this.view.setUint32(at + 12, fields.environment, true);
+    const stateAt = at + UPGRADE_FIXED_BYTES + address.length;
+    address.copy(this.bytes, at + UPGRADE_FIXED_BYTES);
+    state.copy(this.bytes, stateAt);
+    return { entry: at - ENTRY_HEADER_BYTES, state: stateAt };
+  }
+
   checkpoint({ stateFrameNo, sha256 }: CheckpointFields): void {
     const at = this.entry(ENTRY_CHECKPOINT, 0, 0, CHECKPOINT_ENTRY_BYTES - ENTRY_HEADER_BYTES);
     this.view.setFloat64(at, stateFrameNo, true);
@@ -323,6 +349,15 @@ export interface EntryVisitor {
   systemSend(sendNo: number, frame: Buffer, offset: number, length: number): void;
   moved(seq: number, frame: Buffer, offset: number, length: number): void;
   checkpoint(checkpoint: CheckpointFields): void;
+  /** `entry` is the entry's offset, [from, to) the exported state. */
+  upgrade(
+    fields: UpgradeFields,
+    address: string,
+    frame: Buffer,
+    entry: number,
+    from: number,
+    to: number,
+  ): void;
 }
 
 /** Calls the visitor for every entry in order. The header has been checked. */
@@ -406,6 +441,13 @@ function visitEntry(
     case ENTRY_CHECKPOINT:
       visitor.checkpoint(readCheckpoint(frame, body));
       return;
+    case ENTRY_UPGRADE: {
+      const addressAt = body + UPGRADE_FIXED_BYTES;
+      const address = frame.toString("latin1", addressAt, addressAt + aux);
+      const entry = body - ENTRY_HEADER_BYTES;
+      visitor.upgrade(readUpgrade(view, body), address, frame, entry, addressAt + aux, end);
+      return;
+    }
     default:
       throw corrupt(`it holds an entry of unknown kind ${String(head & 0xff)}`);
   }
@@ -440,9 +482,26 @@ export function checkpointOf(frame: Buffer): CheckpointFields | undefined {
   return found;
 }
 
-/** Decodes a turn given only the bytes of its entry (entry header first). */
+function readUpgrade(view: DataView, body: number): UpgradeFields {
+  return {
+    nowMs: view.getFloat64(body, true),
+    seed: view.getUint32(body + 8, true),
+    environment: view.getUint32(body + 12, true),
+  };
+}
+
+/** Decodes a turn given only the fixed bytes of its entry (entry header first). */
 export function readTurnEntry(entry: Buffer): TurnFields {
   invariant(entry.readUInt8(0) === ENTRY_TURN, "the entry is a turn");
   const view = new DataView(entry.buffer, entry.byteOffset, entry.length);
   return readTurn(view, ENTRY_HEADER_BYTES, entry.readUInt8(1));
+}
+
+/** The same for an upgrade; undefined for a turn. */
+export function readUpgradeEntry(entry: Buffer): UpgradeFields | undefined {
+  if (entry.readUInt8(0) !== ENTRY_UPGRADE) return undefined;
+  return readUpgrade(
+    new DataView(entry.buffer, entry.byteOffset, entry.length),
+    ENTRY_HEADER_BYTES,
+  );
 }

@@ -66,6 +66,8 @@ const HEADER = {
   checkpointFrameNo: 2 ** 33,
 };
 
+const UPGRADE = { nowMs: 1_700_000_000_200.5, seed: 0xcafebabe, environment: 13 };
+
 const CHECKPOINT = { stateFrameNo: 2 ** 33 - 1, sha256: "0123456789abcdef".repeat(4) };
 
 const TURN = {
@@ -136,6 +138,7 @@ function encode(): Buffer {
   writer.systemSend(2 ** 36, envelope, 0, length);
   writer.moved(24, envelope, 0, length);
   writer.checkpoint(CHECKPOINT);
+  writer.upgrade(UPGRADE, Buffer.from("default/agent/key"), Buffer.from("state"));
   return Buffer.from(writer.seal(HEADER).frame);
 }
 
@@ -156,6 +159,8 @@ function decode(frame: Buffer): unknown[] {
       seen.push(["systemSend", sendNo, slice(bytes, offset, length)]),
     moved: (seq, bytes, offset, length) => seen.push(["moved", seq, slice(bytes, offset, length)]),
     checkpoint: (fields) => seen.push(["checkpoint", fields]),
+    upgrade: (fields, address, bytes, entry, from, to) =>
+      seen.push(["upgrade", fields, address, bytes[entry], bytes.toString("latin1", from, to)]),
   };
   visitEntries(frame, readFrameHeader(frame), visitor);
   return seen;
@@ -170,7 +175,7 @@ describe("a frame with everything in it", () => {
     expect(readFrameHeader(golden)).toMatchObject({
       ...HEADER,
       payloadBytes: golden.length - 64,
-      entryCount: 10,
+      entryCount: 11,
       payloadCrc: crc32(golden.subarray(64)),
     });
   });
@@ -189,6 +194,7 @@ describe("a frame with everything in it", () => {
       ["systemSend", 2 ** 36, message],
       ["moved", 24, message],
       ["checkpoint", CHECKPOINT],
+      ["upgrade", UPGRADE, "default/agent/key", 10, "state"],
     ]);
   });
 
@@ -243,14 +249,15 @@ describe("damage is detected", () => {
         systemSend: ignore,
         moved: ignore,
         checkpoint: ignore,
+        upgrade: ignore,
       };
       visitEntries(frame, { ...header, entryCount }, visitor);
     };
-    expect(visit(golden, 11)).toThrow(/an entry is cut off/);
-    expect(visit(golden, 9)).toThrow(/bytes are left after its last entry/);
+    expect(visit(golden, 12)).toThrow(/an entry is cut off/);
+    expect(visit(golden, 10)).toThrow(/bytes are left after its last entry/);
     const unknown = Buffer.from(golden);
     unknown[64] = 99;
-    expect(visit(unknown, 10)).toThrow(/an entry of unknown kind 99/);
+    expect(visit(unknown, 11)).toThrow(/an entry of unknown kind 99/);
   });
 
   test("and a newer format is told from damage", () => {

@@ -64,6 +64,7 @@ function manifestOf(agent: string, swarm: Swarm): AgentManifest {
     attemptsMax: swarm.attemptsMax,
     backoff: { initialMs: 10, maxMs: 100, factor: 2 },
     supervision: { restartsMax: swarm.restartsMax, windowMs: 1000, groups },
+    upgrade: { drainMs: swarm.drainMs },
     config: {},
     flags: {},
   };
@@ -74,7 +75,8 @@ export function environmentOf(id: number, agent: string, swarm: Swarm): Environm
     id,
     agent,
     version: `v${id}`,
-    moduleSha256: "",
+    // Now and then other code, and the same again for a while.
+    moduleSha256: `m${Math.floor(id / 3)}`,
     manifest: manifestOf(agent, swarm),
     replayOnly: false,
   };

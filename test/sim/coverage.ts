@@ -53,6 +53,8 @@ export const EXPECTED = [
   "recovery from a checkpoint",
   "log trimmed",
   "blob deleted",
+  "actor went over to another version",
+  "actor could not go over to another version",
   "replay diverged",
   "dead letter AGENT_TRAPPED",
   "dead letter MAILBOX_FULL",

@@ -148,6 +148,9 @@ export class Ledger {
       moved: () => {
         coverage.hit("message moved");
       },
+      upgrade: () => {
+        coverage.hit("actor went over to another version");
+      },
       checkpoint: () => {
         coverage.hit("checkpoint named");
       },

@@ -14,10 +14,12 @@ import {
   TURN_SKIPPED,
 } from "../../src/actors/turn-batch.ts";
 import type {
+  ReplayImport,
   ReplayResult,
   ReplayTurn,
   TurnBatch,
   TurnExecutor,
+  UpgradeOutcome,
 } from "../../src/actors/turn-batch.ts";
 import { envelopeFlags } from "../../src/actors/wasm/envelope.ts";
 import { TurnContext } from "../../src/actors/wasm/turn-context.ts";
@@ -30,6 +32,7 @@ import type { Memory } from "./script.ts";
 const GUARDED_TURNS = 4;
 const SLICE_ENDS = 0.01;
 const PASSIVATES = 0.03;
+const REFUSES_STATE = 0.1;
 
 class ScriptedMemory implements LiveMemory {
   readonly memoryBytes = 65_536;
@@ -228,6 +231,27 @@ export class ScriptedExecutor implements TurnExecutor {
     }
   }
 
+  replayImport(actor: Actor, { state }: ReplayImport): ReplayResult {
+    actor.live = new ScriptedMemory(imported(state));
+    return { kind: "ok" };
+  }
+
+  upgrade(actor: Actor): UpgradeOutcome {
+    const { random, coverage } = this.ports;
+    const state = Buffer.from(JSON.stringify(liveOf(actor).memory));
+    if (random.chance(REFUSES_STATE)) {
+      coverage.hit("actor could not go over to another version");
+      actor.live = undefined;
+      return {
+        kind: "failed",
+        code: "UPGRADE_FAILED",
+        reason: "the new version refused the state",
+      };
+    }
+    actor.live = new ScriptedMemory(imported(state));
+    return { kind: "done", state };
+  }
+
   finishReplay(actor: Actor): void {
     this.replays.delete(actor);
   }
@@ -239,6 +263,11 @@ export class ScriptedExecutor implements TurnExecutor {
   sweep(): void {
     // Passivation is drawn with each batch.
   }
+}
+
+/** Handlers are gone with the old version. */
+function imported(state: Buffer): Memory {
+  return { ...(JSON.parse(state.toString()) as Memory), waiting: {}, open: {} };
 }
 
 function liveOf(actor: Actor): ScriptedMemory {

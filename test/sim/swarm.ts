@@ -38,6 +38,7 @@ export interface Swarm {
   readonly mailboxBytesMax: number;
   readonly attemptsMax: number;
   readonly restartsMax: number;
+  readonly drainMs: number;
   /** Chance that a handler has a fault of its own. */
   readonly badHandlers: number;
   /** Whether actors are there whose replay differs. */
@@ -105,6 +106,7 @@ export function drawSwarm(seed: number): Swarm {
     mailboxBytesMax: tight ? pick(random, [6000, 100_000]) : 1_000_000,
     attemptsMax: pick(random, [1, 3]),
     restartsMax: pick(random, [0, 4, 1000]),
+    drainMs: pick(random, [0, 50, 5000]),
     badHandlers: pick(random, [0, 0.05, 0.3]),
     drifters: random.chance(0.15),
     crashIntentsMax,

@@ -24,7 +24,7 @@ export function encodeActorImage(actor: Actor, memory: Uint8Array): Buffer {
   const writer = new BinaryWriter();
   writer.u32(IMAGE_MAGIC);
   writer.u32(0);
-  writer.u32(actor.agent.environment.id);
+  writer.u32(actor.environment.id);
   writer.block(memory);
   writeState(writer, actor.state);
   writeHandlers(writer, actor.handlers.values());

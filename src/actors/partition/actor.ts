@@ -1,6 +1,7 @@
 /** One actor as its partition holds it. */
 import { copyOf } from "../../base/bytes.ts";
 import { Queue } from "../../base/queue.ts";
+import type { Environment } from "../environment.ts";
 import type { AgentShare } from "./agent-share.ts";
 import { envelopeParts } from "../wasm/envelope.ts";
 import type { ImageRef } from "./image-packs.ts";
@@ -98,6 +99,8 @@ export class Actor {
   /** Next actor with the same hash. */
   nextSameHash: Actor | undefined = undefined;
 
+  /** What it runs: its agent's newest, or the one its memory still belongs to. */
+  environment: Environment;
   phase: ActorPhase = IDLE;
   /** Open handlers by the seq of their root message; at most one unless the agent is reentrant. */
   readonly handlers = new Map<number, Handler>();
@@ -146,6 +149,7 @@ export class Actor {
     this.turns = new TurnIndex(turnLog);
     this.hash = hash;
     this.agent = agent;
+    this.environment = agent.environment;
   }
 
   /** It has memory that is not the fresh one. */
@@ -163,6 +167,11 @@ export class Actor {
     return turns.length > 0 && (newestImage === undefined || turns.newest > newestImage.newestTurn);
   }
 
+  /** Its memory belongs to an older version of its agent. */
+  get isOutdated(): boolean {
+    return this.environment.id !== this.agent.environment.id;
+  }
+
   /** Its memory is no more, nor what brings it back. */
   forgetMemory(): void {
     this.turns.clear();
@@ -176,7 +185,7 @@ export class Actor {
 
   /** The message it handles next, if its handler may take any. */
   next(): PendingMessage | undefined {
-    if (this.handlers.size > 0 && !this.agent.environment.manifest.reentrant) {
+    if (this.handlers.size > 0 && !this.environment.manifest.reentrant) {
       return this.answers.peek();
     }
     return this.nextInOrder();

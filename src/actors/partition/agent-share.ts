@@ -4,7 +4,10 @@ import type { Actor } from "./actor.ts";
 /** An agent as one partition sees it: its share of the actors and of the quota. */
 export class AgentShare {
   readonly name: string;
+  /** Of the newest version. Actors with memory of older ones keep theirs until they go over. */
   environment: Environment;
+  /** From then on actors go over to the newest version even when a handler is open. */
+  drainUntilMs = 0;
   suspended: string | undefined = undefined;
   readonly actors = new Set<Actor>();
   pendingBytes = 0;

@@ -11,6 +11,8 @@ export interface ControlFollowUp {
   /** Their live memory is void. */
   readonly dropped: Actor[];
   readonly wake: Actor[];
+  /** They go over to another version when their handlers are done or their time is up. */
+  readonly draining: Actor[];
   readonly deliveries: Delivery[];
   /** Askers to tell that no reply will come. */
   readonly failures: { sender: string; root: RootMessage; code: string; reason: string }[];
@@ -21,7 +23,13 @@ export function applyControl(
   control: Control,
   environment: (id: number) => Environment,
 ): ControlFollowUp {
-  const follow: ControlFollowUp = { dropped: [], wake: [], deliveries: [], failures: [] };
+  const follow: ControlFollowUp = {
+    dropped: [],
+    wake: [],
+    draining: [],
+    deliveries: [],
+    failures: [],
+  };
   switch (control.kind) {
     case "deploy":
       deploy(state, control.agent, environment(control.environment), control.resetMemory, follow);
@@ -74,9 +82,17 @@ function deploy(
     return;
   }
   share.environment = environment;
-  if (!resetMemory) return;
+  share.drainUntilMs = state.lastNowMs + environment.manifest.upgrade.drainMs;
   for (const actor of share.actors) {
-    resetActor(state, actor, "the agent was deployed anew without its memory", follow);
+    if (actor.environment.moduleSha256 === environment.moduleSha256) {
+      actor.environment = environment;
+      if (!resetMemory) continue;
+    }
+    if (resetMemory || share.isEphemeral || !actor.hasMemory) {
+      resetActor(state, actor, "the agent was deployed anew without its memory", follow);
+    } else if (actor.handlers.size > 0) {
+      follow.draining.push(actor);
+    }
   }
 }
 

@@ -92,6 +92,7 @@ class CheckpointReader {
     const { reader, state } = this;
     const name = reader.latin1();
     const share = new AgentShare(name, this.environment(reader.u32()));
+    share.drainUntilMs = reader.f64();
     share.suspended = this.optional(() => reader.utf8());
     share.messagesHandled = reader.f64();
     share.messagesFailed = reader.f64();
@@ -103,6 +104,7 @@ class CheckpointReader {
     const { reader, state } = this;
     const address = reader.latin1();
     const actor = state.actors.create(address, hashAddressText(address), share);
+    actor.environment = this.environment(reader.u32());
     actor.phase = this.phase();
     actor.turnsTotal = reader.f64();
     actor.restartsTotal = reader.f64();

@@ -69,6 +69,7 @@ class CheckpointWriter {
     writer.list(agents, (share) => {
       writer.latin1(share.name);
       writer.u32(share.environment.id);
+      writer.f64(share.drainUntilMs);
       this.optional(share.suspended, (reason) => writer.utf8(reason));
       writer.f64(share.messagesHandled);
       writer.f64(share.messagesFailed);
@@ -148,6 +149,7 @@ class CheckpointWriter {
   private actor(actor: Actor, packIndex: ReadonlyMap<Pack, number>): void {
     const { writer } = this;
     writer.latin1(actor.address);
+    writer.u32(actor.environment.id);
     this.phase(actor.phase);
     writer.f64(actor.turnsTotal);
     writer.f64(actor.restartsTotal);

@@ -12,6 +12,7 @@ import { invariant } from "../../base/assert.ts";
 import { MinHeap } from "../../base/heap.ts";
 import type { Queue } from "../../base/queue.ts";
 import { hashAddress, parseAddress, partitionOf } from "../address.ts";
+import type { Environment } from "../environment.ts";
 import type { NodeLimits } from "../../base/config-schema.ts";
 import {
   AT_CORRELATION,
@@ -242,7 +243,7 @@ export class PartitionState {
   /** Replies and timers draw on a share of their own, bounded by the actor's asks and timers. */
   isFull(actor: Actor, flags: number, length: number): boolean {
     if ((flags & (FLAG_REPLY | FLAG_FAILURE | FLAG_TIMER)) !== 0) return false;
-    const { limits } = actor.agent.environment.manifest;
+    const { limits } = actor.environment.manifest;
     return (
       actor.inbox.length >= limits.mailboxMessagesMax ||
       actor.agent.pendingBytes + length > limits.mailboxBytesMax
@@ -258,7 +259,7 @@ export class PartitionState {
     content: number,
   ): boolean {
     if ((flags & FLAG_WANTS_REPLY) === 0 || actor.handlers.size === 0) return false;
-    if (actor.agent.environment.manifest.reentrant) return false;
+    if (actor.environment.manifest.reentrant) return false;
     const chain = findExtension(bytes, extensions, content, TAG_CHAIN);
     if (chain === undefined) return false;
     for (let at = 0; at < chain.length;) {
@@ -419,7 +420,7 @@ export class PartitionState {
 
   /** Members of the actor's group that restart with it. */
   siblings(actor: Actor): Actor[] {
-    const { groups } = actor.agent.environment.manifest.supervision;
+    const { groups } = actor.environment.manifest.supervision;
     const key = unescapedKey(actor);
     const group = groups.find((g) => g.members.includes(key));
     if (group === undefined || group.strategy === "one_for_one") return [];
@@ -435,6 +436,24 @@ export class PartitionState {
     const roots = [...actor.handlers.values()].filter((h) => !h.replied).map((h) => h.root);
     actor.handlers.clear();
     if (actor.phase.kind === "held") actor.phase = IDLE;
+    actor.environment = actor.agent.environment;
+    return roots;
+  }
+
+  /**
+   * The actor's memory is what its agent's newest version made of the old one's state, from the entry at
+   * this position. Returns the roots of handlers that are gone.
+   */
+  upgraded(
+    actor: Actor,
+    environment: Environment,
+    entry: number,
+    state: number,
+    bytes: number,
+  ): RootMessage[] {
+    const roots = this.resetMemory(actor);
+    actor.environment = environment;
+    actor.turns.add(entry, state, bytes);
     return roots;
   }
 
@@ -461,7 +480,7 @@ function unescapedKey(actor: Actor): string {
 }
 
 function recordRestart(actor: Actor, nowMs: number): void {
-  const { windowMs } = actor.agent.environment.manifest.supervision;
+  const { windowMs } = actor.environment.manifest.supervision;
   actor.restartTimesMs = actor.restartTimesMs
     .filter((at) => at > nowMs - windowMs)
     .slice(-RESTART_HISTORY_MAX);

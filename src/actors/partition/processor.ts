@@ -24,6 +24,7 @@ import type { RecoveredPartition } from "./recovery.ts";
 import { Probation } from "./probation.ts";
 import type { SuspectLock } from "./probation.ts";
 import { Turns } from "./turns.ts";
+import { Upgrades } from "./upgrades.ts";
 
 /** The rest of the node, as a processor needs it. */
 export interface PartitionPorts extends MailPorts {
@@ -43,6 +44,7 @@ export class PartitionProcessor {
   readonly frames: FramePipeline;
   readonly mail: Mail;
   readonly turns: Turns;
+  private readonly upgrades: Upgrades;
   private readonly probation: Probation;
   private readonly backoff = new MinHeap<Actor>();
   private newestMs = 0;
@@ -71,6 +73,17 @@ export class PartitionProcessor {
     this.mail = new Mail(state, this.frames, identity.incarnation, ports, nowMs, (actor) => {
       this.turns.wake(actor);
     });
+    this.upgrades = new Upgrades(state, this.frames, this.mail, {
+      executor: ports.executor,
+      random: ports.random,
+      nowMs,
+      wake: (actor) => {
+        this.turns.wake(actor);
+      },
+      hold: (actor, code, reason) => {
+        this.control({ kind: "hold", actor: actor.address, code, reason });
+      },
+    });
     this.probation = new Probation(this, ports.suspects);
     this.turns = new Turns(state, this.frames, this.mail, {
       executor: ports.executor,
@@ -80,6 +93,10 @@ export class PartitionProcessor {
       isCleared: (actor, message) => this.probation.isCleared(actor, message),
       hasResult: (message) => {
         this.probation.hasResult(message);
+      },
+      mustUpgrade: (actor) => this.upgrades.isDue(actor),
+      upgrade: (actor) => {
+        this.upgrades.run(actor);
       },
       backOff: (actor, retryAtMs) => {
         this.backoff.push(retryAtMs, actor);
@@ -104,6 +121,7 @@ export class PartitionProcessor {
   resume(wasClean: boolean): void {
     if (!wasClean) this.probation.begin();
     for (const actor of this.state.actors) {
+      if (actor.isOutdated && actor.handlers.size > 0) this.upgrades.drain(actor);
       if (actor.phase.kind === "backoff") this.backoff.push(actor.phase.retryAtMs, actor);
       else this.turns.wake(actor);
     }
@@ -116,13 +134,15 @@ export class PartitionProcessor {
   get nextTickMs(): number {
     if (this.probation.isWaiting) return 0;
     const { timerQueue, askDeadlines } = this.state;
-    return Math.min(timerQueue.minKey, askDeadlines.minKey, this.backoff.minKey);
+    const { upgrades, backoff } = this;
+    return Math.min(timerQueue.minKey, askDeadlines.minKey, backoff.minKey, upgrades.nextTickMs);
   }
 
   /** Fires what is due. */
   tick(): void {
     const nowMs = this.nowMs();
     this.probation.tick();
+    this.upgrades.tick();
     this.endBackoffs(nowMs);
     this.fireTimers(nowMs);
     this.expireAsks(nowMs);
@@ -217,6 +237,7 @@ export class PartitionProcessor {
         this.mail.sendFailure(sender, root, code, reason);
       }
       for (const delivery of follow.deliveries) this.mail.delivered(delivery);
+      for (const actor of follow.draining) this.upgrades.drain(actor);
       for (const actor of follow.wake) this.turns.wake(actor);
       this.mail.disposeUndelivered();
       this.probation.review();

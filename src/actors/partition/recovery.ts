@@ -30,6 +30,7 @@ import { applyControl } from "./apply-control.ts";
 import { readCheckpoint } from "./checkpoint-reader.ts";
 import type { Control } from "./control.ts";
 import type { PendingMessage } from "./message.ts";
+import { UPGRADE_FAILURE } from "./upgrades.ts";
 import type { Delivery, PartitionState } from "./partition-state.ts";
 import type { RecoveredLog } from "./frame-pipeline.ts";
 import { EFFECT_AT_FLAGS, EFFECT_UNNUMBERED, applyEffects, receiverHash } from "./turn-effects.ts";
@@ -230,5 +231,22 @@ export class PartitionRecovery implements EntryVisitor {
   /** One after the checkpoint that recovery began with: the state is the same. */
   checkpoint({ sha256 }: CheckpointFields): void {
     this.checkpointSha256 = sha256;
+  }
+
+  upgrade(
+    { environment }: UpgradeFields,
+    address: string,
+    _frame: Buffer,
+    entry: number,
+    from: number,
+    to: number,
+  ): void {
+    const { state } = this;
+    const actor = state.actorByAddress(address);
+    invariant(actor !== undefined, "an actor that goes over to another version exists");
+    const place = [this.position(entry), this.position(from), to - from] as const;
+    for (const root of state.upgraded(actor, this.environment(environment), ...place)) {
+      state.completeClient(root, UPGRADE_FAILURE);
+    }
   }
 }

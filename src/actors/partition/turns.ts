@@ -39,6 +39,7 @@ interface FinishedTurn {
   readonly sendNoBase: number;
   readonly nowMs: number;
   readonly seed: number;
+  readonly environment: number;
   readonly digest: number;
 }
 
@@ -52,6 +53,9 @@ export interface TurnPorts {
   isCleared(actor: Actor, message: PendingMessage): boolean;
   /** A message on probation has run and its entry is written. */
   hasResult(message: PendingMessage): void;
+  /** Whether the actor has to go over to its agent's newest version before it handles anything. */
+  mustUpgrade(actor: Actor): boolean;
+  upgrade(actor: Actor): void;
   /** The actor waits until its time to retry. */
   backOff(actor: Actor, retryAtMs: number): void;
   /** An actor failed more often than its supervision allows. */
@@ -81,7 +85,7 @@ export class Turns {
   /** Puts the actor in the ready queue when it has something to handle. */
   wake(actor: Actor): void {
     if (actor.phase.kind !== "idle" || actor.agent.suspended !== undefined) return;
-    if (actor.next() === undefined) return;
+    if (actor.next() === undefined && !this.ports.mustUpgrade(actor)) return;
     actor.phase = READY;
     this.ready.push(actor);
   }
@@ -113,7 +117,8 @@ export class Turns {
   private planActor(batch: TurnBatch, actor: Actor): void {
     if (actor.phase.kind !== "ready") return;
     const next = actor.next();
-    if (actor.agent.suspended !== undefined || next === undefined) {
+    const goesOver = this.ports.mustUpgrade(actor);
+    if (actor.agent.suspended !== undefined || (next === undefined && !goesOver)) {
       actor.phase = IDLE;
       return;
     }
@@ -121,6 +126,11 @@ export class Turns {
     if (actor.live === undefined && actor.hasMemory) {
       actor.phase = RECOVERING;
       this.needReplay.push(actor);
+      return;
+    }
+    if (goesOver || next === undefined) {
+      actor.phase = IDLE;
+      this.ports.upgrade(actor);
       return;
     }
     if (!this.ports.isCleared(actor, next)) {
@@ -187,6 +197,7 @@ export class Turns {
       sendNoBase: batch.sendNoBase[i]!,
       nowMs: batch.nowMs,
       seed: batch.seeds[i]!,
+      environment: actor.environment.id,
       digest: actor.agent.isEphemeral ? 0 : batch.ring.digest(from, to),
     };
     const { bytes } = batch.ring;
@@ -226,7 +237,7 @@ export class Turns {
       turn.sendNoBase,
       turn.nowMs,
       turn.seed,
-      actor.agent.environment.id,
+      turn.environment,
       turn.digest,
       turn.open,
       effects,
@@ -270,7 +281,7 @@ export class Turns {
 
   /** A turn failed and was rolled back: try again later, or give the message up. */
   private fail(actor: Actor, message: PendingMessage, code: ErrorCode, reason: string): void {
-    const { manifest } = actor.agent.environment;
+    const { manifest } = actor.environment;
     const { initialMs, maxMs, factor } = manifest.backoff;
     const nowMs = this.ports.nowMs();
     const attempts = message.attempts + 1;
@@ -313,7 +324,7 @@ export class Turns {
   }
 
   private superviseRestart(actor: Actor, code: ErrorCode, reason: string): void {
-    const { supervision } = actor.agent.environment.manifest;
+    const { supervision } = actor.environment.manifest;
     for (const sibling of this.state.siblings(actor)) this.ports.executor.drop(sibling);
     if (actor.restartTimesMs.length <= supervision.restartsMax) return;
     const times = String(actor.restartTimesMs.length);

@@ -9,6 +9,7 @@
  */
 import { Script } from "node:vm";
 import { TURN_OVERHEAD_BYTES } from "../../storage/frame-codec.ts";
+import type { UpgradeFields } from "../../storage/frame-codec.ts";
 import { invariant } from "../../base/assert.ts";
 import { CaxtonError, ensureError } from "../../base/errors.ts";
 import type { Clock } from "../../base/clock.ts";
@@ -19,16 +20,18 @@ import type { ReplayBase } from "../partition/actor-image.ts";
 import { PendingMessage } from "../partition/message.ts";
 import { TURN_DONE, TURN_FAILED, TURN_LEFT_OPEN, TURN_SKIPPED } from "../turn-batch.ts";
 import type {
+  ReplayImport,
   ReplayResult,
   ReplayTurn,
   SendCounter,
   TurnBatch,
   TurnExecutor,
   TurnFailure,
+  UpgradeOutcome,
 } from "../turn-batch.ts";
 import { DOORS } from "./doors.ts";
 import type { Door } from "./doors.ts";
-import { envelopeFlags } from "./envelope.ts";
+import { encodeEnvelope, envelopeFlags } from "./envelope.ts";
 import { HostTrap, TurnContext } from "./turn-context.ts";
 import { WasmInstance } from "./instance.ts";
 import type { LoadedModule } from "./instance.ts";
@@ -90,7 +93,7 @@ export class WasmExecutor implements TurnExecutor {
     invariant(batch === this.batch, "an executor runs its own batch");
     let timeoutMs = 0;
     for (let i = 0; i < batch.count; i++) {
-      const limit = batch.actors[i]!.agent.environment.manifest.limits.turnTimeoutMs;
+      const limit = batch.actors[i]!.environment.manifest.limits.turnTimeoutMs;
       if (limit > timeoutMs) timeoutMs = limit;
     }
     this.turn.replayState = undefined;
@@ -122,7 +125,7 @@ export class WasmExecutor implements TurnExecutor {
     let nowMs = startMs;
     for (let i = 0; i < batch.count; i++) {
       const actor = batch.actors[i]!;
-      const { environment } = actor.agent;
+      const { environment } = actor;
       const { limits } = environment.manifest;
       if (nowMs - startMs > BATCH_SLICE_MS) return;
       if (batch.ring.roomBytes < limits.effectsBytesMax) return;
@@ -204,14 +207,14 @@ export class WasmExecutor implements TurnExecutor {
   private failTimedOut(batch: TurnBatch): void {
     const i = batch.ran;
     const actor = batch.actors[i]!;
-    this.failTurn(batch, i, actor, tooLong(actor.agent.environment.manifest.limits.turnTimeoutMs));
+    this.failTurn(batch, i, actor, tooLong(actor.environment.manifest.limits.turnTimeoutMs));
     batch.ran = i + 1;
   }
 
   private explain(actor: Actor, thrown: unknown): TurnFailure {
     if (thrown instanceof CaxtonError) return { code: thrown.code, reason: thrown.message };
     const error = ensureError(thrown);
-    const { limits } = actor.agent.environment.manifest;
+    const { limits } = actor.environment.manifest;
     const { memory } = this.turn;
     if (memory instanceof WasmInstance && error instanceof WebAssembly.RuntimeError) {
       if (memory.fuelLeft() < 0) {
@@ -256,7 +259,7 @@ export class WasmExecutor implements TurnExecutor {
     this.residents.drop(actor);
     actor.guardedTurns = GUARDED_TURNS;
     if (image === undefined) return false;
-    const { environment } = actor.agent;
+    const { environment } = actor;
     const loaded = this.source.module(environment.moduleSha256);
     const timedOut = this.limited(environment.manifest.limits.turnTimeoutMs, () => {
       const restored = this.instantiate(loaded);
@@ -278,7 +281,7 @@ export class WasmExecutor implements TurnExecutor {
 
   image(actor: Actor): Uint8Array | undefined {
     const instance = actor.live as WasmInstance | undefined;
-    const loaded = this.source.module(actor.agent.environment.moduleSha256);
+    const loaded = this.source.module(actor.environment.moduleSha256);
     return loaded.replayOnly ? undefined : instance?.snapshot(loaded);
   }
 
@@ -301,7 +304,7 @@ export class WasmExecutor implements TurnExecutor {
 
   replay(actor: Actor, turns: readonly ReplayTurn[]): ReplayResult {
     let result: ReplayResult = { kind: "ok" };
-    const longest = actor.agent.environment.manifest.limits.turnTimeoutMs;
+    const longest = actor.environment.manifest.limits.turnTimeoutMs;
     const timedOut = this.limited(longest * 10 + turns.length, () => {
       for (const replayed of turns) {
         result = this.replayTurn(actor, replayed);
@@ -346,6 +349,102 @@ export class WasmExecutor implements TurnExecutor {
       const { code, reason } = this.explain(actor, thrown);
       return diverged(`message ${String(seq)} fails in replay: ${code}: ${reason}`);
     }
+  }
+
+  upgrade(actor: Actor, fields: UpgradeFields): UpgradeOutcome {
+    const { turn } = this;
+    turn.replayState = undefined;
+    let state: Buffer | undefined;
+    let failure: TurnFailure | undefined;
+    const to = this.source.environment(fields.environment);
+    const { turnTimeoutMs } = actor.environment.manifest.limits;
+    const timedOut = this.limited(turnTimeoutMs + to.manifest.limits.turnTimeoutMs, () => {
+      try {
+        state = this.exportState(actor, fields);
+        this.importState(actor, { ...fields, state });
+      } catch (thrown) {
+        failure = this.explain(actor, thrown);
+      }
+    });
+    if (timedOut) failure = tooLong(turnTimeoutMs);
+    if (failure === undefined && state !== undefined) {
+      this.residents.add(actor);
+      return { kind: "done", state };
+    }
+    this.residents.drop(actor);
+    const why = failure === undefined ? "" : `${failure.code}: ${failure.reason}`;
+    return { kind: "failed", code: "UPGRADE_FAILED", reason: why };
+  }
+
+  /** Guest section. */
+  private exportState(actor: Actor, fields: UpgradeFields): Buffer {
+    const instance = actor.live as WasmInstance;
+    this.beginControlTurn(actor, instance, fields, actor.environment);
+    const exported = instance.door.exportState?.();
+    const most = actor.environment.manifest.limits.effectsBytesMax;
+    if (exported === undefined) throw new HostTrap("UPGRADE_FAILED", "it exports no state");
+    if (exported.length > most) {
+      const bytes = String(exported.length);
+      throw new HostTrap("EFFECTS_TOO_LARGE", `its state has ${bytes} of ${String(most)} bytes`);
+    }
+    this.checkNoEffects();
+    return Buffer.from(exported);
+  }
+
+  /** Guest section. */
+  private importState(actor: Actor, imported: ReplayImport): void {
+    const environment = this.source.environment(imported.environment);
+    this.residents.drop(actor);
+    const instance = this.create(actor, environment);
+    this.beginControlTurn(actor, instance, imported, environment);
+    if (instance.door.importState?.(imported.state) !== true) {
+      throw new HostTrap("UPGRADE_FAILED", "the new version does not take the state");
+    }
+    this.checkNoEffects();
+  }
+
+  private beginControlTurn(
+    actor: Actor,
+    instance: WasmInstance,
+    { nowMs, seed }: { readonly nowMs: number; readonly seed: number },
+    environment: Environment,
+  ): void {
+    const { turn, batch } = this;
+    const own = encodeEnvelope({
+      flags: 0,
+      id: "",
+      sender: actor.address,
+      receiver: actor.address,
+    });
+    const message = new PendingMessage(0, 0, own, 0, own.length, -1, 0);
+    batch.ring.cursor = 0;
+    turn.nowMs = nowMs;
+    turn.random.reseed(seed);
+    turn.begin(actor, message, undefined, environment);
+    turn.memory = instance;
+    instance.isUsed = true;
+    instance.begin(this.fuel(environment));
+  }
+
+  private checkNoEffects(): void {
+    if (this.batch.ring.cursor === 0) return;
+    throw new HostTrap("HOST_CALL_INVALID", "export and import of state may have no effects");
+  }
+
+  replayImport(actor: Actor, imported: ReplayImport): ReplayResult {
+    this.turn.replayState = this.replays.get(actor)!.state;
+    let result: ReplayResult = { kind: "ok" };
+    const { manifest } = this.source.environment(imported.environment);
+    const timedOut = this.limited(10 * manifest.limits.turnTimeoutMs, () => {
+      try {
+        this.importState(actor, imported);
+      } catch (thrown) {
+        const { code, reason } = this.explain(actor, thrown);
+        result = diverged(`the import of its state fails in replay: ${code}: ${reason}`);
+      }
+    });
+    this.turn.replayState = undefined;
+    return timedOut ? diverged("the import of its state does not end in replay") : result;
   }
 
   finishReplay(actor: Actor): void {
