@@ -75,6 +75,7 @@ export function environmentOf(id: number, agent: string, swarm: Swarm): Environm
     agent,
     version: `v${id}`,
     moduleSha256: "",
+    templateSha256: undefined,
     manifest: manifestOf(agent, swarm),
     replayOnly: false,
   };

@@ -12,6 +12,7 @@ import { TURN_OVERHEAD_BYTES } from "../../storage/frame-codec.ts";
 import { invariant } from "../../base/assert.ts";
 import { CaxtonError, ensureError } from "../../base/errors.ts";
 import type { Clock } from "../../base/clock.ts";
+import { startOf } from "../environment.ts";
 import type { Environment } from "../environment.ts";
 import { Handler } from "../partition/actor.ts";
 import type { Actor } from "../partition/actor.ts";
@@ -30,7 +31,7 @@ import type { Door } from "./doors.ts";
 import { envelopeFlags } from "./envelope.ts";
 import { HostTrap, TurnContext } from "./turn-context.ts";
 import { WasmInstance } from "./instance.ts";
-import type { LoadedModule } from "./instance.ts";
+import type { LoadedModule } from "./loaded-module.ts";
 import { Residents } from "./residents.ts";
 
 /** A batch starts no further turn after this long, so that the time limit is almost all one turn's. */
@@ -49,7 +50,8 @@ interface Replay {
 
 export interface ModuleSource {
   environment(id: number): Environment;
-  module(sha256: string): LoadedModule;
+  /** By what its instances start from, see startOf. */
+  module(start: string): LoadedModule;
 }
 
 export class WasmExecutor implements TurnExecutor {
@@ -144,11 +146,11 @@ export class WasmExecutor implements TurnExecutor {
     batch.ringFrom[i] = ringFrom;
     batch.sendNoBase[i] = counter.nextSendNo;
     turn.turnIndex = i;
-    turn.nowMs = batch.nowMs;
-    turn.random.reseed(batch.seeds[i]!);
     try {
-      turn.begin(actor, message, batch.handlers[i], environment);
       const instance = (actor.live as WasmInstance | undefined) ?? this.create(actor, environment);
+      turn.nowMs = batch.nowMs;
+      turn.random.reseed(batch.seeds[i]!);
+      turn.begin(actor, message, batch.handlers[i], environment);
       if (actor.guardedTurns > 0 || instance.undo !== undefined) {
         this.guard(actor, instance, environment);
       }
@@ -222,11 +224,12 @@ export class WasmExecutor implements TurnExecutor {
   }
 
   private create(actor: Actor, environment: Environment): WasmInstance {
-    const loaded = this.source.module(environment.moduleSha256);
+    const loaded = this.source.module(startOf(environment));
     const instance = this.instantiate(loaded);
-    this.turn.memory = instance;
     this.hasNew = true;
-    instance.initialize(this.fuel(environment));
+    this.turn.beginInitialisation(instance);
+    if (loaded.template === undefined) instance.initialize(this.fuel(environment));
+    else instance.advance(loaded.template);
     actor.live = instance;
     return instance;
   }
@@ -239,8 +242,8 @@ export class WasmExecutor implements TurnExecutor {
     instance.undo = undefined;
     if (actor.guardedTurns === 0) return;
     actor.guardedTurns--;
-    const loaded = this.source.module(environment.moduleSha256);
-    if (!loaded.replayOnly) instance.undo = instance.image(loaded);
+    const loaded = this.source.module(startOf(environment));
+    if (!loaded.replayOnly) instance.undo = instance.image();
   }
 
   /** Puts an actor back to before its failed turn, when there is an image; else it needs a replay. */
@@ -251,10 +254,10 @@ export class WasmExecutor implements TurnExecutor {
     actor.guardedTurns = GUARDED_TURNS;
     if (image === undefined) return false;
     const { environment } = actor.agent;
-    const loaded = this.source.module(environment.moduleSha256);
+    const loaded = this.source.module(startOf(environment));
     const timedOut = this.limited(environment.manifest.limits.turnTimeoutMs, () => {
       const restored = this.instantiate(loaded);
-      restored.restore(loaded, image);
+      restored.restore(image);
       actor.live = restored;
     });
     this.residents.add(actor);
@@ -308,12 +311,12 @@ export class WasmExecutor implements TurnExecutor {
     const message = new PendingMessage(seq, flags, bytes, 0, bytes.length, -1, rootSeq);
     const handler = replay.handlers.get(rootSeq);
     const from = (batch.ring.cursor = 0);
-    turn.nowMs = replayed.nowMs;
-    turn.random.reseed(replayed.seed);
     turn.replayState = replay.state;
     try {
-      turn.begin(actor, message, handler, environment);
       const instance = (actor.live as WasmInstance | undefined) ?? this.create(actor, environment);
+      turn.nowMs = replayed.nowMs;
+      turn.random.reseed(replayed.seed);
+      turn.begin(actor, message, handler, environment);
       const counter = {
         idPrefix: replay.idPrefix,
         nextSendNo: replayed.sendNoBase,
