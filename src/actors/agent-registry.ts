@@ -8,12 +8,14 @@ import { createHash } from "node:crypto";
 import { invariant } from "../base/assert.ts";
 import { CaxtonError } from "../base/errors.ts";
 import type { Storage } from "../storage/index.ts";
+import { startOf } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import type { AgentStatus } from "./kernel.ts";
 import type { AgentManifest } from "./manifest.ts";
-import type { RewrittenModule } from "./wasm/rewrite/rewriter.ts";
+import type { DeployedCode } from "./wasm/deploy/pipeline.ts";
 import type { Door } from "./wasm/doors.ts";
-import type { LoadedModule } from "./wasm/instance.ts";
+import type { LoadedModule } from "./wasm/loaded-module.ts";
+import { decodeDelta } from "./wasm/memory-delta.ts";
 
 const AGENT_PREFIX = "agents/";
 const ENVIRONMENT_PREFIX = "environments/";
@@ -46,8 +48,7 @@ interface Held<T> {
 export interface NewVersion {
   readonly manifest: AgentManifest;
   readonly original: Uint8Array;
-  readonly module: RewrittenModule;
-  readonly language: string;
+  readonly code: DeployedCode;
   readonly nowMs: number;
 }
 
@@ -55,6 +56,8 @@ export class AgentRegistry {
   private readonly storage: Storage;
   private readonly agents = new Map<string, Held<AgentRecord>>();
   private readonly environments = new Map<number, EnvironmentRecord>();
+  private readonly compiled = new Map<string, WebAssembly.Module>();
+  /** By what their instances start from, see startOf. */
   private readonly modules = new Map<string, LoadedModule>();
 
   constructor(storage: Storage) {
@@ -74,17 +77,33 @@ export class AgentRegistry {
   }
 
   private async loadModule(record: EnvironmentRecord): Promise<void> {
-    if (this.modules.has(record.moduleSha256)) return;
-    const bytes = await this.storage.blobs.get(record.moduleSha256);
-    if (bytes === undefined) {
-      throw new CaxtonError("STORAGE_CORRUPT", `The module ${record.moduleSha256} is missing.`);
+    const { moduleSha256, templateSha256, door, globals, replayOnly } = record;
+    const start = startOf(record);
+    if (this.modules.has(start)) return;
+    const module = await this.compiledModule(moduleSha256);
+    const template =
+      templateSha256 === undefined
+        ? undefined
+        : decodeDelta(await this.blob(templateSha256), moduleSha256);
+    this.modules.set(start, { module, door, globals, replayOnly, template });
+  }
+
+  /** Agents of one language may share a module and differ in what they start from. */
+  private async compiledModule(sha256: string): Promise<WebAssembly.Module> {
+    let module = this.compiled.get(sha256);
+    if (module === undefined) {
+      module = new WebAssembly.Module(await this.blob(sha256));
+      this.compiled.set(sha256, module);
     }
-    this.modules.set(record.moduleSha256, {
-      module: new WebAssembly.Module(bytes),
-      door: record.door,
-      globals: record.globals,
-      replayOnly: record.replayOnly,
-    });
+    return module;
+  }
+
+  private async blob(sha256: string): Promise<Uint8Array> {
+    const bytes = await this.storage.blobs.get(sha256);
+    if (bytes === undefined) {
+      throw new CaxtonError("STORAGE_CORRUPT", `The blob ${sha256} of an agent is missing.`);
+    }
+    return bytes;
   }
 
   all(): AgentRecord[] {
@@ -119,19 +138,25 @@ export class AgentRegistry {
 
   /** Blobs that environments name. */
   blobs(): string[] {
-    return [...this.environments.values()].flatMap((e) => [e.moduleSha256, e.originalSha256]);
+    return [...this.environments.values()].flatMap((e) => [
+      e.moduleSha256,
+      e.originalSha256,
+      ...(e.templateSha256 === undefined ? [] : [e.templateSha256]),
+    ]);
   }
 
-  module(sha256: string): LoadedModule {
-    const module = this.modules.get(sha256);
-    invariant(module !== undefined, `module ${sha256} is loaded`);
+  module(start: string): LoadedModule {
+    const module = this.modules.get(start);
+    invariant(module !== undefined, `module ${start} is loaded`);
     return module;
   }
 
-  /** Whether the environment runs this very rewritten module. */
-  isModule(environment: number, rewritten: Uint8Array): boolean {
-    const sha256 = createHash("sha256").update(rewritten).digest("hex");
-    return this.environments.get(environment)?.moduleSha256 === sha256;
+  /** Whether instances of the environment start from this very code, so that it can take over their memory. */
+  startsFrom(environment: number, { module, template }: DeployedCode): boolean {
+    const sha256 = createHash("sha256")
+      .update(template ?? module.bytes)
+      .digest("hex");
+    return startOf(this.environment(environment)) === sha256;
   }
 
   /** Names of agents that keep no log. */
@@ -143,17 +168,21 @@ export class AgentRegistry {
 
   /** Makes the version durable and gives it an environment; nothing runs it yet. */
   async addVersion(version: NewVersion): Promise<Environment> {
-    const { manifest, original, module } = version;
-    const originalSha256 = await this.storage.blobs.put(original);
-    const moduleSha256 = await this.storage.blobs.put(module.bytes);
+    const { manifest, original, code } = version;
+    const { module, door, template } = code;
+    const { blobs } = this.storage;
+    const originalSha256 = await blobs.put(original);
+    const moduleSha256 = await blobs.put(module.bytes);
+    const templateSha256 = template === undefined ? undefined : await blobs.put(template);
     const id = Math.max(0, ...this.environments.keys()) + 1;
     const record: EnvironmentRecord = {
       id,
       agent: `${manifest.namespace}/${manifest.name}`,
       version: versionOf(original, manifest),
       moduleSha256,
+      templateSha256,
       originalSha256,
-      door: "core",
+      door,
       manifest,
       replayOnly: module.info.replayOnly,
       globals: module.info.mutableGlobals.map((global) => global.exportName),

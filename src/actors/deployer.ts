@@ -4,6 +4,7 @@ import type { NodeLimits } from "../base/config-schema.ts";
 import { formatAddress } from "./address.ts";
 import type { AgentRecord, AgentRegistry } from "./agent-registry.ts";
 import { versionOf } from "./agent-registry.ts";
+import { startOf } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import type { DeployRequest, DeploySource, DeployStage } from "./kernel.ts";
 import { compileManifest, groupPartitionFindings } from "./manifest.ts";
@@ -11,8 +12,9 @@ import type { AgentManifest } from "./manifest.ts";
 import type { PartitionAccess } from "./partition-access.ts";
 import type { AgentShareInfo } from "./queries.ts";
 import { deployPipeline } from "./wasm/deploy/pipeline.ts";
+import type { DeployedCode } from "./wasm/deploy/pipeline.ts";
 import { compileAssemblyScript } from "./wasm/languages/assemblyscript.ts";
-import type { LoadedModule } from "./wasm/instance.ts";
+import type { LoadedModule } from "./wasm/loaded-module.ts";
 
 export interface DeployerPorts {
   readonly registry: AgentRegistry;
@@ -69,9 +71,10 @@ export class Deployer {
     }
     const outcome = await deployPipeline(original, manifest.limits, limits);
     if (!outcome.passed) throw outcome.refusal;
-    await this.checkMemory(manifest, outcome.module.bytes, before, request.resetMemory);
+    const { code } = outcome;
+    await this.checkMemory(manifest, code, before, request.resetMemory);
     const language = request.source.kind === "source" ? request.source.language : "wasm";
-    const version = { manifest, original, module: outcome.module, language };
+    const version = { manifest, original, code };
     const environment = await registry.addVersion({ ...version, nowMs: this.ports.nowMs() });
     this.ports.faultPoint("deploy.after-version");
     const record: AgentRecord = {
@@ -87,7 +90,7 @@ export class Deployer {
     };
     await registry.put(record);
     this.ports.faultPoint("deploy.after-record");
-    this.ports.announce(environment, registry.module(environment.moduleSha256));
+    this.ports.announce(environment, registry.module(startOf(environment)));
     await partitions.controlAll({
       kind: "deploy",
       agent: environment.agent,
@@ -100,13 +103,13 @@ export class Deployer {
   /** Other code can't take over the memory of live actors: that is refused, not lost by accident. */
   private async checkMemory(
     manifest: AgentManifest,
-    rewritten: Uint8Array,
+    code: DeployedCode,
     before: AgentRecord | undefined,
     resetMemory: boolean,
   ): Promise<void> {
     if (before === undefined || resetMemory) return;
     const { registry } = this.ports;
-    if (registry.isModule(before.environment, rewritten)) return;
+    if (registry.startsFrom(before.environment, code)) return;
     const count = await this.actorsWithMemory(`${manifest.namespace}/${manifest.name}`);
     if (count === 0) return;
     throw new CaxtonError(

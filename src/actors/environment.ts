@@ -11,7 +11,14 @@ export interface Environment {
   readonly version: string;
   /** SHA-256 of the rewritten module, the key of its blob. */
   readonly moduleSha256: string;
+  /** Key of the blob that instances of the module start from, see LoadedModule. */
+  readonly templateSha256: string | undefined;
   readonly manifest: AgentManifest;
   /** Live memory can't be rebuilt from an image, only by replay. */
   readonly replayOnly: boolean;
+}
+
+/** Names what instances start from: a template is bound to its module. */
+export function startOf(environment: Environment): string {
+  return environment.templateSha256 ?? environment.moduleSha256;
 }

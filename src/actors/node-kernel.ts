@@ -16,6 +16,7 @@ import { AgentRegistry } from "./agent-registry.ts";
 import { ClientRequests } from "./client-requests.ts";
 import { DeadLetterAdmin } from "./dead-letter-admin.ts";
 import { Deployer } from "./deployer.ts";
+import { startOf } from "./environment.ts";
 import type { MessageOperations, NodeKernel } from "./kernel.ts";
 import { LogAppender } from "./log-appender.ts";
 import { NodeAdmin } from "./node-admin.ts";
@@ -122,7 +123,7 @@ class LocalKernel implements RunningKernel {
       nowMs: () => systemClock.wallMs(),
       faultPoint: options.faultPoint ?? (() => undefined),
       announce: (environment, module) => {
-        this.pool.broadcast({ kind: "module", sha256: environment.moduleSha256, module });
+        this.pool.broadcast({ kind: "module", sha256: startOf(environment), module });
         this.pool.broadcast({ kind: "environment", environment });
         announceEphemeral();
       },

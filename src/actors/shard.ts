@@ -28,7 +28,7 @@ import { Replayer } from "./replayer.ts";
 import { TurnBatch } from "./turn-batch.ts";
 import type { TurnExecutor } from "./turn-batch.ts";
 import { EffectRing } from "./wasm/effects.ts";
-import type { LoadedModule } from "./wasm/instance.ts";
+import type { LoadedModule } from "./wasm/loaded-module.ts";
 import type { PackedRelay, ToWorker, WorkerStart } from "./worker-protocol.ts";
 
 /** Turns of the largest effects that a batch has room for. */

@@ -6,7 +6,7 @@ import type { NodeLimits, SnapshotConfig } from "../base/config-schema.ts";
 import type { ErrorCode } from "../base/errors.ts";
 import type { Environment } from "./environment.ts";
 import type { Control } from "./partition/control.ts";
-import type { LoadedModule } from "./wasm/instance.ts";
+import type { LoadedModule } from "./wasm/loaded-module.ts";
 import type { Query } from "./queries.ts";
 
 export interface WorkerStart {

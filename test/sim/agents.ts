@@ -77,6 +77,7 @@ export function environmentOf(id: number, agent: string, swarm: Swarm): Environm
     version: `v${id}`,
     // Now and then other code, and the same again for a while.
     moduleSha256: `m${Math.floor(id / 3)}`,
+    templateSha256: undefined,
     manifest: manifestOf(agent, swarm),
     replayOnly: false,
   };

@@ -150,11 +150,13 @@ export class ShardDriver {
       const module = new WebAssembly.Module(Uint8Array.from(bytes));
       const globals = info.mutableGlobals.map(({ exportName }) => exportName);
       const { replayOnly } = info;
-      const loaded = { module, door: "core", globals, replayOnly } as const;
+      const code = { module, door: "core", globals, replayOnly } as const;
+      const loaded = { ...code, template: undefined };
       this.handle({ kind: "module", sha256: name, module: loaded });
       const agent = `default/${name}`;
       const environment = { id: i + 1, agent, version: "1", manifest, replayOnly };
-      this.handle({ kind: "environment", environment: { ...environment, moduleSha256: name } });
+      const start = { moduleSha256: name, templateSha256: undefined };
+      this.handle({ kind: "environment", environment: { ...environment, ...start } });
     });
   }
 

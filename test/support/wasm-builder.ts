@@ -225,8 +225,10 @@ function limits(flags: number, min: number, max: number | undefined): number[] {
 }
 
 /** A builder with what every agent has: memory, caxton_alloc and a caxton_handle with this body. */
-export function agentBuilder(handle: Code = i32(0)): ModuleBuilder {
-  const builder = new ModuleBuilder();
+export function agentBuilder(
+  handle: Code = i32(0),
+  builder: ModuleBuilder = new ModuleBuilder(),
+): ModuleBuilder {
   builder.memory(1);
   builder.export("memory", 2, 0);
   builder.function({

@@ -1,4 +1,5 @@
 /** What a control entry does to the state, live and in recovery alike. */
+import { startOf } from "../environment.ts";
 import type { Environment } from "../environment.ts";
 import { IDLE, rootOf } from "./actor.ts";
 import type { Actor, RootMessage } from "./actor.ts";
@@ -84,7 +85,7 @@ function deploy(
   share.environment = environment;
   share.drainUntilMs = state.lastNowMs + environment.manifest.upgrade.drainMs;
   for (const actor of share.actors) {
-    if (actor.environment.moduleSha256 === environment.moduleSha256) {
+    if (startOf(actor.environment) === startOf(environment)) {
       actor.environment = environment;
       if (!resetMemory) continue;
     }

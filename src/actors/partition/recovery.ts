@@ -21,6 +21,7 @@ import type {
   EntryVisitor,
   FrameHeader,
   TurnFields,
+  UpgradeFields,
 } from "../../storage/frame-codec.ts";
 import type { Environment } from "../environment.ts";
 import { FLAG_WANTS_REPLY, envelopeFlags, envelopeParts } from "../wasm/envelope.ts";

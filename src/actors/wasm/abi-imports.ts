@@ -80,7 +80,7 @@ const WASI_IMPORTS = {
 } as const satisfies ImportTable;
 
 /** What AssemblyScript calls when an assertion fails: message, file, line, column. */
-export const ENV_IMPORTS = { abort: type(i32s(4)) } as const satisfies ImportTable;
+const ENV_IMPORTS = { abort: type(i32s(4)) } as const satisfies ImportTable;
 
 /** By the name of the imported module. */
 export const ABI_IMPORTS: Readonly<Record<string, ImportTable>> = {

@@ -4,6 +4,10 @@ import type { GuestMemory, TurnContext } from "./turn-context.ts";
 export interface GuestDoor {
   /** Gives a message to the guest. 0: done. 1: its handler stays open. Anything else: failed. */
   deliver(bytes: Buffer, offset: number, length: number): number;
+  /** What another version may go on from; undefined when the guest has no such thing. A view. */
+  exportState(): Uint8Array | undefined;
+  /** False when the guest does not take it. */
+  importState(state: Uint8Array): boolean;
 }
 
 export interface DoorKind {

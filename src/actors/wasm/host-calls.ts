@@ -25,6 +25,7 @@ class HostCalls {
 
   emit(topic: number, topicLen: number, ptr: number, len: number): void {
     const { turn } = this;
+    turn.requireMessage("emit");
     const name = turn.key(topic, topicLen, "emit");
     const start = turn.range(ptr, len, "emit");
     const length = len >>> 0;
@@ -37,6 +38,7 @@ class HostCalls {
 
   timerSet(id: bigint, delayMs: number, ptr: number, len: number): void {
     const { turn } = this;
+    turn.requireMessage("timer_set");
     const start = turn.range(ptr, len, "timer_set");
     const length = len >>> 0;
     const { limits } = turn.environment.manifest;
@@ -60,6 +62,7 @@ class HostCalls {
 
   timerCancel(id: bigint): void {
     const { turn } = this;
+    turn.requireMessage("timer_cancel");
     const at = turn.reserve(EFFECT_TIMER_CANCEL, 0, 0, EFFECT_TIMER_AT_ID + 8);
     turn.ring.view.setBigUint64(at + EFFECT_TIMER_AT_ID, BigInt.asUintN(64, id), true);
   }
@@ -73,6 +76,7 @@ class HostCalls {
 
   config(key: number, keyLen: number, buf: number, bufLen: number): number {
     const { turn } = this;
+    turn.requireMessage("config_get");
     const start = turn.range(key, keyLen, "config_get");
     const name = turn.memory.bytes.toString("utf8", start, start + (keyLen >>> 0));
     const { config } = turn.environment.manifest;
@@ -87,6 +91,7 @@ class HostCalls {
 
   flag(key: number, keyLen: number): number {
     const { turn } = this;
+    turn.requireMessage("flag_get");
     const start = turn.range(key, keyLen, "flag_get");
     const name = turn.memory.bytes.toString("utf8", start, start + (keyLen >>> 0));
     const { flags } = turn.environment.manifest;
@@ -96,6 +101,7 @@ class HostCalls {
 
   self(buf: number, bufLen: number): number {
     const { turn } = this;
+    turn.requireMessage("self");
     return turn.give(turn.actor.addressBytes, buf, bufLen, "self");
   }
 }

@@ -45,11 +45,13 @@ export class HostMessages {
   }
 
   send(ptr: number, len: number): void {
+    this.turn.requireMessage("send");
     this.sendDraft(EFFECT_SEND, EFFECT_SEND_HEADER_BYTES, ptr, len, NO_BYTES);
   }
 
   ask(ptr: number, len: number, timeoutMs: number): bigint {
     const { turn } = this;
+    turn.requireMessage("ask");
     const { limits } = turn.environment.manifest;
     const { actor } = turn;
     if (turn.replayState === undefined && actor.asks + actor.asksDraft++ >= limits.asksPendingMax) {
@@ -88,6 +90,7 @@ export class HostMessages {
 
   reply(ptr: number, len: number): void {
     const { turn } = this;
+    turn.requireMessage("reply");
     if (turn.replied) trap("HOST_CALL_INVALID", "reply: this handler has replied already");
     turn.replied = true;
     const { root } = this.turn;

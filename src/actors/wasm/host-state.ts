@@ -21,11 +21,13 @@ export class HostState {
 
   stateGet(key: number, keyLen: number, buf: number, bufLen: number): number {
     const { turn } = this;
+    turn.requireMessage("state_get");
     return turn.give(this.stateValue(turn.key(key, keyLen, "state_get")), buf, bufLen, "state_get");
   }
 
   statePut(key: number, keyLen: number, value: number, valueLen: number): void {
     const { turn } = this;
+    turn.requireMessage("state_put");
     const name = turn.key(key, keyLen, "state_put");
     const start = turn.range(value, valueLen, "state_put");
     const length = valueLen >>> 0;
@@ -44,6 +46,7 @@ export class HostState {
 
   stateDelete(key: number, keyLen: number): void {
     const { turn } = this;
+    turn.requireMessage("state_delete");
     const name = turn.key(key, keyLen, "state_delete");
     this.draftState(name, null);
     const at = turn.reserve(
@@ -78,6 +81,7 @@ export class HostState {
 
   stateList(prefix: number, prefixLen: number, buf: number, bufLen: number): number {
     const { turn } = this;
+    turn.requireMessage("state_list");
     const start = turn.range(prefix, prefixLen, "state_list");
     const text = turn.memory.bytes.toString("latin1", start, start + (prefixLen >>> 0));
     const keys = new Set<string>();

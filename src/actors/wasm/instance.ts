@@ -2,28 +2,14 @@
 import { invariant } from "../../base/assert.ts";
 import type { LiveMemory } from "../partition/actor.ts";
 import { DOORS } from "./doors.ts";
-import type { Door } from "./doors.ts";
 import type { GuestDoor } from "./guest-door.ts";
+import type { LoadedModule } from "./loaded-module.ts";
+import { deltaOf, writeDelta } from "./memory-delta.ts";
+import type { GlobalValue, MemoryDelta, MemoryImage } from "./memory-delta.ts";
 import type { GuestMemory } from "./turn-context.ts";
-import { decodeMemory, encodeMemory } from "./memory-snapshot.ts";
-import { HOST_EXPORT } from "./rewrite/host-exports.ts";
-
-/** A compiled rewritten module and what instances of it need. */
-export interface LoadedModule {
-  readonly module: WebAssembly.Module;
-  readonly door: Door;
-  readonly globals: readonly string[];
-  readonly replayOnly: boolean;
-}
-
-/** Memory and mutable globals of an instance between two turns. */
-export interface MemoryImage {
-  readonly pages: Buffer;
-  readonly globals: readonly unknown[];
-}
+import { HOST_EXPORT, globalSetter } from "./rewrite/host-exports.ts";
 
 const PAGE_BYTES = 65536;
-const NO_TEMPLATE = Buffer.alloc(0);
 
 export class WasmInstance implements LiveMemory, GuestMemory {
   bytes: Buffer;
@@ -33,14 +19,19 @@ export class WasmInstance implements LiveMemory, GuestMemory {
   place = -1;
   /** Since the list was last searched. */
   isUsed = true;
+  readonly exports: WebAssembly.Exports;
+  private readonly globals: readonly string[];
   private readonly memory: WebAssembly.Memory;
-  private readonly exports: WebAssembly.Exports;
-  private readonly door: GuestDoor;
+  readonly door: GuestDoor;
   readonly begin: (fuel: bigint) => void;
   readonly fuelLeft: () => number;
   readonly depth: () => number;
 
-  constructor(loaded: LoadedModule, imports: WebAssembly.Imports) {
+  constructor(
+    loaded: Pick<LoadedModule, "module" | "door" | "globals">,
+    imports: WebAssembly.Imports,
+  ) {
+    this.globals = loaded.globals;
     this.exports = new WebAssembly.Instance(loaded.module, imports).exports;
     this.memory = this.exports[HOST_EXPORT.memory] as WebAssembly.Memory;
     this.begin = this.exports[HOST_EXPORT.begin] as (fuel: bigint) => void;
@@ -69,47 +60,55 @@ export class WasmInstance implements LiveMemory, GuestMemory {
     return this.door.deliver(bytes, offset, length);
   }
 
-  image(loaded: LoadedModule): MemoryImage {
+  image(): MemoryImage {
     return {
       pages: Buffer.from(new Uint8Array(this.memory.buffer).slice().buffer),
-      globals: loaded.globals.map((name) => this.global(name).value),
+      globals: this.globalValues(),
     };
   }
 
+  globalValues(): GlobalValue[] {
+    return this.globals.map((name) => {
+      const global = this.exports[name] as WebAssembly.Global | (() => GlobalValue);
+      return typeof global === "function" ? global() : (global.value as GlobalValue);
+    });
+  }
+
   /** Puts an image into this instance, which must be fresh. */
-  restore(loaded: LoadedModule, image: MemoryImage): void {
-    const missing = image.pages.length - this.memoryBytes;
-    invariant(missing >= 0, "a fresh instance is not larger than an image of one");
-    if (missing > 0) this.memory.grow(missing / PAGE_BYTES);
-    this.refresh();
+  restore(image: MemoryImage): void {
+    this.growTo(image.pages.length);
     this.bytes.set(image.pages);
-    loaded.globals.forEach((name, i) => {
-      this.global(name).value = image.globals[i];
-    });
+    this.setGlobals(image.globals);
   }
 
-  /** What differs from the template. */
-  snapshot(loaded: LoadedModule): Buffer {
-    if (this.bytes.length === 0) this.refresh();
-    const globals = loaded.globals.map((name) => this.global(name).value);
-    return encodeMemory(this.bytes, globals, NO_TEMPLATE);
+  /** What leads from the base to the present memory. */
+  changesTo(base: MemoryImage): MemoryDelta {
+    this.refresh();
+    return deltaOf(base.pages, this.bytes, this.globalValues());
   }
 
-  /** Puts a snapshot into this instance, which must be fresh. */
-  restoreSnapshot(loaded: LoadedModule, snapshot: Buffer): void {
-    const { memoryBytes, globals, pages } = decodeMemory(snapshot);
-    const missing = memoryBytes - this.memoryBytes;
+  /** Makes this instance, whose memory is as the delta's base, what the delta leads to. */
+  advance(delta: MemoryDelta): void {
+    this.growTo(delta.memoryBytes);
+    writeDelta(delta, this.bytes);
+    this.setGlobals(delta.globals);
+  }
+
+  private growTo(bytes: number): void {
+    const missing = bytes - this.memoryBytes;
     invariant(missing >= 0, "a fresh instance is not larger than an image of one");
     if (missing > 0) this.memory.grow(missing / PAGE_BYTES);
     this.refresh();
-    this.bytes.fill(0);
-    for (const { at, bytes } of pages) this.bytes.set(bytes, at);
-    loaded.globals.forEach((name, i) => {
-      this.global(name).value = globals[i];
-    });
   }
 
-  private global(name: string): WebAssembly.Global {
-    return this.exports[name] as WebAssembly.Global;
+  private setGlobals(values: readonly GlobalValue[]): void {
+    this.globals.forEach((name, i) => {
+      const global = this.exports[name] as WebAssembly.Global | (() => GlobalValue);
+      if (typeof global === "function") {
+        (this.exports[globalSetter(name)] as (bits: GlobalValue) => void)(values[i]!);
+      } else {
+        global.value = values[i];
+      }
+    });
   }
 }

@@ -54,6 +54,8 @@ export class TurnContext {
    * what is not replayed are not checked again and nothing is logged.
    */
   replayState: Map<string, Buffer> | undefined;
+  /** False while a module is initialised: it gets no effects, no state, and knows no actor. */
+  hasMessage = false;
   logLinesLeft = LOG_LINES_PER_TURN_MAX;
 
   constructor(ring: EffectRing, logs: LogLine[], askChainMax: number) {
@@ -62,12 +64,28 @@ export class TurnContext {
     this.logs = logs;
   }
 
+  /** The same for every instance of a module, wherever and whenever it is made. */
+  beginInitialisation(memory: GuestMemory): void {
+    this.memory = memory;
+    this.hasMessage = false;
+    this.nowMs = 0;
+    this.random.reseed(0);
+  }
+
+  /** Traps in what means nothing without a message. */
+  requireMessage(call: string): void {
+    if (!this.hasMessage) {
+      trap("HOST_CALL_INVALID", `${call} was called before the first message`);
+    }
+  }
+
   begin(
     actor: Actor,
     message: PendingMessage,
     handler: Handler | undefined,
     environment: Environment,
   ): void {
+    this.hasMessage = true;
     this.actor = actor;
     this.message = message;
     this.handler = handler;
@@ -125,7 +143,7 @@ export class TurnContext {
 
   log(level: number, ptr: number, len: number): void {
     const start = this.range(ptr, len, "log");
-    if (this.replayState !== undefined || this.logLinesLeft === 0) return;
+    if (!this.hasMessage || this.replayState !== undefined || this.logLinesLeft === 0) return;
     this.logLinesLeft--;
     const end = start + Math.min(len >>> 0, LOG_BYTES_MAX);
     const text = this.memory.bytes.toString("utf8", start, end);

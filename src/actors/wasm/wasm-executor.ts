@@ -13,6 +13,7 @@ import type { UpgradeFields } from "../../storage/frame-codec.ts";
 import { invariant } from "../../base/assert.ts";
 import { CaxtonError, ensureError } from "../../base/errors.ts";
 import type { Clock } from "../../base/clock.ts";
+import { startOf } from "../environment.ts";
 import type { Environment } from "../environment.ts";
 import { Handler } from "../partition/actor.ts";
 import type { Actor } from "../partition/actor.ts";
@@ -34,7 +35,9 @@ import type { Door } from "./doors.ts";
 import { encodeEnvelope, envelopeFlags } from "./envelope.ts";
 import { HostTrap, TurnContext } from "./turn-context.ts";
 import { WasmInstance } from "./instance.ts";
-import type { LoadedModule } from "./instance.ts";
+import { templateImage } from "./loaded-module.ts";
+import type { LoadedModule } from "./loaded-module.ts";
+import { decodeDelta, encodeDelta } from "./memory-delta.ts";
 import { Residents } from "./residents.ts";
 
 /** A batch starts no further turn after this long, so that the time limit is almost all one turn's. */
@@ -54,7 +57,8 @@ interface Replay {
 /** The shard, as its executor needs it. */
 export interface ExecutorHost {
   environment(id: number): Environment;
-  module(sha256: string): LoadedModule;
+  /** By what its instances start from, see startOf. */
+  module(start: string): LoadedModule;
   /** The actor's memory is about to be dropped to make room. */
   leaving(actor: Actor): void;
 }
@@ -153,11 +157,11 @@ export class WasmExecutor implements TurnExecutor {
     batch.ringFrom[i] = ringFrom;
     batch.sendNoBase[i] = counter.nextSendNo;
     turn.turnIndex = i;
-    turn.nowMs = batch.nowMs;
-    turn.random.reseed(batch.seeds[i]!);
     try {
-      turn.begin(actor, message, batch.handlers[i], environment);
       const instance = (actor.live as WasmInstance | undefined) ?? this.create(actor, environment);
+      turn.nowMs = batch.nowMs;
+      turn.random.reseed(batch.seeds[i]!);
+      turn.begin(actor, message, batch.handlers[i], environment);
       if (actor.guardedTurns > 0 || instance.undo !== undefined) {
         this.guard(actor, instance, environment);
       }
@@ -231,11 +235,12 @@ export class WasmExecutor implements TurnExecutor {
   }
 
   private create(actor: Actor, environment: Environment): WasmInstance {
-    const loaded = this.source.module(environment.moduleSha256);
+    const loaded = this.source.module(startOf(environment));
     const instance = this.instantiate(loaded);
-    this.turn.memory = instance;
     this.hasNew = true;
-    instance.initialize(this.fuel(environment));
+    this.turn.beginInitialisation(instance);
+    if (loaded.template === undefined) instance.initialize(this.fuel(environment));
+    else instance.advance(loaded.template);
     actor.live = instance;
     return instance;
   }
@@ -248,8 +253,8 @@ export class WasmExecutor implements TurnExecutor {
     instance.undo = undefined;
     if (actor.guardedTurns === 0) return;
     actor.guardedTurns--;
-    const loaded = this.source.module(environment.moduleSha256);
-    if (!loaded.replayOnly) instance.undo = instance.image(loaded);
+    const loaded = this.source.module(startOf(environment));
+    if (!loaded.replayOnly) instance.undo = instance.image();
   }
 
   /** Puts an actor back to before its failed turn, when there is an image; else it needs a replay. */
@@ -260,10 +265,10 @@ export class WasmExecutor implements TurnExecutor {
     actor.guardedTurns = GUARDED_TURNS;
     if (image === undefined) return false;
     const { environment } = actor;
-    const loaded = this.source.module(environment.moduleSha256);
+    const loaded = this.source.module(startOf(environment));
     const timedOut = this.limited(environment.manifest.limits.turnTimeoutMs, () => {
       const restored = this.instantiate(loaded);
-      restored.restore(loaded, image);
+      restored.restore(image);
       actor.live = restored;
     });
     this.residents.add(actor);
@@ -281,8 +286,10 @@ export class WasmExecutor implements TurnExecutor {
 
   image(actor: Actor): Uint8Array | undefined {
     const instance = actor.live as WasmInstance | undefined;
-    const loaded = this.source.module(actor.environment.moduleSha256);
-    return loaded.replayOnly ? undefined : instance?.snapshot(loaded);
+    const start = startOf(actor.environment);
+    const loaded = this.source.module(start);
+    if (instance === undefined || loaded.template === undefined) return undefined;
+    return encodeDelta(instance.changesTo(templateImage(loaded, loaded.template)), start);
   }
 
   startReplay(actor: Actor, idPrefix: Buffer, base: ReplayBase | undefined): void {
@@ -294,10 +301,13 @@ export class WasmExecutor implements TurnExecutor {
       idPrefix,
     });
     if (base === undefined) return;
+    const start = startOf(this.source.environment(base.environment));
+    const loaded = this.source.module(start);
+    const delta = decodeDelta(base.memory, start);
     // No guest code runs here: a rewritten module has no start function.
-    const loaded = this.source.module(this.source.environment(base.environment).moduleSha256);
     const instance = this.instantiate(loaded);
-    instance.restoreSnapshot(loaded, base.memory);
+    instance.advance(loaded.template!);
+    instance.advance(delta);
     actor.live = instance;
     this.residents.add(actor);
   }
@@ -326,12 +336,12 @@ export class WasmExecutor implements TurnExecutor {
     const message = new PendingMessage(seq, flags, bytes, 0, bytes.length, -1, rootSeq);
     const handler = replay.handlers.get(rootSeq);
     const from = (batch.ring.cursor = 0);
-    turn.nowMs = replayed.nowMs;
-    turn.random.reseed(replayed.seed);
     turn.replayState = replay.state;
     try {
-      turn.begin(actor, message, handler, environment);
       const instance = (actor.live as WasmInstance | undefined) ?? this.create(actor, environment);
+      turn.nowMs = replayed.nowMs;
+      turn.random.reseed(replayed.seed);
+      turn.begin(actor, message, handler, environment);
       const counter = {
         idPrefix: replay.idPrefix,
         nextSendNo: replayed.sendNoBase,
@@ -410,12 +420,9 @@ export class WasmExecutor implements TurnExecutor {
     environment: Environment,
   ): void {
     const { turn, batch } = this;
-    const own = encodeEnvelope({
-      flags: 0,
-      id: "",
-      sender: actor.address,
-      receiver: actor.address,
-    });
+    const { address } = actor;
+    const fields = { flags: 0, id: "", sender: address, receiver: address };
+    const own = encodeEnvelope({ ...fields, content: Buffer.alloc(0) });
     const message = new PendingMessage(0, 0, own, 0, own.length, -1, 0);
     batch.ring.cursor = 0;
     turn.nowMs = nowMs;

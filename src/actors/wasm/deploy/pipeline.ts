@@ -2,11 +2,14 @@
  * What stands between an uploaded module and a deployed agent: four stages, each with all its findings.
  * Nothing is registered here; a module that passes comes back rewritten.
  */
+import { createHash } from "node:crypto";
 import { systemClock, type Clock } from "../../../base/clock.ts";
 import { CaxtonError, type ErrorCode, type Finding } from "../../../base/errors.ts";
 import type { DeployStage, DeployStageName } from "../../kernel.ts";
 import type { AgentLimits } from "../../manifest.ts";
 import { OPTIONAL_EXPORTS } from "../abi-exports.ts";
+import type { Door } from "../doors.ts";
+import { encodeDelta } from "../memory-delta.ts";
 import type { ModuleInfo } from "../rewrite/module-info.ts";
 import type { RewrittenModule } from "../rewrite/rewriter.ts";
 import { runSandbox } from "./sandbox.ts";
@@ -22,11 +25,19 @@ export interface DeployNodeLimits {
   readonly moduleBytesMax: number;
 }
 
+/** A module that may run, and how. */
+export interface DeployedCode {
+  readonly module: RewrittenModule;
+  readonly door: Door;
+  /** The blob its instances start from; undefined where each runs its initialisation. */
+  readonly template: Uint8Array | undefined;
+}
+
 export type DeployOutcome =
   | {
       readonly passed: true;
       readonly stages: readonly DeployStage[];
-      readonly module: RewrittenModule;
+      readonly code: DeployedCode;
     }
   | {
       readonly passed: false;
@@ -66,6 +77,8 @@ export async function deployPipeline(
   }
   const seen = await runSandbox({
     bytes: module.bytes,
+    door: "core",
+    globals: module.info.mutableGlobals.map(({ exportName }) => exportName),
     fuel: agent.fuelPerMessage,
     timeoutMs: agent.turnTimeoutMs,
     callDepthMax: agent.callDepthMax,
@@ -79,7 +92,19 @@ export async function deployPipeline(
     return refuse(stages, "INVALID_MODULE", contract);
   }
   finish("resources", [], resourceFacts(module.info, seen));
-  return { passed: true, stages, module };
+  return {
+    passed: true,
+    stages,
+    code: { module, door: "core", template: templateOf(module, seen) },
+  };
+}
+
+function templateOf(
+  { info, bytes }: RewrittenModule,
+  { template }: SandboxObservation,
+): Uint8Array | undefined {
+  if (info.replayOnly || template === undefined) return undefined;
+  return encodeDelta(template, createHash("sha256").update(bytes).digest("hex"));
 }
 
 function refuse(
@@ -125,10 +150,10 @@ function sandboxFacts({ fuelInitialize }: SandboxObservation): Readonly<Record<s
 
 function contractFindings({ allocated, health, memoryBytes }: SandboxObservation): Finding[] {
   const findings: Finding[] = [];
-  if ((allocated ?? 0) + SANDBOX_ALLOC_BYTES > (memoryBytes ?? 0)) {
+  if (allocated !== undefined && allocated + SANDBOX_ALLOC_BYTES > (memoryBytes ?? 0)) {
     findings.push({
       at: "export caxton_alloc",
-      message: `caxton_alloc(${SANDBOX_ALLOC_BYTES}) gave address ${allocated ?? 0}, which lies outside the ${memoryBytes ?? 0} bytes of memory.`,
+      message: `caxton_alloc(${SANDBOX_ALLOC_BYTES}) gave address ${allocated}, which lies outside the ${memoryBytes ?? 0} bytes of memory.`,
       hint: "Return the address of a buffer inside memory that is at least as long as asked for.",
     });
   }
@@ -150,7 +175,7 @@ function contractFacts({ exports }: ModuleInfo): Readonly<Record<string, string>
 
 function resourceFacts(
   info: ModuleInfo,
-  { memoryBytes, fuelInitialize }: SandboxObservation,
+  { memoryBytes, fuelInitialize, template }: SandboxObservation,
 ): Readonly<Record<string, string>> {
   return {
     memoryPages: String((memoryBytes ?? 0) / PAGE_BYTES),
@@ -162,6 +187,6 @@ function resourceFacts(
     fuelInitialize: String(fuelInitialize ?? 0),
     snapshots: info.replayOnly
       ? `replay only: ${info.replayOnlyReasons.join(", ")}`
-      : "memory image",
+      : `memory image, ${template?.pages.length ?? 0} bytes from the start`,
   };
 }

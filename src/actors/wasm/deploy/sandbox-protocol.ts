@@ -1,8 +1,13 @@
 /** What main thread and sandbox thread tell each other. */
+import type { Door } from "../doors.ts";
+import type { MemoryDelta } from "../memory-delta.ts";
 
 export interface SandboxRequest {
   /** The rewritten module. */
   readonly bytes: Uint8Array;
+  readonly door: Door;
+  /** Export names of its mutable globals. */
+  readonly globals: readonly string[];
   readonly fuel: number;
   readonly timeoutMs: number;
   readonly callDepthMax: number;
@@ -21,10 +26,12 @@ export interface SandboxFailure {
 export interface SandboxObservation {
   readonly failure?: SandboxFailure;
   readonly fuelInitialize?: number;
+  /** What initialisation made of a fresh instance. */
+  readonly template?: MemoryDelta;
   /** Where `caxton_alloc(SANDBOX_ALLOC_BYTES)` points, unsigned. */
-  readonly allocated?: number;
+  readonly allocated?: number | undefined;
   /** What `caxton_health` answers, where it is exported. */
-  readonly health?: number;
+  readonly health?: number | undefined;
   readonly memoryBytes?: number;
 }
 

@@ -6,7 +6,8 @@ import { Script } from "node:vm";
 import { parentPort, workerData } from "node:worker_threads";
 import { invariant } from "../../../base/assert.ts";
 import { ensureError } from "../../../base/errors.ts";
-import { HOST_EXPORT } from "../rewrite/host-exports.ts";
+import { WasmInstance } from "../instance.ts";
+import { deltaOf } from "../memory-delta.ts";
 import { sandboxHost } from "./sandbox-imports.ts";
 import {
   SANDBOX_ALLOC_BYTES,
@@ -30,100 +31,93 @@ class StepFailed extends Error {
   }
 }
 
-function run(request: SandboxRequest): SandboxObservation {
-  let seen: SandboxObservation = {};
-  try {
-    const module = step(request, "compile", undefined, () => new WebAssembly.Module(request.bytes));
-    const host = sandboxHost();
-    const { exports } = step(
-      request,
-      "instantiate",
-      undefined,
-      () => new WebAssembly.Instance(module, host.imports),
-    );
-    const memory = exports[HOST_EXPORT.memory] as WebAssembly.Memory;
-    host.attach(guestMemory(memory));
-    const fuelLeft = exports[HOST_EXPORT.fuel] as Numeric;
-    step(request, "initialize", exports, () => call(exports, HOST_EXPORT.initialize, request.fuel));
-    seen = { ...seen, fuelInitialize: request.fuel - fuelLeft() };
-    begin(exports, request.fuel);
-    const alloc = exports["caxton_alloc"] as Numeric;
-    const allocated = step(request, "alloc", exports, () => alloc(SANDBOX_ALLOC_BYTES) >>> 0);
-    seen = { ...seen, allocated };
-    const health = exports["caxton_health"] as Numeric | undefined;
-    if (health !== undefined) {
-      begin(exports, request.fuel);
-      seen = { ...seen, health: step(request, "health", exports, () => health()) };
+class Sandbox {
+  private readonly request: SandboxRequest;
+  private readonly fuel: bigint;
+  private instance: WasmInstance | undefined;
+
+  constructor(request: SandboxRequest) {
+    this.request = request;
+    this.fuel = BigInt(request.fuel);
+  }
+
+  run(): SandboxObservation {
+    let seen: SandboxObservation = {};
+    try {
+      const instance = this.instantiate();
+      const fresh = instance.image().pages;
+      this.step("initialize", () => {
+        instance.initialize(this.fuel);
+      });
+      instance.refresh();
+      const template = deltaOf(fresh, instance.bytes, instance.globalValues());
+      seen = { fuelInitialize: this.request.fuel - instance.fuelLeft(), template };
+      seen = { ...seen, allocated: this.call("alloc", "caxton_alloc", SANDBOX_ALLOC_BYTES) };
+      seen = { ...seen, health: this.call("health", "caxton_health") };
+      return { ...seen, memoryBytes: instance.memoryBytes };
+    } catch (error) {
+      if (error instanceof StepFailed) return { ...seen, failure: error.failure };
+      throw error;
     }
-    return { ...seen, memoryBytes: memory.buffer.byteLength };
-  } catch (error) {
-    if (error instanceof StepFailed) return { ...seen, failure: error.failure };
-    throw error;
   }
-}
 
-/** One thing done with the module, under the time limit. */
-function step<T>(
-  request: SandboxRequest,
-  name: SandboxStep,
-  exports: WebAssembly.Exports | undefined,
-  work: () => T,
-): T {
-  try {
-    Reflect.set(globalThis, ENTRY, work);
-    return script.runInThisContext({ timeout: request.timeoutMs }) as T;
-  } catch (error) {
-    throw new StepFailed({ step: name, ...explain(ensureError(error), request, exports) });
+  private instantiate(): WasmInstance {
+    const { request } = this;
+    const module = this.step("compile", () => new WebAssembly.Module(request.bytes));
+    const host = sandboxHost(request.door);
+    const made = this.step(
+      "instantiate",
+      () => new WasmInstance({ ...request, module }, host.imports),
+    );
+    host.attach(made);
+    this.instance = made;
+    return made;
   }
-}
 
-function explain(
-  error: Error,
-  request: SandboxRequest,
-  exports: WebAssembly.Exports | undefined,
-): Omit<SandboxFailure, "step"> {
-  if ("code" in error && error.code === "ERR_SCRIPT_EXECUTION_TIMEOUT") {
+  /** What the function answers, unsigned; undefined where there is none. */
+  private call(step: SandboxStep, name: string, ...args: number[]): number | undefined {
+    const call = this.instance?.exports[name] as Numeric | undefined;
+    if (call === undefined) return undefined;
+    this.instance?.begin(this.fuel);
+    return this.step(step, () => call(...args)) >>> 0;
+  }
+
+  /** One thing done with the module, under the time limit. */
+  private step<T>(name: SandboxStep, work: () => T): T {
+    try {
+      Reflect.set(globalThis, ENTRY, work);
+      return script.runInThisContext({ timeout: this.request.timeoutMs }) as T;
+    } catch (error) {
+      throw new StepFailed({ step: name, ...this.explain(ensureError(error)) });
+    }
+  }
+
+  private explain(error: Error): Omit<SandboxFailure, "step"> {
+    const { request, instance } = this;
+    if ("code" in error && error.code === "ERR_SCRIPT_EXECUTION_TIMEOUT") {
+      return {
+        reason: `it ran longer than limits.turnTimeoutMs (${request.timeoutMs} ms)`,
+        hint: "Do less before the first message, or raise limits.turnTimeoutMs in the manifest.",
+      };
+    }
+    if (instance !== undefined && instance.fuelLeft() < 0) {
+      return {
+        reason: `it used all its fuel (limits.fuelPerMessage is ${request.fuel})`,
+        hint: "Do less before the first message, or raise limits.fuelPerMessage in the manifest.",
+      };
+    }
+    if (instance !== undefined && instance.depth() > request.callDepthMax) {
+      return {
+        reason: `it nested more calls than limits.callDepthMax (${request.callDepthMax})`,
+        hint: "Recurse less, or raise limits.callDepthMax in the manifest.",
+      };
+    }
     return {
-      reason: `it ran longer than limits.turnTimeoutMs (${request.timeoutMs} ms)`,
-      hint: "Do less before the first message, or raise limits.turnTimeoutMs in the manifest.",
+      reason: error.message,
+      hint: "Run the module's initialisation on your machine; without a message it must succeed.",
     };
   }
-  const read = (name: string): number =>
-    exports === undefined ? 0 : (exports[name] as () => number)();
-  if (read(HOST_EXPORT.fuel) < 0) {
-    return {
-      reason: `it used all its fuel (limits.fuelPerMessage is ${request.fuel})`,
-      hint: "Do less before the first message, or raise limits.fuelPerMessage in the manifest.",
-    };
-  }
-  if (read(HOST_EXPORT.depth) > request.callDepthMax) {
-    return {
-      reason: `it nested more calls than limits.callDepthMax (${request.callDepthMax})`,
-      hint: "Recurse less, or raise limits.callDepthMax in the manifest.",
-    };
-  }
-  return {
-    reason: error.message,
-    hint: "Run the module's initialisation on your machine; without a message it must succeed.",
-  };
-}
-
-function begin(exports: WebAssembly.Exports, fuel: number): void {
-  call(exports, HOST_EXPORT.begin, fuel);
-}
-
-function call(exports: WebAssembly.Exports, name: string, fuel: number): void {
-  (exports[name] as (fuel: bigint) => void)(BigInt(fuel));
-}
-
-function guestMemory(memory: WebAssembly.Memory): { bytes: Buffer; refresh(): void } {
-  return {
-    bytes: Buffer.from(memory.buffer),
-    refresh(): void {
-      this.bytes = Buffer.from(memory.buffer);
-    },
-  };
 }
 
 invariant(parentPort, "the sandbox runs in a thread of its own");
-parentPort.postMessage(run(workerData as SandboxRequest));
+parentPort.postMessage(new Sandbox(workerData as SandboxRequest).run());

@@ -5,10 +5,12 @@ import {
   meterBytes,
   meterElements,
   readDepth,
+  readFloat,
   readFuel,
+  writeFloat,
   type AppendedFunction,
 } from "./appended-functions.ts";
-import { HOST_EXPORT } from "./host-exports.ts";
+import { HOST_EXPORT, globalSetter } from "./host-exports.ts";
 import type { Appended } from "./meter-body.ts";
 import { mutableGlobals } from "./module-info.ts";
 import {
@@ -65,8 +67,13 @@ export function planAdditions(model: ModuleModel, limits: RewriteLimits): Additi
   }
   if (model.memories.length > 0)
     exports.push({ name: HOST_EXPORT.memory, kind: "memory", index: 0 });
-  for (const { exportName, index } of mutableGlobals(model)) {
-    exports.push({ name: exportName, kind: "global", index });
+  for (const { exportName, index, type } of mutableGlobals(model)) {
+    if (type === "f32" || type === "f64") {
+      publish(exportName, readFloat(index, type));
+      publish(globalSetter(exportName), writeFloat(index, type));
+    } else {
+      exports.push({ name: exportName, kind: "global", index });
+    }
   }
   const { types, typeIndexOf } = typeTable(model);
   return { types, functions, exports, indices, typeIndexOf };

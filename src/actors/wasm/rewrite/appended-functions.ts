@@ -110,6 +110,31 @@ export function readDepth(depth: number): AppendedFunction {
   return { type: { params: [], results: ["i32"] }, body };
 }
 
+const FLOAT_BITS = {
+  f32: { type: "i32", read: OP.i32ReinterpretF32, write: OP.f32ReinterpretI32 },
+  f64: { type: "i64", read: OP.i64ReinterpretF64, write: OP.f64ReinterpretI64 },
+} as const;
+
+export function readFloat(global: number, type: "f32" | "f64"): AppendedFunction {
+  const bits = FLOAT_BITS[type];
+  const body = write((writer) => {
+    writeAll(writer, NO_LOCALS);
+    writeGlobal(writer, OP.globalGet, global);
+    writeAll(writer, [bits.read, OP.end]);
+  });
+  return { type: { params: [], results: [bits.type] }, body };
+}
+
+export function writeFloat(global: number, type: "f32" | "f64"): AppendedFunction {
+  const bits = FLOAT_BITS[type];
+  const body = write((writer) => {
+    writeAll(writer, [...NO_LOCALS, OP.localGet, 0, bits.write]);
+    writeGlobal(writer, OP.globalSet, global);
+    writer.byte(OP.end);
+  });
+  return { type: { params: [bits.type], results: [] }, body };
+}
+
 function writeBegin(writer: ByteWriter, fuel: number, depth: number, fuelLocal: number): void {
   writeAll(writer, [OP.localGet, fuelLocal]);
   writeGlobal(writer, OP.globalSet, fuel);

@@ -20,7 +20,15 @@ export const HOST_EXPORT = {
   depth: "caxton:depth",
 } as const;
 
-/** Each mutable number is exported, for snapshots. */
+/**
+ * Each mutable number is exported, for snapshots: an integer as the global it is, a float as a function that
+ * gives its bits, because the bits of a NaN don't survive a JavaScript number.
+ */
 export function globalExport(index: number): string {
   return `${HOST_PREFIX}g${index}`;
+}
+
+/** The function that sets the bits of a float. */
+export function globalSetter(globalExport: string): string {
+  return `${globalExport}=`;
 }

@@ -36,6 +36,10 @@ export const OP = {
   i64Shl: 0x86,
   i64ExtendI32U: 0xad,
   f64ConvertI64S: 0xb9,
+  i32ReinterpretF32: 0xbc,
+  i64ReinterpretF64: 0xbd,
+  f32ReinterpretI32: 0xbe,
+  f64ReinterpretI64: 0xbf,
   prefixBulk: 0xfc,
   prefixVector: 0xfd,
 } as const;
