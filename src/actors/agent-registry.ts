@@ -35,6 +35,8 @@ export interface AgentRecord {
 
 /** As stored: what the environment is, and what instances of its module need. */
 interface EnvironmentRecord extends Environment {
+  readonly exportsState: boolean;
+  readonly importsState: boolean;
   readonly door: Door;
   readonly globals: readonly string[];
   readonly originalSha256: string;
@@ -159,6 +161,10 @@ export class AgentRegistry {
     return startOf(this.environment(environment)) === sha256;
   }
 
+  exportsState(environment: number): boolean {
+    return this.environments.get(environment)?.exportsState === true;
+  }
+
   /** Names of agents that keep no log. */
   ephemeral(): string[] {
     return this.all()
@@ -169,7 +175,7 @@ export class AgentRegistry {
   /** Makes the version durable and gives it an environment; nothing runs it yet. */
   async addVersion(version: NewVersion): Promise<Environment> {
     const { manifest, original, code } = version;
-    const { module, door, template } = code;
+    const { module, door, template, exportsState, importsState } = code;
     const { blobs } = this.storage;
     const originalSha256 = await blobs.put(original);
     const moduleSha256 = await blobs.put(module.bytes);
@@ -183,6 +189,8 @@ export class AgentRegistry {
       templateSha256,
       originalSha256,
       door,
+      exportsState,
+      importsState,
       manifest,
       replayOnly: module.info.replayOnly,
       globals: module.info.mutableGlobals.map((global) => global.exportName),

@@ -109,8 +109,12 @@ export class Deployer {
   ): Promise<void> {
     if (before === undefined || resetMemory) return;
     const { registry } = this.ports;
-    if (registry.startsFrom(before.environment, code)) return;
-    const count = await this.actorsWithMemory(`${manifest.namespace}/${manifest.name}`);
+    const agent = `${manifest.namespace}/${manifest.name}`;
+    let count = 0;
+    for (const [environment, actors] of await this.memoriesOf(agent)) {
+      const goesOver = code.importsState && registry.exportsState(environment);
+      if (!goesOver && !registry.startsFrom(environment, code)) count += actors;
+    }
     if (count === 0) return;
     throw new CaxtonError(
       "MEMORY_STATE_WOULD_BE_LOST",
@@ -118,11 +122,10 @@ export class Deployer {
     );
   }
 
-  private async actorsWithMemory(agent: string): Promise<number> {
+  /** Environments that memory belongs to, each with a number of actors. */
+  private async memoriesOf(agent: string): Promise<AgentShareInfo["memories"]> {
     const shares = (await this.ports.partitions.queryAll<AgentShareInfo[]>("agents")).flat();
-    return shares
-      .filter((share) => share.name === agent)
-      .reduce((sum, share) => sum + share.actorsWithMemory, 0);
+    return shares.filter((share) => share.name === agent).flatMap(({ memories }) => memories);
   }
 }
 

@@ -87,6 +87,8 @@ export interface ActorInfo {
   readonly partition: number;
   readonly status: ActorStatus;
   readonly reason?: string;
+  /** Of the agent, that it runs: an older one until its memory has gone over to the newest. */
+  readonly version: string;
   /** Turns committed over the actor's life. */
   readonly turns: number;
   readonly mailboxMessages: number;

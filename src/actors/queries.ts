@@ -10,6 +10,7 @@ import type {
 } from "./kernel.ts";
 import type { ErrorCode } from "../base/errors.ts";
 import type { Actor } from "./partition/actor.ts";
+import type { AgentShare } from "./partition/agent-share.ts";
 import type { DeadLetterRecord } from "./partition/dead-letter-store.ts";
 import type { PartitionProcessor } from "./partition/processor.ts";
 
@@ -55,8 +56,8 @@ export type Query =
 export interface AgentShareInfo {
   readonly name: string;
   readonly actors: number;
-  /** Durable actors that have memory state. */
-  readonly actorsWithMemory: number;
+  /** Durable actors that have memory state, by the environment it belongs to. */
+  readonly memories: readonly (readonly [environment: number, actors: number])[];
   readonly messagesHandled: number;
   readonly messagesFailed: number;
   readonly suspended: string | undefined;
@@ -139,6 +140,7 @@ function actorInfo(processor: PartitionProcessor, actor: Actor): ActorInfo {
     partition: processor.id,
     status: statusOf(actor),
     ...(held === undefined ? {} : { reason: `${held.code}: ${held.reason}` }),
+    version: actor.environment.version,
     turns: actor.turnsTotal,
     mailboxMessages: actor.pendingMessages,
     stateKeys: actor.state.size,
@@ -171,12 +173,22 @@ function agentShares(processor: PartitionProcessor): AgentShareInfo[] {
   return [...processor.state.agents.values()].map((share) => ({
     name: share.name,
     actors: share.actors.size,
-    actorsWithMemory: [...share.actors].filter((a) => a.hasMemory).length,
+    memories: memoriesOf(share),
     messagesHandled: share.messagesHandled,
     messagesFailed: share.messagesFailed,
     suspended: share.suspended,
     environment: share.environment.id,
   }));
+}
+
+function memoriesOf(share: AgentShare): [environment: number, actors: number][] {
+  const counts = new Map<number, number>();
+  for (const actor of share.actors) {
+    if (!actor.hasMemory) continue;
+    const { id } = actor.environment;
+    counts.set(id, (counts.get(id) ?? 0) + 1);
+  }
+  return [...counts];
 }
 
 function partitionFacts(processor: PartitionProcessor): PartitionFacts {

@@ -86,12 +86,16 @@ const snapshotsSchema = z
       100_000,
       "Turns of a partition after which a checkpoint of it is taken.",
     ),
-    logBytesMax: count(
-      64 * KIB,
-      1024 * GIB,
-      64 * MIB,
-      "Bytes of a partition's log after which a checkpoint of it is taken.",
-    ),
+    logBytesMax: z
+      .int()
+      .min(64 * KIB)
+      .max(1024 * GIB)
+      .optional()
+      .meta({
+        description: "Bytes of a partition's log after which a checkpoint of it is taken.",
+        defaultText:
+          "67108864, or a quarter of the partition's share of storage.sizeBytesMax if that is less",
+      }),
     intervalMs: count(
       100,
       86_400_000,
@@ -176,7 +180,12 @@ export const configSchema = z.strictObject({
 export type NodeLimits = Readonly<z.output<typeof limitsSchema>>;
 
 /** When checkpoints are taken, and when actors leave memory. */
-export type SnapshotConfig = Readonly<z.output<typeof snapshotsSchema>>;
+export interface SnapshotConfig {
+  readonly turnsMax: number;
+  readonly logBytesMax: number;
+  readonly intervalMs: number;
+  readonly idleMs: number;
+}
 
 export interface ListenerConfig {
   readonly host: string;

@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { availableParallelism, hostname } from "node:os";
 import { resolve } from "node:path";
+import type { z } from "zod";
 import { type Config, configSchema } from "./config-schema.ts";
 import { CaxtonError, ensureError, type Finding } from "./errors.ts";
 import { nearest } from "./nearest.ts";
@@ -35,6 +36,8 @@ export function variableName(path: string): string {
   return `CAXTON_${path.replace(/[A-Z]/g, "_$&").replaceAll(".", "_").toUpperCase()}`;
 }
 
+const LOG_BYTES = 64 * 1024 * 1024;
+
 function compileConfig(raw: Record<string, unknown>, earlier: readonly Finding[]): Config {
   const checked = checkWith(configSchema, raw);
   const findings = [...earlier, ...(checked.ok ? [] : checked.findings)];
@@ -46,11 +49,17 @@ function compileConfig(raw: Record<string, unknown>, earlier: readonly Finding[]
     node: { id: value.node.id ?? hostNodeId() },
     storage: { ...value.storage, directory: resolve(value.storage.directory) },
     workers: { count: workers },
+    snapshots: { ...value.snapshots, logBytesMax: value.snapshots.logBytesMax ?? logShare(value) },
   };
   const conflicts = conflictsIn(config);
   if (conflicts.length > 0) throw invalid(conflicts);
   refuseInsecureBind(config);
   return deepFreeze(config);
+}
+
+/** Checkpoints come before the log is full. */
+function logShare({ storage, partitions }: z.output<typeof configSchema>): number {
+  return Math.min(LOG_BYTES, Math.floor(storage.sizeBytesMax / partitions.count / 4));
 }
 
 /** What an entry of a frame takes besides content or effects: envelope fields and headers. */

@@ -139,7 +139,7 @@ export const ERRORS = define({
     http: 409,
     retryable: false,
     text: "Actors of this agent keep state in memory that the new code can't take over.",
-    hint: "Deploy with --reset-memory to drop it; key-value state is kept in any case.",
+    hint: "Have the old version export its state and the new one import it, or deploy with --reset-memory to drop it; key-value state is kept in any case.",
   },
   MAILBOX_FULL: {
     grpc: "RESOURCE_EXHAUSTED",

@@ -15,6 +15,10 @@ import {
   encodeEnvelope,
 } from "../../src/actors/wasm/envelope.ts";
 import { rewriteModule } from "../../src/actors/wasm/rewrite/rewriter.ts";
+import { sandboxHost } from "../../src/actors/wasm/deploy/sandbox-imports.ts";
+import { WasmInstance } from "../../src/actors/wasm/instance.ts";
+import { deltaOf } from "../../src/actors/wasm/memory-delta.ts";
+import type { MemoryDelta } from "../../src/actors/wasm/memory-delta.ts";
 import { WasmExecutor } from "../../src/actors/wasm/wasm-executor.ts";
 import { Packer } from "../../src/actors/worker-protocol.ts";
 import type { FromWorker, ToWorker } from "../../src/actors/worker-protocol.ts";
@@ -63,7 +67,8 @@ export class ShardDriver {
   private readonly partitions: number;
   private readonly limits: NodeLimits;
   private readonly snapshots: SnapshotConfig;
-  private agents: readonly DrivenAgent[];
+  /** By the numbers of their environments, from 1. */
+  private announced: DrivenAgent[];
   private shard!: Shard;
   private tasks: (() => void)[] = [];
   private group: Group | undefined;
@@ -79,7 +84,7 @@ export class ShardDriver {
     limits: Partial<NodeLimits> = {},
     snapshots: Partial<SnapshotConfig> = {},
   ) {
-    this.agents = agents;
+    this.announced = [...agents];
     this.partitions = partitions;
     this.snapshots = { ...loadConfig({}).snapshots, ...snapshots };
     this.limits = { ...loadConfig({}).limits, ...limits };
@@ -97,8 +102,8 @@ export class ShardDriver {
   }
 
   /** The shard is gone; a new one recovers from the durable frames, with other code if that is given. */
-  restart(agents: readonly DrivenAgent[] = this.agents): void {
-    this.agents = agents;
+  restart(agents: readonly DrivenAgent[] = this.announced): void {
+    this.announced = [...agents];
     this.tasks = [];
     this.group = undefined;
     this.start();
@@ -126,7 +131,9 @@ export class ShardDriver {
       createExecutor: (batch, source) =>
         new WasmExecutor(batch, clock, source, { askChainMax, residentsMax }),
     });
-    this.announce();
+    this.announced.forEach((agent, i) => {
+      this.announceAs(i + 1, agent);
+    });
     const frames = this.log.get(0)!.map((frame, i) => ({ sequence: i + 1, frame }));
     const named = frames.length === 0 ? 0 : readFrameHeader(frames.at(-1)!.frame).checkpointFrameNo;
     const checkpoint = named === 0 ? undefined : checkpointOf(frames[named - 1]!.frame);
@@ -142,22 +149,36 @@ export class ShardDriver {
     this.settle();
   }
 
-  private announce(): void {
-    this.agents.forEach(({ name, wasm, spec }, i) => {
-      const text = `apiVersion: caxton/v1\nkind: Agent\nmetadata: {name: ${name}}\nspec: {${spec ?? ""}}`;
-      const manifest = compileManifest(text, this.limits);
-      const { bytes, info } = rewriteModule(wasm, manifest.limits);
-      const module = new WebAssembly.Module(Uint8Array.from(bytes));
-      const globals = info.mutableGlobals.map(({ exportName }) => exportName);
-      const { replayOnly } = info;
-      const code = { module, door: "core", globals, replayOnly } as const;
-      const loaded = { ...code, template: undefined };
-      this.handle({ kind: "module", sha256: name, module: loaded });
-      const agent = `default/${name}`;
-      const environment = { id: i + 1, agent, version: "1", manifest, replayOnly };
-      const start = { moduleSha256: name, templateSha256: undefined };
-      this.handle({ kind: "environment", environment: { ...environment, ...start } });
+  /** Makes code known; returns the numbers of its environments. */
+  announce(agents: readonly DrivenAgent[]): number[] {
+    const first = this.announced.length + 1;
+    this.announced.push(...agents);
+    agents.forEach((agent, i) => {
+      this.announceAs(first + i, agent);
     });
+    return agents.map((_, i) => first + i);
+  }
+
+  private announceAs(id: number, { name, wasm, spec }: DrivenAgent): void {
+    const text = `apiVersion: caxton/v1\nkind: Agent\nmetadata: {name: ${name}}\nspec: {${spec ?? ""}}`;
+    const manifest = compileManifest(text, this.limits);
+    const { bytes, info } = rewriteModule(wasm, manifest.limits);
+    const module = new WebAssembly.Module(Uint8Array.from(bytes));
+    const globals = info.mutableGlobals.map(({ exportName }) => exportName);
+    const { replayOnly } = info;
+    const code = { module, door: "core", globals, replayOnly } as const;
+    const template = replayOnly ? undefined : templateOf(code);
+    const start = createHash("sha256").update(bytes).digest("hex");
+    this.handle({ kind: "module", sha256: start, module: { ...code, template } });
+    const environment = { id, agent: `default/${name}`, version: String(id), manifest, replayOnly };
+    const starts = { moduleSha256: start, templateSha256: undefined };
+    this.handle({ kind: "environment", environment: { ...environment, ...starts } });
+  }
+
+  /** Time has passed: what is due happens. */
+  tick(): void {
+    this.query({ kind: "status", partition: 0 });
+    this.settle();
   }
 
   handle(message: ToWorker): void {
@@ -309,9 +330,7 @@ export class ShardDriver {
   /** Takes a checkpoint of what there is. */
   checkpoint(): void {
     this.nowMs += this.snapshots.intervalMs;
-    // Any message makes it look at the time.
-    this.query({ kind: "status", partition: 0 });
-    this.settle();
+    this.tick();
   }
 
   private read({ requestId, partition, ranges }: Extract<FromWorker, { kind: "read" }>): void {
@@ -324,4 +343,15 @@ export class ShardDriver {
     const lengths = pieces.map(({ length }) => length);
     this.handle({ kind: "ranges", requestId, bytes: Buffer.concat(pieces), lengths });
   }
+}
+
+/** As the sandbox takes it at a deployment. */
+function templateOf(code: ConstructorParameters<typeof WasmInstance>[0]): MemoryDelta {
+  const host = sandboxHost(code.door);
+  const instance = new WasmInstance(code, host.imports);
+  host.attach(instance);
+  const fresh = instance.image().pages;
+  instance.initialize(BigInt(1_000_000));
+  instance.refresh();
+  return deltaOf(fresh, instance.bytes, instance.globalValues());
 }

@@ -38,7 +38,8 @@ afterAll(async () => {
 });
 
 async function start(sizeBytesMax: number): Promise<void> {
-  const sets = [`storage.sizeBytesMax=${sizeBytesMax}`];
+  // Checkpoints would make room.
+  const sets = [`storage.sizeBytesMax=${sizeBytesMax}`, "snapshots.logBytesMax=1000000000"];
   server = await startServerProcess({ directory, sets });
   wire = new Wire(server.endpoint);
 }

@@ -31,6 +31,9 @@ export interface DeployedCode {
   readonly door: Door;
   /** The blob its instances start from; undefined where each runs its initialisation. */
   readonly template: Uint8Array | undefined;
+  /** It can give its state to another version, and take one's. */
+  readonly exportsState: boolean;
+  readonly importsState: boolean;
 }
 
 export type DeployOutcome =
@@ -95,8 +98,18 @@ export async function deployPipeline(
   return {
     passed: true,
     stages,
-    code: { module, door: "core", template: templateOf(module, seen) },
+    code: {
+      module,
+      door: "core",
+      template: templateOf(module, seen),
+      exportsState: exportsFunction(module.info, "caxton_export_state"),
+      importsState: exportsFunction(module.info, "caxton_import_state"),
+    },
   };
+}
+
+function exportsFunction({ exports }: ModuleInfo, wanted: keyof typeof OPTIONAL_EXPORTS): boolean {
+  return exports.some(({ name }) => name === wanted);
 }
 
 function templateOf(

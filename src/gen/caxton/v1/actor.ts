@@ -117,6 +117,8 @@ export interface Actor {
   memoryBytes: number;
   /** The frame this answer reflects. */
   frame: number;
+  /** Version of the agent that it runs: an older one until its memory has gone over to the newest. */
+  version: string;
 }
 
 export interface ListActorsRequest {
@@ -174,6 +176,7 @@ function createBaseActor(): Actor {
     restarts: 0,
     memoryBytes: 0,
     frame: 0,
+    version: "",
   };
 }
 
@@ -217,6 +220,9 @@ export const Actor: MessageFns<Actor> = {
     }
     if (message.frame !== 0) {
       writer.uint32(104).int64(message.frame);
+    }
+    if (message.version !== "") {
+      writer.uint32(114).string(message.version);
     }
     return writer;
   },
@@ -338,6 +344,14 @@ export const Actor: MessageFns<Actor> = {
             message.frame = longToNumber(reader.int64());
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -368,6 +382,7 @@ export const Actor: MessageFns<Actor> = {
     message.restarts = object.restarts ?? 0;
     message.memoryBytes = object.memoryBytes ?? 0;
     message.frame = object.frame ?? 0;
+    message.version = object.version ?? "";
     return message;
   },
 };
