@@ -13,13 +13,12 @@ import {
 } from "../../src/actors/wasm/effects.ts";
 import { envelopeParts } from "../../src/actors/wasm/envelope.ts";
 import {
-  type EntryVisitor,
   readFrameHeader,
   SOURCE_CLIENT,
   SOURCE_MASK,
   type TurnFields,
-  visitEntries,
 } from "../../src/storage/frame-codec.ts";
+import { type EntryVisitor, visitEntries } from "../../src/storage/frame-entries.ts";
 import { openEmbeddedStorage } from "../../src/storage/index.ts";
 import { ringAddress } from "./ring.ts";
 

@@ -1,6 +1,7 @@
 /** Finds what a partition's recovery begins with. */
 import { CaxtonError } from "../base/errors.ts";
-import { checkpointOf, readFrameHeader } from "../storage/frame-codec.ts";
+import { readFrameHeader } from "../storage/frame-codec.ts";
+import { checkpointOf } from "../storage/frame-entries.ts";
 import type { CheckpointFields } from "../storage/frame-codec.ts";
 import type { Blobs, Log } from "../storage/index.ts";
 

@@ -1,6 +1,7 @@
 /** The messages a committed frame brought to its partition, for subscribers. */
-import { readFrameHeader, visitEntries } from "../storage/frame-codec.ts";
-import type { EntryVisitor } from "../storage/frame-codec.ts";
+import { readFrameHeader } from "../storage/frame-codec.ts";
+import { visitEntries } from "../storage/frame-entries.ts";
+import type { EntryVisitor } from "../storage/frame-entries.ts";
 import { hashAddress, partitionOf } from "./address.ts";
 import {
   EFFECT_ASK,

@@ -3,7 +3,8 @@
  * actors at a time.
  */
 import type { FrameRange } from "../storage/index.ts";
-import { TURN_OVERHEAD_BYTES, readTurnEntry, readUpgradeEntry } from "../storage/frame-codec.ts";
+import { TURN_OVERHEAD_BYTES } from "../storage/frame-codec.ts";
+import { readTurnEntry, readUpgradeEntry } from "../storage/frame-entries.ts";
 import { Queue } from "../base/queue.ts";
 import type { Actor, ActorImage } from "./partition/actor.ts";
 import { decodeActorImage } from "./partition/actor-image.ts";

@@ -8,22 +8,22 @@ import { CaxtonError } from "../base/errors.ts";
 
 const FRAME_MAGIC = 0x31465843; // "CXF1"
 const FRAME_VERSION = 1;
-const FRAME_HEADER_BYTES = 64;
-const ENTRY_HEADER_BYTES = 8;
+export const FRAME_HEADER_BYTES = 64;
+export const ENTRY_HEADER_BYTES = 8;
 
 export const FRAME_FLAG_EPOCH = 1;
 
 /** Kinds of entry. */
-const ENTRY_ACCEPTED = 1;
-const ENTRY_TURN = 2;
-const ENTRY_TURN_FAILED = 3;
-const ENTRY_DEAD_LETTER = 4;
-const ENTRY_INTENT = 5;
-const ENTRY_CONTROL = 6;
-const ENTRY_SYSTEM_SEND = 7;
-const ENTRY_MOVED = 8;
-const ENTRY_CHECKPOINT = 9;
-const ENTRY_UPGRADE = 10;
+export const ENTRY_ACCEPTED = 1;
+export const ENTRY_TURN = 2;
+export const ENTRY_TURN_FAILED = 3;
+export const ENTRY_DEAD_LETTER = 4;
+export const ENTRY_INTENT = 5;
+export const ENTRY_CONTROL = 6;
+export const ENTRY_SYSTEM_SEND = 7;
+export const ENTRY_MOVED = 8;
+export const ENTRY_CHECKPOINT = 9;
+export const ENTRY_UPGRADE = 10;
 
 /** Where an accepted message came from (flags of ENTRY_ACCEPTED, low bits). */
 export const SOURCE_CLIENT = 0;
@@ -38,19 +38,18 @@ export const ACCEPTED_REMEMBERED = 0x40;
 export const ACCEPTED_DISCARDED = 0x80;
 
 /** Flags of ENTRY_TURN. */
-const TURN_OPEN = 1;
+export const TURN_OPEN = 1;
 
-const ACCEPTED_FIXED_BYTES = 16;
-const TURN_FIXED_BYTES = 44;
-const MOVED_FIXED_BYTES = 8;
-const SHA256_BYTES = 32;
+export const ACCEPTED_FIXED_BYTES = 16;
+export const TURN_FIXED_BYTES = 44;
+export const MOVED_FIXED_BYTES = 8;
+export const SHA256_BYTES = 32;
 
 /** Room an entry takes in a frame beyond its variable part. */
 export const ACCEPTED_OVERHEAD_BYTES = ENTRY_HEADER_BYTES + ACCEPTED_FIXED_BYTES;
 export const TURN_OVERHEAD_BYTES = ENTRY_HEADER_BYTES + TURN_FIXED_BYTES;
 /** As long as a turn's: replay reads either without knowing which it is. */
-const UPGRADE_FIXED_BYTES = TURN_FIXED_BYTES;
-export const UPGRADE_OVERHEAD_BYTES = ENTRY_HEADER_BYTES + UPGRADE_FIXED_BYTES;
+export const UPGRADE_OVERHEAD_BYTES = TURN_OVERHEAD_BYTES;
 export const CHECKPOINT_ENTRY_BYTES = ENTRY_HEADER_BYTES + 8 + SHA256_BYTES;
 export const MOVED_OVERHEAD_BYTES = ENTRY_HEADER_BYTES + MOVED_FIXED_BYTES;
 
@@ -98,7 +97,6 @@ export interface TurnFields {
 }
 
 const utf8 = new TextEncoder();
-const utf8Decoder = new TextDecoder();
 
 /**
  * Fills one frame. Owns its buffer, which is shared memory so that the storage thread writes it while
@@ -244,14 +242,14 @@ export class FrameWriter {
 
   /** Returns the offset of the state in the frame, where the exported bytes are. */
   upgrade(fields: UpgradeFields, address: Buffer, state: Buffer): { entry: number; state: number } {
-    const bytes = UPGRADE_FIXED_BYTES + address.length + state.length;
+    const bytes = TURN_FIXED_BYTES + address.length + state.length;
     const at = this.entry(ENTRY_UPGRADE, 0, address.length, bytes);
-    this.bytes.fill(0, at, at + UPGRADE_FIXED_BYTES);
+    this.bytes.fill(0, at, at + TURN_FIXED_BYTES);
     this.view.setFloat64(at, fields.nowMs, true);
     this.view.setUint32(at + 8, fields.seed, true);
     this.view.setUint32(at + 12, fields.environment, true);
-    const stateAt = at + UPGRADE_FIXED_BYTES + address.length;
-    address.copy(this.bytes, at + UPGRADE_FIXED_BYTES);
+    const stateAt = at + TURN_FIXED_BYTES + address.length;
+    address.copy(this.bytes, at + TURN_FIXED_BYTES);
     state.copy(this.bytes, stateAt);
     return { entry: at - ENTRY_HEADER_BYTES, state: stateAt };
   }
@@ -326,182 +324,6 @@ export function readFrameHeader(frame: Buffer): FrameHeader {
   return header;
 }
 
-function corrupt(why: string): CaxtonError {
+export function corrupt(why: string): CaxtonError {
   return new CaxtonError("STORAGE_CORRUPT", `A frame of the log is damaged: ${why}.`);
-}
-
-/** What an entry means to the one who rebuilds state from it. Offsets point into the frame. */
-export interface EntryVisitor {
-  accepted(
-    flags: number,
-    source: number,
-    sourceIncarnation: number,
-    n: number,
-    frame: Buffer,
-    offset: number,
-    length: number,
-  ): void;
-  turn(turn: TurnFields, frame: Buffer, effectsFrom: number, effectsTo: number): void;
-  turnFailed(seq: number, attempts: number, retryAtMs: number, code: string, reason: string): void;
-  deadLetter(seq: number, attempts: number, atMs: number, code: string, reason: string): void;
-  intent(seq: number, attempt: number): void;
-  control(json: string): void;
-  systemSend(sendNo: number, frame: Buffer, offset: number, length: number): void;
-  moved(seq: number, frame: Buffer, offset: number, length: number): void;
-  checkpoint(checkpoint: CheckpointFields): void;
-  /** `entry` is the entry's offset, [from, to) the exported state. */
-  upgrade(
-    fields: UpgradeFields,
-    address: string,
-    frame: Buffer,
-    entry: number,
-    from: number,
-    to: number,
-  ): void;
-}
-
-/** Calls the visitor for every entry in order. The header has been checked. */
-export function visitEntries(frame: Buffer, header: FrameHeader, visitor: EntryVisitor): void {
-  const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
-  let at = FRAME_HEADER_BYTES;
-  for (let i = 0; i < header.entryCount; i++) {
-    if (at + ENTRY_HEADER_BYTES > frame.length) throw corrupt("an entry is cut off");
-    const head = view.getUint32(at, true);
-    const bytes = view.getUint32(at + 4, true);
-    const body = at + ENTRY_HEADER_BYTES;
-    const end = body + bytes;
-    if (end > frame.length) throw corrupt("an entry is cut off");
-    visitEntry(frame, view, head, body, end, visitor);
-    at = end;
-  }
-  if (at !== frame.length) throw corrupt("bytes are left after its last entry");
-}
-
-function visitEntry(
-  frame: Buffer,
-  view: DataView,
-  head: number,
-  body: number,
-  end: number,
-  visitor: EntryVisitor,
-): void {
-  const flags = (head >>> 8) & 0xff;
-  const aux = head >>> 16;
-  const text = (from: number, to: number): string => utf8Decoder.decode(frame.subarray(from, to));
-  switch (head & 0xff) {
-    case ENTRY_ACCEPTED:
-      visitor.accepted(
-        flags,
-        view.getUint32(body, true),
-        view.getUint32(body + 4, true),
-        view.getFloat64(body + 8, true),
-        frame,
-        body + ACCEPTED_FIXED_BYTES,
-        end - body - ACCEPTED_FIXED_BYTES,
-      );
-      return;
-    case ENTRY_TURN:
-      visitor.turn(readTurn(view, body, flags), frame, body + TURN_FIXED_BYTES, end);
-      return;
-    case ENTRY_TURN_FAILED:
-      visitor.turnFailed(
-        view.getFloat64(body, true),
-        view.getUint32(body + 16, true),
-        view.getFloat64(body + 8, true),
-        text(body + 20, body + 20 + aux),
-        text(body + 20 + aux, end),
-      );
-      return;
-    case ENTRY_DEAD_LETTER:
-      visitor.deadLetter(
-        view.getFloat64(body, true),
-        view.getUint32(body + 16, true),
-        view.getFloat64(body + 8, true),
-        text(body + 20, body + 20 + aux),
-        text(body + 20 + aux, end),
-      );
-      return;
-    case ENTRY_INTENT:
-      visitor.intent(view.getFloat64(body, true), view.getUint32(body + 8, true));
-      return;
-    case ENTRY_CONTROL:
-      visitor.control(text(body, end));
-      return;
-    case ENTRY_SYSTEM_SEND:
-      visitor.systemSend(view.getFloat64(body, true), frame, body + 8, end - body - 8);
-      return;
-    case ENTRY_MOVED:
-      visitor.moved(
-        view.getFloat64(body, true),
-        frame,
-        body + MOVED_FIXED_BYTES,
-        end - body - MOVED_FIXED_BYTES,
-      );
-      return;
-    case ENTRY_CHECKPOINT:
-      visitor.checkpoint(readCheckpoint(frame, body));
-      return;
-    case ENTRY_UPGRADE: {
-      const addressAt = body + UPGRADE_FIXED_BYTES;
-      const address = frame.toString("latin1", addressAt, addressAt + aux);
-      const entry = body - ENTRY_HEADER_BYTES;
-      visitor.upgrade(readUpgrade(view, body), address, frame, entry, addressAt + aux, end);
-      return;
-    }
-    default:
-      throw corrupt(`it holds an entry of unknown kind ${String(head & 0xff)}`);
-  }
-}
-
-function readTurn(view: DataView, body: number, flags: number): TurnFields {
-  return {
-    consumedSeq: view.getFloat64(body, true),
-    sendNoBase: view.getFloat64(body + 8, true),
-    nowMs: view.getFloat64(body + 16, true),
-    seed: view.getUint32(body + 24, true),
-    environment: view.getUint32(body + 28, true),
-    digest: view.getUint32(body + 32, true),
-    rootSeq: view.getFloat64(body + 36, true),
-    open: (flags & TURN_OPEN) !== 0,
-  };
-}
-
-function readCheckpoint(frame: Buffer, body: number): CheckpointFields {
-  const sha256 = frame.toString("hex", body + 8, body + 8 + SHA256_BYTES);
-  return { stateFrameNo: frame.readDoubleLE(body), sha256 };
-}
-
-/** The checkpoint a frame names, the newest when there are several. The header has been checked. */
-export function checkpointOf(frame: Buffer): CheckpointFields | undefined {
-  let found: CheckpointFields | undefined;
-  for (let at = FRAME_HEADER_BYTES; at < frame.length;) {
-    const body = at + ENTRY_HEADER_BYTES;
-    if (frame[at] === ENTRY_CHECKPOINT) found = readCheckpoint(frame, body);
-    at = body + frame.readUInt32LE(at + 4);
-  }
-  return found;
-}
-
-function readUpgrade(view: DataView, body: number): UpgradeFields {
-  return {
-    nowMs: view.getFloat64(body, true),
-    seed: view.getUint32(body + 8, true),
-    environment: view.getUint32(body + 12, true),
-  };
-}
-
-/** Decodes a turn given only the fixed bytes of its entry (entry header first). */
-export function readTurnEntry(entry: Buffer): TurnFields {
-  invariant(entry.readUInt8(0) === ENTRY_TURN, "the entry is a turn");
-  const view = new DataView(entry.buffer, entry.byteOffset, entry.length);
-  return readTurn(view, ENTRY_HEADER_BYTES, entry.readUInt8(1));
-}
-
-/** The same for an upgrade; undefined for a turn. */
-export function readUpgradeEntry(entry: Buffer): UpgradeFields | undefined {
-  if (entry.readUInt8(0) !== ENTRY_UPGRADE) return undefined;
-  return readUpgrade(
-    new DataView(entry.buffer, entry.byteOffset, entry.length),
-    ENTRY_HEADER_BYTES,
-  );
 }

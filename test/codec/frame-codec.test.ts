@@ -33,12 +33,10 @@ import {
   SOURCE_CLIENT,
   SOURCE_PARTITION,
   TURN_OVERHEAD_BYTES,
-  checkpointOf,
   readFrameHeader,
-  readTurnEntry,
-  visitEntries,
 } from "../../src/storage/frame-codec.ts";
-import type { EntryVisitor } from "../../src/storage/frame-codec.ts";
+import { checkpointOf, readTurnEntry, visitEntries } from "../../src/storage/frame-entries.ts";
+import type { EntryVisitor } from "../../src/storage/frame-entries.ts";
 
 const golden = readFileSync(join(import.meta.dirname, "frame-v1.bin"));
 

@@ -16,9 +16,10 @@ import {
   SOURCE_SYSTEM,
   SOURCE_TIMER,
   readFrameHeader,
-  visitEntries,
 } from "../../src/storage/frame-codec.ts";
-import type { EntryVisitor, FrameHeader, TurnFields } from "../../src/storage/frame-codec.ts";
+import { visitEntries } from "../../src/storage/frame-entries.ts";
+import type { FrameHeader, TurnFields } from "../../src/storage/frame-codec.ts";
+import type { EntryVisitor } from "../../src/storage/frame-entries.ts";
 import { hashAddress, partitionOf } from "../../src/actors/address.ts";
 import type { Control } from "../../src/actors/partition/control.ts";
 import { EFFECT_AT_FLAGS, EFFECT_UNNUMBERED } from "../../src/actors/partition/turn-effects.ts";

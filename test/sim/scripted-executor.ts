@@ -32,7 +32,7 @@ import type { Memory } from "./script.ts";
 const GUARDED_TURNS = 4;
 const SLICE_ENDS = 0.01;
 const PASSIVATES = 0.03;
-const REFUSES_STATE = 0.1;
+const REFUSES_STATE = 0.3;
 
 class ScriptedMemory implements LiveMemory {
   readonly memoryBytes = 65_536;

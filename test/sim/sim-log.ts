@@ -8,7 +8,8 @@
  */
 import { createHash } from "node:crypto";
 import type { SeededRandom } from "../../src/base/random.ts";
-import { checkpointOf, readFrameHeader } from "../../src/storage/frame-codec.ts";
+import { readFrameHeader } from "../../src/storage/frame-codec.ts";
+import { checkpointOf } from "../../src/storage/frame-entries.ts";
 import type { AppendOutcome, FrameRange, LogRecord } from "../../src/storage/index.ts";
 import type { Coverage } from "./coverage.ts";
 import { promise } from "./failure.ts";

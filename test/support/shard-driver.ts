@@ -22,7 +22,8 @@ import type { MemoryDelta } from "../../src/actors/wasm/memory-delta.ts";
 import { WasmExecutor } from "../../src/actors/wasm/wasm-executor.ts";
 import { Packer } from "../../src/actors/worker-protocol.ts";
 import type { FromWorker, ToWorker } from "../../src/actors/worker-protocol.ts";
-import { checkpointOf, readFrameHeader } from "../../src/storage/frame-codec.ts";
+import { readFrameHeader } from "../../src/storage/frame-codec.ts";
+import { checkpointOf } from "../../src/storage/frame-entries.ts";
 import type { NodeLimits, SnapshotConfig } from "../../src/base/config-schema.ts";
 import { loadConfig } from "../../src/base/config.ts";
 

@@ -14,15 +14,15 @@ import {
   SOURCE_PARTITION,
   TURN_OVERHEAD_BYTES,
   readFrameHeader,
-  visitEntries,
 } from "../../storage/frame-codec.ts";
+import { visitEntries } from "../../storage/frame-entries.ts";
 import type {
   CheckpointFields,
-  EntryVisitor,
   FrameHeader,
   TurnFields,
   UpgradeFields,
 } from "../../storage/frame-codec.ts";
+import type { EntryVisitor } from "../../storage/frame-entries.ts";
 import type { Environment } from "../environment.ts";
 import { FLAG_WANTS_REPLY, envelopeFlags, envelopeParts } from "../wasm/envelope.ts";
 import type { Actor } from "./actor.ts";

@@ -390,7 +390,7 @@ export class WasmExecutor implements TurnExecutor {
   private exportState(actor: Actor, fields: UpgradeFields): Buffer {
     const instance = actor.live as WasmInstance;
     this.beginControlTurn(actor, instance, fields, actor.environment);
-    const exported = instance.door.exportState?.();
+    const exported = instance.door.exportState();
     const most = actor.environment.manifest.limits.effectsBytesMax;
     if (exported === undefined) throw new HostTrap("UPGRADE_FAILED", "it exports no state");
     if (exported.length > most) {
@@ -407,7 +407,7 @@ export class WasmExecutor implements TurnExecutor {
     this.residents.drop(actor);
     const instance = this.create(actor, environment);
     this.beginControlTurn(actor, instance, imported, environment);
-    if (instance.door.importState?.(imported.state) !== true) {
+    if (!instance.door.importState(imported.state)) {
       throw new HostTrap("UPGRADE_FAILED", "the new version does not take the state");
     }
     this.checkNoEffects();
