@@ -127,7 +127,7 @@ export class ShardDriver {
       const globals = info.mutableGlobals.map(({ exportName }) => exportName);
       const { replayOnly } = info;
       const code = { module, door: "core", globals, replayOnly } as const;
-      const loaded = { ...code, template: undefined };
+      const loaded = { ...code, template: undefined, sourceMap: undefined };
       this.handle({ kind: "module", sha256: name, module: loaded });
       const agent = `default/${name}`;
       const environment = { id: i + 1, agent, version: "1", manifest, replayOnly };

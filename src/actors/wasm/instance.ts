@@ -22,7 +22,7 @@ export class WasmInstance implements LiveMemory, GuestMemory {
   readonly exports: WebAssembly.Exports;
   private readonly globals: readonly string[];
   private readonly memory: WebAssembly.Memory;
-  private readonly door: GuestDoor;
+  readonly door: GuestDoor;
   readonly begin: (fuel: bigint) => void;
   readonly fuelLeft: () => number;
   readonly depth: () => number;
