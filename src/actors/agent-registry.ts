@@ -40,6 +40,7 @@ interface EnvironmentRecord extends Environment {
   readonly door: Door;
   readonly globals: readonly string[];
   readonly originalSha256: string;
+  readonly sourceMapSha256: string | undefined;
 }
 
 interface Held<T> {
@@ -79,7 +80,7 @@ export class AgentRegistry {
   }
 
   private async loadModule(record: EnvironmentRecord): Promise<void> {
-    const { moduleSha256, templateSha256, door, globals, replayOnly } = record;
+    const { moduleSha256, templateSha256, sourceMapSha256, door, globals, replayOnly } = record;
     const start = startOf(record);
     if (this.modules.has(start)) return;
     const module = await this.compiledModule(moduleSha256);
@@ -87,7 +88,11 @@ export class AgentRegistry {
       templateSha256 === undefined
         ? undefined
         : decodeDelta(await this.blob(templateSha256), moduleSha256);
-    this.modules.set(start, { module, door, globals, replayOnly, template });
+    const sourceMap =
+      sourceMapSha256 === undefined
+        ? undefined
+        : Buffer.from(await this.blob(sourceMapSha256)).toString();
+    this.modules.set(start, { module, door, globals, replayOnly, template, sourceMap });
   }
 
   /** Agents of one language may share a module and differ in what they start from. */
@@ -143,7 +148,7 @@ export class AgentRegistry {
     return [...this.environments.values()].flatMap((e) => [
       e.moduleSha256,
       e.originalSha256,
-      ...(e.templateSha256 === undefined ? [] : [e.templateSha256]),
+      ...[e.templateSha256, e.sourceMapSha256].filter((sha256) => sha256 !== undefined),
     ]);
   }
 
@@ -175,11 +180,13 @@ export class AgentRegistry {
   /** Makes the version durable and gives it an environment; nothing runs it yet. */
   async addVersion(version: NewVersion): Promise<Environment> {
     const { manifest, original, code } = version;
-    const { module, door, template, exportsState, importsState } = code;
+    const { module, door, template, sourceMap, exportsState, importsState } = code;
     const { blobs } = this.storage;
     const originalSha256 = await blobs.put(original);
     const moduleSha256 = await blobs.put(module.bytes);
     const templateSha256 = template === undefined ? undefined : await blobs.put(template);
+    const sourceMapSha256 =
+      sourceMap === undefined ? undefined : await blobs.put(Buffer.from(sourceMap));
     const id = Math.max(0, ...this.environments.keys()) + 1;
     const record: EnvironmentRecord = {
       id,
@@ -188,6 +195,7 @@ export class AgentRegistry {
       moduleSha256,
       templateSha256,
       originalSha256,
+      sourceMapSha256,
       door,
       exportsState,
       importsState,

@@ -1,5 +1,6 @@
 /** From an upload to an agent that every partition knows. One deployment at a time. */
 import { CaxtonError } from "../base/errors.ts";
+import type { Finding } from "../base/errors.ts";
 import type { NodeLimits } from "../base/config-schema.ts";
 import { formatAddress } from "./address.ts";
 import type { AgentRecord, AgentRegistry } from "./agent-registry.ts";
@@ -7,13 +8,14 @@ import { versionOf } from "./agent-registry.ts";
 import { startOf } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 import type { DeployRequest, DeploySource, DeployStage } from "./kernel.ts";
-import { compileManifest, groupPartitionFindings } from "./manifest.ts";
+import { SCRIPT_CALL_DEPTH_MAX, compileManifest, groupPartitionFindings } from "./manifest.ts";
 import type { AgentManifest } from "./manifest.ts";
 import type { PartitionAccess } from "./partition-access.ts";
 import type { AgentShareInfo } from "./queries.ts";
 import { deployPipeline } from "./wasm/deploy/pipeline.ts";
-import type { DeployedCode } from "./wasm/deploy/pipeline.ts";
+import type { AgentProgram, DeployedCode } from "./wasm/deploy/pipeline.ts";
 import { compileAssemblyScript } from "./wasm/languages/assemblyscript.ts";
+import { bundleTypeScript, readQuickJs } from "./wasm/languages/typescript.ts";
 import type { LoadedModule } from "./wasm/loaded-module.ts";
 
 export interface DeployerPorts {
@@ -57,23 +59,26 @@ export class Deployer {
 
   private async run(request: DeployRequest): Promise<Deployed> {
     const { registry, limits, partitions } = this.ports;
-    const manifest = compileManifest(request.manifest, limits);
+    const { source } = request;
+    const isScript = source.kind === "source" && source.language === "typescript";
+    const callDepthMax = isScript ? SCRIPT_CALL_DEPTH_MAX : undefined;
+    const manifest = compileManifest(request.manifest, limits, callDepthMax);
     const findings = groupPartitionFindings(manifest, (key) => {
       const { namespace, name } = manifest;
       return partitions.of(formatAddress({ namespace, agent: name, key }));
     });
     if (findings.length > 0) throw new CaxtonError("INVALID_MANIFEST", undefined, { findings });
-    const original = await moduleOf(request.source);
+    const { original, module, program } = await codeOf(source, limits);
     const before = registry.find(manifest.namespace, manifest.name);
     const same = before !== undefined && registry.environment(before.environment);
     if (same && same.version === versionOf(original, manifest)) {
       return { record: before, changed: false, stages: [] };
     }
-    const outcome = await deployPipeline(original, manifest.limits, limits);
+    const outcome = await deployPipeline(module, manifest.limits, limits, program);
     if (!outcome.passed) throw outcome.refusal;
     const { code } = outcome;
     await this.checkMemory(manifest, code, before, request.resetMemory);
-    const language = request.source.kind === "source" ? request.source.language : "wasm";
+    const language = source.kind === "source" ? source.language : "wasm";
     const version = { manifest, original, code };
     const environment = await registry.addVersion({ ...version, nowMs: this.ports.nowMs() });
     this.ports.faultPoint("deploy.after-version");
@@ -129,9 +134,34 @@ export class Deployer {
   }
 }
 
-async function moduleOf(source: DeploySource): Promise<Uint8Array> {
-  if (source.kind === "module") return source.bytes;
-  const compiled = await compileAssemblyScript(source.files);
-  if (compiled.kind === "compiled") return compiled.wasm;
-  throw new CaxtonError("COMPILE_FAILED", undefined, { findings: compiled.findings });
+/** What was uploaded, as modules. */
+interface UploadedCode {
+  /** What the agent's version is of. */
+  readonly original: Uint8Array;
+  readonly module: Uint8Array;
+  readonly program: AgentProgram | undefined;
+}
+
+async function codeOf(source: DeploySource, limits: NodeLimits): Promise<UploadedCode> {
+  if (source.kind === "module") {
+    return { original: source.bytes, module: source.bytes, program: undefined };
+  }
+  switch (source.language) {
+    case "assemblyscript": {
+      const compiled = await compileAssemblyScript(source.files);
+      if (compiled.kind === "failed") throw compileFailed(compiled.findings);
+      return { original: compiled.wasm, module: compiled.wasm, program: undefined };
+    }
+    case "typescript": {
+      const bundled = await bundleTypeScript(source.files, limits.bundleBytesMax);
+      if (bundled.kind === "failed") throw compileFailed(bundled.findings);
+      const { program: text, sourceMap, exports } = bundled;
+      const program = { door: "quickjs", text, sourceMap, exports } as const;
+      return { original: text, module: readQuickJs(), program };
+    }
+  }
+}
+
+function compileFailed(findings: readonly Finding[]): CaxtonError {
+  return new CaxtonError("COMPILE_FAILED", undefined, { findings });
 }

@@ -18,5 +18,7 @@ export type {
   NodeStatus,
   PartitionStatus,
   SendInput,
+  SourceLanguage,
   SupervisorNode,
 } from "./kernel.ts";
+export { SOURCE_LANGUAGES } from "./kernel.ts";

@@ -131,11 +131,15 @@ export interface SupervisorNode {
   readonly omitted: number;
 }
 
+export const SOURCE_LANGUAGES = ["assemblyscript", "typescript"] as const;
+
+export type SourceLanguage = (typeof SOURCE_LANGUAGES)[number];
+
 export type DeploySource =
   | { readonly kind: "module"; readonly bytes: Uint8Array }
   | {
       readonly kind: "source";
-      readonly language: "assemblyscript";
+      readonly language: SourceLanguage;
       /** Path inside the agent's folder -> text. The entry file is `index.ts`, or the only file. */
       readonly files: ReadonlyMap<string, string>;
     };

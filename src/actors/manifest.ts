@@ -64,6 +64,11 @@ export interface SupervisionGroup {
   readonly members: readonly string[];
 }
 
+/** Unless the manifest says otherwise: of a module's calls. */
+const CALL_DEPTH_MAX = 1000;
+/** Of the interpreter's, which spends several on each of a program's. */
+export const SCRIPT_CALL_DEPTH_MAX = 10_000;
+
 const MIB = 1024 * 1024;
 const DAY_MS = 86_400_000;
 const CONFIG_LENGTH_MAX = 64 * 1024;
@@ -101,7 +106,15 @@ const limitsSchema = z
       "Work one message may cost, counted in instructions.",
     ),
     turnTimeoutMs: count(1, 60_000, 1000, "Backstop for one turn; fuel ends it sooner."),
-    callDepthMax: count(10, 10_000, 1000, "Calls within one another."),
+    callDepthMax: z
+      .int()
+      .min(10)
+      .max(10_000)
+      .optional()
+      .meta({
+        description: "Calls within one another.",
+        defaultText: `${CALL_DEPTH_MAX}; ${SCRIPT_CALL_DEPTH_MAX} for TypeScript`,
+      }),
     mailboxMessagesMax: count(1, 1_000_000, 10_000, "Unhandled messages of one actor."),
     mailboxBytesMax: count(
       1,
@@ -199,7 +212,11 @@ export const manifestSchema = z.strictObject({
 type NodeBounds = Pick<NodeLimits, "messageBytesMax" | "effectsBytesMax">;
 
 /** Throws INVALID_MANIFEST with every finding. */
-export function compileManifest(text: string, node: NodeBounds): AgentManifest {
+export function compileManifest(
+  text: string,
+  node: NodeBounds,
+  callDepthMax = CALL_DEPTH_MAX,
+): AgentManifest {
   const parsed = parseMapping(text);
   if (!parsed.ok) throw invalid(parsed.findings);
   const checked = checkWith(manifestSchema, parsed.value);
@@ -213,6 +230,7 @@ export function compileManifest(text: string, node: NodeBounds): AgentManifest {
       ...spec.limits,
       messageBytesMax: messageBytesMax ?? node.messageBytesMax,
       effectsBytesMax: effectsBytesMax ?? node.effectsBytesMax,
+      callDepthMax: spec.limits.callDepthMax ?? callDepthMax,
     },
   };
   const findings = [

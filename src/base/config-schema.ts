@@ -29,6 +29,12 @@ const limitsSchema = z
       "One group commit of a partition. Must exceed effectsBytesMax.",
     ),
     moduleBytesMax: count(1, 256 * MIB, 16 * MIB, "A module or source bundle to deploy."),
+    bundleBytesMax: count(
+      KIB,
+      16 * MIB,
+      MIB,
+      "The program a TypeScript agent is bundled into; every actor holds it in memory.",
+    ),
     inflightBytesMax: count(
       MIB,
       4 * GIB,

@@ -260,6 +260,13 @@ export const ERRORS = define({
     text: "The agent handled the message without replying.",
     hint: "Use send for messages that get no reply, or make the agent reply.",
   },
+  HANDLER_NEVER_SETTLES: {
+    grpc: "ABORTED",
+    http: 422,
+    retryable: false,
+    text: "The agent's handler waits for something that can never come.",
+    hint: "Await only ctx.ask, ctx.sleep, timers, and promises that they settle.",
+  },
   AGENT_FAILED: {
     grpc: "ABORTED",
     http: 422,

@@ -170,7 +170,11 @@ export class ShardDriver {
     const code = { module, door: "core", globals, replayOnly } as const;
     const template = replayOnly ? undefined : templateOf(code);
     const start = createHash("sha256").update(bytes).digest("hex");
-    this.handle({ kind: "module", sha256: start, module: { ...code, template } });
+    this.handle({
+      kind: "module",
+      sha256: start,
+      module: { ...code, template, sourceMap: undefined },
+    });
     const environment = { id, agent: `default/${name}`, version: String(id), manifest, replayOnly };
     const starts = { moduleSha256: start, templateSha256: undefined };
     this.handle({ kind: "environment", environment: { ...environment, ...starts } });

@@ -235,6 +235,7 @@ describe("the sandbox thread", () => {
   const request = {
     bytes: rewriteModule(initializing(SPIN).build(), LIMITS).bytes,
     door: "core",
+    program: undefined,
     globals: [],
     fuel: 1e15,
     timeoutMs: 60_000,

@@ -29,6 +29,7 @@ async function load(bytes: Uint8Array): Promise<LoadedModule> {
     globals: mutableGlobals.map(({ exportName }) => exportName),
     replayOnly,
     template: template && decodeDelta(template, moduleSha256),
+    sourceMap: undefined,
   };
 }
 

@@ -10,38 +10,25 @@ class CoreGuest implements GuestDoor {
   private readonly memory: GuestMemory;
   private readonly alloc: (bytes: number) => number;
   private readonly handle: (ptr: number, bytes: number) => number;
-  private readonly export: (() => bigint) | undefined;
-  private readonly import: ((ptr: number, bytes: number) => number) | undefined;
+  private readonly giveState: (() => bigint) | undefined;
+  private readonly takeState: ((ptr: number, bytes: number) => number) | undefined;
 
   constructor(exports: WebAssembly.Exports, memory: GuestMemory) {
     this.memory = memory;
     this.alloc = exports["caxton_alloc"] as (bytes: number) => number;
     this.handle = exports["caxton_handle"] as (ptr: number, bytes: number) => number;
-    this.export = exports["caxton_export_state"] as typeof this.export;
-    this.import = exports["caxton_import_state"] as typeof this.import;
+    this.giveState = exports["caxton_export_state"] as (() => bigint) | undefined;
+    this.takeState = exports["caxton_import_state"] as typeof this.takeState;
   }
 
   deliver(bytes: Buffer, offset: number, length: number): number {
-    const ptr = this.place(length);
-    bytes.copy(this.memory.bytes, ptr, offset, offset + length);
-    return this.handle(ptr, length);
+    return this.handle(this.copyIn(bytes, offset, length), length);
   }
 
-  /** Where the guest wants the next bytes. */
-  private place(length: number): number {
-    const { memory } = this;
-    const ptr = this.alloc(length) >>> 0;
-    if (memory.bytes.length === 0) memory.refresh();
-    if (ptr + length > memory.bytes.length) {
-      throw new HostTrap("HOST_CALL_INVALID", "caxton_alloc returned a place outside memory");
-    }
-    return ptr;
-  }
-
-  exportState(): Uint8Array | undefined {
-    const place = this.export?.();
-    if (place === undefined) return undefined;
-    const [ptr, length] = [Number(BigInt.asUintN(64, place) >> 32n), Number(place & 0xffffffffn)];
+  exportState(): Buffer | undefined {
+    if (this.giveState === undefined) return undefined;
+    const result = BigInt.asUintN(64, this.giveState());
+    const [ptr, length] = [Number(result >> 32n), Number(result & 0xffffffffn)];
     const { memory } = this;
     if (memory.bytes.length === 0) memory.refresh();
     if (ptr + length > memory.bytes.length) {
@@ -50,14 +37,25 @@ class CoreGuest implements GuestDoor {
         "caxton_export_state returned a place outside memory",
       );
     }
-    return memory.bytes.subarray(ptr, ptr + length);
+    return Buffer.from(memory.bytes.subarray(ptr, ptr + length));
   }
 
-  importState(state: Uint8Array): boolean {
-    if (this.import === undefined) return false;
-    const ptr = this.place(state.length);
-    this.memory.bytes.set(state, ptr);
-    return this.import(ptr, state.length) === 0;
+  importState(state: Buffer): boolean {
+    if (this.takeState === undefined) return false;
+    const result = this.takeState(this.copyIn(state, 0, state.length), state.length);
+    if (result === 0) return true;
+    throw new HostTrap("AGENT_FAILED", `caxton_import_state returned ${String(result)}`);
+  }
+
+  private copyIn(bytes: Buffer, offset: number, length: number): number {
+    const { memory } = this;
+    const ptr = this.alloc(length) >>> 0;
+    if (memory.bytes.length === 0) memory.refresh();
+    if (ptr + length > memory.bytes.length) {
+      throw new HostTrap("HOST_CALL_INVALID", "caxton_alloc returned a place outside memory");
+    }
+    bytes.copy(memory.bytes, ptr, offset, offset + length);
+    return ptr;
   }
 }
 

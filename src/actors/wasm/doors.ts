@@ -1,7 +1,11 @@
 /** Every kind of guest there is. */
 import { coreDoor } from "./core-door.ts";
 import type { DoorKind } from "./guest-door.ts";
+import { quickJsDoor } from "./quickjs/quickjs-door.ts";
 
-export const DOORS = { core: coreDoor } as const satisfies Record<string, DoorKind>;
+export const DOORS = { core: coreDoor, quickjs: quickJsDoor } as const satisfies Record<
+  string,
+  DoorKind
+>;
 
 export type Door = keyof typeof DOORS;

@@ -4,10 +4,14 @@ import type { GuestMemory, TurnContext } from "./turn-context.ts";
 export interface GuestDoor {
   /** Gives a message to the guest. 0: done. 1: its handler stays open. Anything else: failed. */
   deliver(bytes: Buffer, offset: number, length: number): number;
-  /** What another version may go on from; undefined when the guest has no such thing. A view. */
-  exportState(): Uint8Array | undefined;
-  /** False when the guest does not take it. */
-  importState(state: Uint8Array): boolean;
+  /** Memory state for another version; undefined when the guest has no hook for it. */
+  exportState(): Buffer | undefined;
+  /** False when the guest has no hook for it. */
+  importState(state: Buffer): boolean;
+  /** Of a module that runs programs of a language: what `prepare` takes. Spends the instance. */
+  compile?(program: Uint8Array): Uint8Array;
+  /** Runs a program's top level in an instance that was just initialised. */
+  prepare?(compiled: Uint8Array): void;
 }
 
 export interface DoorKind {

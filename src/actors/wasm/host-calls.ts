@@ -107,7 +107,7 @@ class HostCalls {
 }
 
 /** The module `caxton` as an import object; every instance of a worker shares it. */
-export function caxtonImports(turn: TurnContext): Record<string, (...args: never[]) => unknown> {
+export function caxtonImports(turn: TurnContext) {
   const messages = new HostMessages(turn);
   const state = new HostState(turn);
   const calls = new HostCalls(turn);
@@ -148,12 +148,15 @@ export function caxtonImports(turn: TurnContext): Record<string, (...args: never
   };
 }
 
+export type CaxtonImports = ReturnType<typeof caxtonImports>;
+
 /** `env.abort` of AssemblyScript: a pointer to UTF-16 text whose bytes are counted just before it. */
 export function abortImport(turn: TurnContext) {
   return (message: number, _file: number, line: number, column: number): never => {
     let text = "abort";
     if (message !== 0) {
-      const length = turn.memory.bytes.readUInt32LE(turn.range(message - 4, 4, "abort"));
+      const lengthAt = turn.range(message - 4, 4, "abort");
+      const length = turn.memory.bytes.readUInt32LE(lengthAt);
       const start = turn.range(message, length, "abort");
       const end = start + Math.min(length, FAIL_TEXT_BYTES_MAX);
       text = turn.memory.bytes.toString("utf16le", start, end);

@@ -16,6 +16,8 @@ export interface LoadedModule {
    * their initialisation.
    */
   readonly template: MemoryDelta | undefined;
+  /** From places in its program to its author's files; undefined where there is no program. */
+  readonly sourceMap: string | undefined;
 }
 
 const images = new WeakMap<MemoryDelta, MemoryImage>();

@@ -20,10 +20,12 @@ export function wasiImports(
   names: readonly string[],
 ): Record<string, HostFunction> {
   const u32 = (at: number, value: number): void => {
-    turn.memory.bytes.writeUInt32LE(value, turn.range(at, 4, "wasi"));
+    const start = turn.range(at, 4, "wasi");
+    turn.memory.bytes.writeUInt32LE(value, start);
   };
   const u64 = (at: number, value: bigint): void => {
-    turn.memory.bytes.writeBigUInt64LE(value, turn.range(at, 8, "wasi"));
+    const start = turn.range(at, 8, "wasi");
+    turn.memory.bytes.writeBigUInt64LE(value, start);
   };
   const write = (fd: number, vectors: number, count: number, written: number): number => {
     if (fd !== 1 && fd !== 2) return BADF;

@@ -38,6 +38,7 @@ import { WasmInstance } from "./instance.ts";
 import { templateImage } from "./loaded-module.ts";
 import type { LoadedModule } from "./loaded-module.ts";
 import { decodeDelta, encodeDelta } from "./memory-delta.ts";
+import { mapTrace } from "./quickjs/stack-trace.ts";
 import { Residents } from "./residents.ts";
 
 /** A batch starts no further turn after this long, so that the time limit is almost all one turn's. */
@@ -106,8 +107,19 @@ export class WasmExecutor implements TurnExecutor {
       this.runTurns(batch);
     });
     if (timedOut) this.failTimedOut(batch);
+    this.mapTraces(batch);
     if (this.hasNew) for (let i = 0; i < batch.ran; i++) this.residents.add(batch.actors[i]!);
     this.hasNew = false;
+  }
+
+  /** Outside of the guest section: reading a source map takes its time. */
+  private mapTraces(batch: TurnBatch): void {
+    for (const [i, failure] of batch.failures) {
+      const { environment } = batch.actors[i]!.agent;
+      const { sourceMap } = this.source.module(startOf(environment));
+      if (sourceMap === undefined) continue;
+      batch.failures.set(i, { ...failure, reason: mapTrace(failure.reason, sourceMap) });
+    }
   }
 
   /** True when the time limit ended the guest. */

@@ -1,4 +1,5 @@
-import type { DeployRequest, DeploySource } from "../../actors/index.ts";
+import { SOURCE_LANGUAGES } from "../../actors/index.ts";
+import type { DeployRequest, DeploySource, SourceLanguage } from "../../actors/index.ts";
 import { CaxtonError, type Finding } from "../../base/errors.ts";
 import { nearest } from "../../base/nearest.ts";
 import type {
@@ -17,8 +18,6 @@ interface AgentName {
   namespace: string;
   name: string;
 }
-
-const LANGUAGES = ["assemblyscript"];
 
 /** Each holds a module or sources in memory until it is through. */
 const DEPLOYS_MAX = 8;
@@ -92,8 +91,8 @@ function deploySource(request: DeployAgentRequest, findings: Finding[]): DeployS
   const { source } = request;
   if (source?.$case === "bundle") {
     findings.push(...bundleFindings(source.value));
-    const files = new Map(Object.entries(source.value.files));
-    return { kind: "source", language: "assemblyscript", files };
+    const language = source.value.language as SourceLanguage;
+    return { kind: "source", language, files: new Map(Object.entries(source.value.files)) };
   }
   const bytes = source?.value ?? new Uint8Array();
   if (bytes.length === 0) {
@@ -104,10 +103,11 @@ function deploySource(request: DeployAgentRequest, findings: Finding[]): DeployS
 
 function bundleFindings(bundle: SourceBundle): Finding[] {
   const findings: Finding[] = [];
-  if (!LANGUAGES.includes(bundle.language)) {
-    const guess = nearest(bundle.language, LANGUAGES);
+  const languages: readonly string[] = SOURCE_LANGUAGES;
+  if (!languages.includes(bundle.language)) {
+    const guess = nearest(bundle.language, languages);
     const hint =
-      guess === undefined ? `Known: ${LANGUAGES.join(", ")}.` : `Did you mean "${guess}"?`;
+      guess === undefined ? `Known: ${languages.join(", ")}.` : `Did you mean "${guess}"?`;
     findings.push({ at: "bundle.language", message: "unknown language", hint });
   }
   const paths = Object.keys(bundle.files);

@@ -10,6 +10,7 @@ import type { AgentLimits } from "../../manifest.ts";
 import { OPTIONAL_EXPORTS } from "../abi-exports.ts";
 import type { Door } from "../doors.ts";
 import { encodeDelta } from "../memory-delta.ts";
+import { mapTrace } from "../quickjs/stack-trace.ts";
 import type { ModuleInfo } from "../rewrite/module-info.ts";
 import type { RewrittenModule } from "../rewrite/rewriter.ts";
 import { runSandbox } from "./sandbox.ts";
@@ -34,6 +35,17 @@ export interface DeployedCode {
   /** It can give its state to another version, and take one's. */
   readonly exportsState: boolean;
   readonly importsState: boolean;
+  /** From places in the program to its author's files. */
+  readonly sourceMap: string | undefined;
+}
+
+/** An agent in a language whose interpreter is the module. */
+export interface AgentProgram {
+  readonly door: Door;
+  readonly text: Uint8Array;
+  readonly sourceMap: string;
+  /** What its entry file exports. */
+  readonly exports: readonly string[];
 }
 
 export type DeployOutcome =
@@ -52,10 +64,12 @@ export type DeployOutcome =
 
 const PAGE_BYTES = 65_536;
 
+/** `program`: what the module is to run when it is not the agent itself but its language's. */
 export async function deployPipeline(
   bytes: Uint8Array,
   agent: DeployAgentLimits,
   node: DeployNodeLimits,
+  program?: AgentProgram,
   clock: Clock = systemClock,
 ): Promise<DeployOutcome> {
   const stages: DeployStage[] = [];
@@ -72,7 +86,8 @@ export async function deployPipeline(
     return passed;
   };
 
-  const { findings, module } = runStaticStage(bytes, { ...agent, ...node });
+  const door = program === undefined ? "core" : program.door;
+  const { findings, module } = runStaticStage(bytes, { ...agent, ...node }, door);
   finish("static", findings, staticFacts(bytes, module));
   if (module === undefined) {
     const code = bytes.length > node.moduleBytesMax ? "MODULE_TOO_LARGE" : "INVALID_MODULE";
@@ -80,13 +95,14 @@ export async function deployPipeline(
   }
   const seen = await runSandbox({
     bytes: module.bytes,
-    door: "core",
+    door,
+    program: program?.text,
     globals: module.info.mutableGlobals.map(({ exportName }) => exportName),
     fuel: agent.fuelPerMessage,
     timeoutMs: agent.turnTimeoutMs,
     callDepthMax: agent.callDepthMax,
   });
-  const sandbox = sandboxFindings(seen);
+  const sandbox = sandboxFindings(seen, program?.sourceMap);
   if (!finish("sandbox", sandbox, sandboxFacts(seen))) {
     return refuse(stages, "INVALID_MODULE", sandbox);
   }
@@ -95,21 +111,19 @@ export async function deployPipeline(
     return refuse(stages, "INVALID_MODULE", contract);
   }
   finish("resources", [], resourceFacts(module.info, seen));
+  const exported = program?.exports ?? module.info.exports.map(({ name }) => name);
   return {
     passed: true,
     stages,
     code: {
       module,
-      door: "core",
+      door,
       template: templateOf(module, seen),
-      exportsState: exportsFunction(module.info, "caxton_export_state"),
-      importsState: exportsFunction(module.info, "caxton_import_state"),
+      sourceMap: program?.sourceMap,
+      exportsState: exported.includes("exportState") || exported.includes("caxton_export_state"),
+      importsState: exported.includes("importState") || exported.includes("caxton_import_state"),
     },
   };
-}
-
-function exportsFunction({ exports }: ModuleInfo, wanted: keyof typeof OPTIONAL_EXPORTS): boolean {
-  return exports.some(({ name }) => name === wanted);
 }
 
 function templateOf(
@@ -147,14 +161,19 @@ const STEP_TEXTS = {
   compile: "The module can't be compiled",
   instantiate: "The module can't be instantiated",
   initialize: "The module's initialisation failed",
+  program: "The program's top level failed",
   alloc: "caxton_alloc failed",
   health: "caxton_health failed",
 } as const;
 
-function sandboxFindings({ failure }: SandboxObservation): Finding[] {
+function sandboxFindings(
+  { failure }: SandboxObservation,
+  sourceMap: string | undefined,
+): Finding[] {
   if (failure === undefined) return [];
-  const message = `${STEP_TEXTS[failure.step]}: ${failure.reason}.`;
-  return [{ at: failure.step, message, hint: failure.hint }];
+  const { step, reason, hint } = failure;
+  const text = sourceMap === undefined ? `${reason}.` : mapTrace(reason, sourceMap);
+  return [{ at: step, message: `${STEP_TEXTS[step]}: ${text}`, hint }];
 }
 
 function sandboxFacts({ fuelInitialize }: SandboxObservation): Readonly<Record<string, string>> {

@@ -8,13 +8,16 @@ export interface SandboxRequest {
   readonly door: Door;
   /** Export names of its mutable globals. */
   readonly globals: readonly string[];
+  /** What a language's module is to run, undefined for a module that is the agent. */
+  readonly program: Uint8Array | undefined;
   readonly fuel: number;
   readonly timeoutMs: number;
   readonly callDepthMax: number;
 }
 
 /** `thread` stands for all of them: it ended without an answer. */
-export type SandboxStep = "thread" | "compile" | "instantiate" | "initialize" | "alloc" | "health";
+export type SandboxStep =
+  "thread" | "compile" | "instantiate" | "initialize" | "program" | "alloc" | "health";
 
 export interface SandboxFailure {
   readonly step: SandboxStep;

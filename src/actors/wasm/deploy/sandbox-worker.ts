@@ -44,11 +44,18 @@ class Sandbox {
   run(): SandboxObservation {
     let seen: SandboxObservation = {};
     try {
-      const instance = this.instantiate();
+      const { request } = this;
+      const module = this.step("compile", () => new WebAssembly.Module(request.bytes));
+      const program = request.program && this.compileProgram(module, request.program);
+      const instance = this.instantiate(module);
       const fresh = instance.image().pages;
       this.step("initialize", () => {
         instance.initialize(this.fuel);
       });
+      if (program !== undefined) {
+        instance.begin(this.fuel);
+        this.step("program", () => instance.door.prepare?.(program));
+      }
       instance.refresh();
       const template = deltaOf(fresh, instance.bytes, instance.globalValues());
       seen = { fuelInitialize: this.request.fuel - instance.fuelLeft(), template };
@@ -61,9 +68,17 @@ class Sandbox {
     }
   }
 
-  private instantiate(): WasmInstance {
+  /** In an instance of its own: what compiling leaves behind does not belong into the template. */
+  private compileProgram(module: WebAssembly.Module, program: Uint8Array): Uint8Array | undefined {
+    const instance = this.instantiate(module);
+    return this.step("program", () => {
+      instance.initialize(this.fuel);
+      return instance.door.compile?.(program);
+    });
+  }
+
+  private instantiate(module: WebAssembly.Module): WasmInstance {
     const { request } = this;
-    const module = this.step("compile", () => new WebAssembly.Module(request.bytes));
     const host = sandboxHost(request.door);
     const made = this.step(
       "instantiate",
@@ -110,6 +125,12 @@ class Sandbox {
       return {
         reason: `it nested more calls than limits.callDepthMax (${request.callDepthMax})`,
         hint: "Recurse less, or raise limits.callDepthMax in the manifest.",
+      };
+    }
+    if (request.program !== undefined) {
+      return {
+        reason: error.message,
+        hint: "The top level runs once, at deployment: without a message, state or effects.",
       };
     }
     return {

@@ -2,6 +2,7 @@ import type { Finding } from "../../../base/errors.ts";
 import { nearest } from "../../../base/nearest.ts";
 import { MEMORY_EXPORT, OPTIONAL_EXPORTS, REQUIRED_EXPORTS } from "../abi-exports.ts";
 import { ABI_IMPORTS } from "../abi-imports.ts";
+import type { Door } from "../doors.ts";
 import {
   formatFunctionType,
   type FunctionType,
@@ -26,8 +27,13 @@ const COMPONENT_LAYER = 1;
 const CORE_VERSION = 1;
 const ABI_HINT = "docs/agent-abi.md lists what a module must export and may import.";
 
-/** What can be said of a module from its bytes alone. */
-export function runStaticStage(bytes: Uint8Array, limits: StaticLimits): StaticOutcome {
+/** What can be said of a module from its bytes alone. A language's own module is the node's, not an upload. */
+export function runStaticStage(
+  bytes: Uint8Array,
+  limits: StaticLimits,
+  door: Door = "core",
+): StaticOutcome {
+  if (door !== "core") return tryRewriteModule(bytes, limits);
   const wrong = checkHeader(bytes, limits.moduleBytesMax);
   if (wrong !== undefined) return { findings: [wrong], module: undefined };
   const { model, findings, module } = tryRewriteModule(bytes, limits);

@@ -146,9 +146,12 @@ export interface DeployAgentRequest {
 }
 
 export interface SourceBundle {
-  /** "assemblyscript". */
+  /** "typescript" or "assemblyscript". */
   language: string;
-  /** Path inside the agent's folder to text. The entry is index.ts, or the only file. */
+  /**
+   * Path inside the agent's folder to text. The entry is index.ts, for TypeScript also index.js or
+   * src/index.ts, or the only file. For TypeScript the packages it imports are there, too, in node_modules.
+   */
   files: { [key: string]: string };
 }
 

@@ -1,0 +1,3 @@
+/** What `import ... from "caxton"` gives an agent. */
+export { address } from "./address.ts";
+export { AskError } from "./ask-error.ts";

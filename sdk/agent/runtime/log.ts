@@ -1,0 +1,25 @@
+import type { Log } from "caxton";
+import { host } from "./host.ts";
+
+const LEVELS = ["debug", "info", "warn", "error"] as const;
+
+function writer(level: number): (...values: unknown[]) => void {
+  return (...values) => {
+    host.log(level, values.map(show).join(" "));
+  };
+}
+
+function show(value: unknown): string {
+  if (typeof value === "string") return value;
+  if (value instanceof Error) return `${String(value)}\n${value.stack ?? ""}`.trimEnd();
+  if (typeof value !== "object" || value === null) return String(value);
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return String(value);
+  }
+}
+
+export const log = Object.fromEntries(
+  LEVELS.map((name, level) => [name, writer(level)]),
+) as unknown as Log;
