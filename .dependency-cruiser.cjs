@@ -15,7 +15,10 @@ const doors = ROOMS.filter((room) => room !== "base" && room !== "gen").map((roo
   comment: "Other rooms import index.ts, nothing behind it.",
   from: { path: "^src/", pathNot: `^src/${room}/` },
   // Worker threads need the frame codec without the engines behind the door.
-  to: { path: `^src/${room}/`, pathNot: `^src/${room}/index\\.ts$|^src/storage/frame-(codec|entries)\\.ts$` },
+  to: {
+    path: `^src/${room}/`,
+    pathNot: `^src/${room}/index\\.ts$|^src/storage/frame-(codec|entries)\\.ts$`,
+  },
 }));
 
 module.exports = {

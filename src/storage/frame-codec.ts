@@ -48,8 +48,6 @@ export const SHA256_BYTES = 32;
 /** Room an entry takes in a frame beyond its variable part. */
 export const ACCEPTED_OVERHEAD_BYTES = ENTRY_HEADER_BYTES + ACCEPTED_FIXED_BYTES;
 export const TURN_OVERHEAD_BYTES = ENTRY_HEADER_BYTES + TURN_FIXED_BYTES;
-/** As long as a turn's: replay reads either without knowing which it is. */
-export const UPGRADE_OVERHEAD_BYTES = TURN_OVERHEAD_BYTES;
 export const CHECKPOINT_ENTRY_BYTES = ENTRY_HEADER_BYTES + 8 + SHA256_BYTES;
 export const MOVED_OVERHEAD_BYTES = ENTRY_HEADER_BYTES + MOVED_FIXED_BYTES;
 
@@ -70,7 +68,10 @@ export interface FrameHeader {
   readonly payloadCrc: number;
 }
 
-/** An actor's memory was exported by one version and imported by another. */
+/**
+ * An actor's memory was exported by one version and imported by another. The entry's overhead is a turn's, so
+ * that replay reads either without knowing which it is.
+ */
 export interface UpgradeFields {
   readonly nowMs: number;
   readonly seed: number;

@@ -45,6 +45,7 @@ describe("values", () => {
       attemptsMax: 3,
       backoff: { initialMs: 100, maxMs: 10_000, factor: 2 },
       supervision: { restartsMax: 10, windowMs: 60_000, groups: [] },
+      upgrade: { drainMs: 30_000 },
       config: {},
       flags: {},
     });

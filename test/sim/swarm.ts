@@ -84,7 +84,7 @@ export function drawSwarm(seed: number): Swarm {
       effectsBytesMax: 8192,
       frameBytesMax,
       bundleBytesMax: 1,
-    moduleBytesMax: 1024,
+      moduleBytesMax: 1024,
       inflightBytesMax: 1_048_576,
       subscriberBytesMax: 65_536,
       clientIdsMax: tight ? pick(random, [4, 16]) : 100_000,

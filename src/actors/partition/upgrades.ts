@@ -8,7 +8,7 @@
  */
 import { MinHeap } from "../../base/heap.ts";
 import type { SeededRandom } from "../../base/random.ts";
-import { UPGRADE_OVERHEAD_BYTES } from "../../storage/frame-codec.ts";
+import { TURN_OVERHEAD_BYTES } from "../../storage/frame-codec.ts";
 import type { TurnExecutor } from "../turn-batch.ts";
 import type { Actor } from "./actor.ts";
 import type { ClientOutcome } from "./client-ids.ts";
@@ -83,7 +83,7 @@ export class Upgrades {
     const { state: exported } = outcome;
     const { addressBytes } = actor;
     actor.unwritten++;
-    const need = UPGRADE_OVERHEAD_BYTES + addressBytes.length + exported.length;
+    const need = TURN_OVERHEAD_BYTES + addressBytes.length + exported.length;
     this.frames.whenRoom(need, () => {
       actor.unwritten--;
       const { entry, state } = this.frames.writer.upgrade(fields, addressBytes, exported);
