@@ -40,7 +40,10 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   if (!storage.opening.clean) log.warn(storage.opening, "the last stop was not clean");
   const kernel = await lifecycle.start(
     "kernel",
-    () => startKernel({ storage, config, log, ...fault }),
+    () => {
+      const activated = (tookMs: number): void => metrics.activated(tookMs / 1000);
+      return startKernel({ storage, config, log, activated, ...fault });
+    },
     (running) => running.stop(),
   );
   const api: ApiContext = { kernel, limits: config.limits, log, metrics };

@@ -33,6 +33,8 @@ export interface KernelOptions {
   readonly storage: Storage;
   readonly config: Config;
   readonly log: Logger;
+  /** An actor's memory was brought back in that time. */
+  readonly activated?: (tookMs: number) => void;
   /** Called at named moments; a test kills the process there. */
   readonly faultPoint?: (name: string) => void;
 }
@@ -82,6 +84,7 @@ class LocalKernel implements RunningKernel {
   readonly deadLetters: DeadLetterAdmin;
   readonly node: NodeAdmin;
   private readonly log: Logger;
+  private readonly activated: (tookMs: number) => void;
   private readonly wasClean: boolean;
   private readonly appender: LogAppender;
   private readonly pool: WorkerPool;
@@ -94,6 +97,7 @@ class LocalKernel implements RunningKernel {
     const { config, log, storage } = options;
     const count = config.partitions.count;
     this.log = log;
+    this.activated = options.activated ?? (() => undefined);
     this.wasClean = storage.opening.clean;
     this.appender = new LogAppender(storage.log, log);
     this.pool = this.createPool(options, registry, incarnation);
@@ -191,6 +195,9 @@ class LocalKernel implements RunningKernel {
     switch (message.kind) {
       case "results":
         this.requests.results(message);
+        return;
+      case "activated":
+        for (const tookMs of message.tookMs) this.activated(tookMs);
         return;
       case "logs":
         logAgentLines(this.log, message.lines);

@@ -22,14 +22,19 @@ const OK: ReplayResult = { kind: "ok" };
 export interface ReplayPorts {
   read(partition: number, ranges: readonly FrameRange[], done: (pieces: Buffer[]) => void): void;
   readonly executor: TurnExecutor;
-  /** An actor came back, or did not: there may be work. */
-  finished(): void;
+  monotonicMs(): number;
+  /** An actor came back, or did not, after so long: there may be work. */
+  finished(tookMs: number): void;
 }
 
 interface Job {
   readonly processor: PartitionProcessor;
   readonly images: ActorImages;
   readonly actor: Actor;
+}
+
+interface RunningJob extends Job {
+  readonly startMs: number;
 }
 
 export class Replayer {
@@ -64,7 +69,7 @@ export class Replayer {
       const job = this.urgent.shift() ?? this.nextBackground();
       if (job === undefined) return;
       this.running++;
-      this.start(job);
+      this.start({ ...job, startMs: this.ports.monotonicMs() });
     }
   }
 
@@ -77,7 +82,7 @@ export class Replayer {
     return undefined;
   }
 
-  private start(job: Job): void {
+  private start(job: RunningJob): void {
     const { actor, images } = job;
     const image = actor.newestImage;
     if (actor.phase.kind !== "recovering") this.finish(job, OK);
@@ -96,14 +101,14 @@ export class Replayer {
     }
   }
 
-  private replay(job: Job, base: ReplayBase | undefined, numbers: Float64Array): void {
+  private replay(job: RunningJob, base: ReplayBase | undefined, numbers: Float64Array): void {
     const { actor, processor } = job;
     this.ports.executor.startReplay(actor, processor.state.idPrefix, base);
     this.step(job, numbers, 0);
   }
 
   /** Runs the turns of these numbers from index `from` on, a chunk at a time. */
-  private step(job: Job, numbers: Float64Array, from: number): void {
+  private step(job: RunningJob, numbers: Float64Array, from: number): void {
     const { actor, processor } = job;
     const chunk = numbers.subarray(from, from + CHUNK_TURNS);
     if (chunk.length === 0) {
@@ -142,13 +147,13 @@ export class Replayer {
     return executor.replay(actor, turns);
   }
 
-  private finish(job: Job, result: ReplayResult): void {
+  private finish(job: RunningJob, result: ReplayResult): void {
     this.running--;
     this.busy.delete(job.actor);
     this.ports.executor.finishReplay(job.actor);
     job.processor.replayed(job.actor, result);
     this.startMore();
-    this.ports.finished();
+    this.ports.finished(this.ports.monotonicMs() - job.startMs);
   }
 }
 

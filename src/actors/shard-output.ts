@@ -24,6 +24,7 @@ interface OutgoingRelays {
 export class ShardOutput {
   private readonly post: Post;
   private results: ClientResult[] = [];
+  private activations: number[] = [];
   private readonly relays = new Map<number, OutgoingRelays>();
   private readonly reads = new Map<number, (pieces: Buffer[]) => void>();
   private readonly stores = new Map<number, (sha256: string) => void>();
@@ -36,6 +37,11 @@ export class ShardOutput {
 
   result(result: ClientResult): void {
     this.results.push(result);
+  }
+
+  /** An actor's memory came back. */
+  activated(tookMs: number): void {
+    this.activations.push(tookMs);
   }
 
   /** A message for a partition of another worker. Its bytes are copied. */
@@ -58,6 +64,10 @@ export class ShardOutput {
 
   flush(): void {
     if (this.results.length > 0) this.flushResults();
+    if (this.activations.length > 0) {
+      this.post({ kind: "activated", tookMs: this.activations }, []);
+      this.activations = [];
+    }
     for (const [source, { packer, relays }] of this.relays) {
       const bytes = packer.finish();
       this.post({ kind: "relay", source, relays, bytes }, [bytes.buffer]);

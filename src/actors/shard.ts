@@ -84,7 +84,9 @@ export class Shard {
         this.output.readLog(partition, ranges, done);
       },
       executor: this.executor,
-      finished: () => {
+      monotonicMs: () => ports.clock.monotonicMs(),
+      finished: (tookMs) => {
+        this.output.activated(tookMs);
         this.schedulePump();
       },
     });

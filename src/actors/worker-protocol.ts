@@ -200,6 +200,8 @@ export type FromWorker =
     }
   | { readonly kind: "answer"; readonly requestId: number; readonly value: unknown }
   | { readonly kind: "escalate"; readonly agent: string; readonly reason: string }
+  /** How long it took to bring back the memory of actors. */
+  | { readonly kind: "activated"; readonly tookMs: readonly number[] }
   | { readonly kind: "logs"; readonly lines: readonly PostedLogLine[] }
   | {
       readonly kind: "messages";

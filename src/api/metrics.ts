@@ -3,6 +3,9 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { NodeStatus, PartitionStatus } from "../actors/index.ts";
 
+const ACTIVATION_SECONDS = [
+  0.000_05, 0.000_1, 0.000_15, 0.000_2, 0.000_3, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.01, 0.1, 1,
+];
 const SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30];
 
 export class ApiMetrics {
@@ -17,6 +20,12 @@ export class ApiMetrics {
   readonly #accepted = new Counter({
     name: "caxton_messages_accepted_total",
     help: "Messages accepted from clients, duplicates not counted.",
+    registers: [this.#registry],
+  });
+  readonly #activations = new Histogram({
+    name: "caxton_activation_seconds",
+    help: "Time in which an actor's memory was brought back from its image and the turns after it.",
+    buckets: ACTIVATION_SECONDS,
     registers: [this.#registry],
   });
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 20 });
@@ -41,6 +50,10 @@ export class ApiMetrics {
 
   messageAccepted(): void {
     this.#accepted.inc();
+  }
+
+  activated(seconds: number): void {
+    this.#activations.observe(seconds);
   }
 
   /** Without a status (the node is starting) the kernel's figures keep their last values. */

@@ -356,6 +356,7 @@ export class SimNode implements Writer {
       case "escalate":
         this.ports.escalate(message.agent, message.reason);
         return;
+      case "activated":
       case "logs":
       case "messages":
         return;
