@@ -6,12 +6,14 @@ import type { GuestMemory } from "../turn-context.ts";
 import { wasiImports } from "../wasi.ts";
 import { HOST_FUNCTION_NAMES, indexOf } from "./host-function-names.ts";
 import { hostFunctions } from "./host-functions.ts";
+import { QUICKJS_EXPORT_NAMES } from "./quickjs-exports.ts";
 import { QuickJsGuest } from "./quickjs-guest.ts";
 
 /** Whose memory it is: imports are shared by all instances and know the running one by its memory. */
 const guests = new WeakMap<GuestMemory, QuickJsGuest>();
 
 export const quickJsDoor = {
+  ownExports: QUICKJS_EXPORT_NAMES,
   imports: (turn) => {
     const functions = hostFunctions(turn, caxtonImports(turn));
     const table = HOST_FUNCTION_NAMES.map((name) => functions[name]);
