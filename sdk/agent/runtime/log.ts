@@ -13,10 +13,12 @@ export function writer(level: number): (...values: unknown[]) => void {
 function show(value: unknown): string {
   if (typeof value === "string") return value;
   if (value instanceof Error) return `${String(value)}\n${value.stack ?? ""}`.trimEnd();
+  if (typeof value === "bigint") return value.toString();
   try {
-    return (JSON.stringify(value) as string | undefined) ?? typeof value;
+    const json: string | undefined = JSON.stringify(value);
+    return json ?? typeof value;
   } catch {
-    return typeof value === "bigint" ? value.toString() : typeof value;
+    return "(an object without JSON)";
   }
 }
 
