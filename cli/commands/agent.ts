@@ -1,4 +1,4 @@
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import type { Agent, DeployStage } from "../../src/gen/caxton/v1/agent.ts";
 import { type DeployOptions, readAgent } from "../agent-source.ts";
 import { agentName } from "../arguments.ts";
@@ -37,11 +37,17 @@ export function agentCommand(): Command {
   const command = new Command("agent").description("deploy agents and look after them");
   command
     .command("deploy")
-    .description("deploy a .wasm module, an AssemblyScript file, or a folder with agent.yaml")
+    .description("deploy a .wasm module, a source file, or a folder with agent.yaml")
     .argument("<path>", "file or folder")
     .option("--name <name>", "name of the agent (default: from the manifest or the file name)")
     .option("--namespace <namespace>", "namespace of the agent")
     .option("--manifest <file>", "manifest, YAML or JSON")
+    .addOption(
+      new Option("--lang <lang>", "language of a single source file (default: ts)").choices([
+        "ts",
+        "as",
+      ]),
+    )
     .option("--reset-memory", "drop what live actors keep in memory if the code changed", false)
     .action((path: string, options: DeployOptions & { resetMemory: boolean }, own: Command) =>
       inSession(own, (session) => deploy(session, path, options)),

@@ -39,7 +39,7 @@ async function deploy(name: string, files: ReadonlyMap<string, string>): Promise
     return [];
   } catch (error) {
     if (!(error instanceof CaxtonError)) throw error;
-    return (error.findings ?? []).map(({ at, message, hint }) => `${at}: ${message} ${hint ?? ""}`);
+    return error.findings.map(({ at, message, hint }) => `${at}: ${message} ${hint ?? ""}`);
   }
 }
 

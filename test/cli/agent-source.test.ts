@@ -35,12 +35,18 @@ describe("one file", () => {
     });
   });
 
-  test("a source: a bundle of one file", () => {
-    const path = join(folder({ "echo.ts": "export {}" }), "echo.ts");
-    expect(readAgent(path, {}).source).toEqual({
-      $case: "bundle",
-      value: { language: "assemblyscript", files: { "echo.ts": "export {}" } },
-    });
+  test("a source: a bundle of one file, in TypeScript unless told otherwise", () => {
+    const path = join(folder({ "echo.ts": "export {}", "other.ts": "" }), "echo.ts");
+    for (const [options, language] of [
+      [{}, "typescript"],
+      [{ lang: "ts" }, "typescript"],
+      [{ lang: "as" }, "assemblyscript"],
+    ] as const) {
+      expect(readAgent(path, options).source).toEqual({
+        $case: "bundle",
+        value: { language, files: { "echo.ts": "export {}" } },
+      });
+    }
   });
 
   test("--name and --namespace win", () => {
@@ -78,13 +84,62 @@ describe("a folder", () => {
     });
   });
 
+  test("a TypeScript agent: the files it imports and the packages of those, wherever they lie", () => {
+    const path = folder({
+      "node_modules/up/package.json": '{"main": "lib.js"}',
+      "node_modules/up/lib.js": 'exports.a = require("./part");',
+      "node_modules/up/part.js": "",
+      "node_modules/up/unused.js": "",
+      "agent/agent.yaml": MANIFEST,
+      "agent/src/index.ts":
+        'import "../lib/own"; import "up"; import "@at/near"; import type { A } from "caxton";',
+      "agent/lib/own.ts": "",
+      "agent/index.test.ts": "",
+      "agent/node_modules/@at/near/package.json": '{"exports": "./b.js"}',
+      "agent/node_modules/@at/near/b.js": "",
+    });
+    const { source } = readAgent(join(path, "agent"), {});
+    expect(source).toMatchObject({ value: { language: "typescript" } });
+    expect(Object.keys((source.value as { files: object }).files).sort()).toEqual([
+      "lib/own.ts",
+      "node_modules/@at/near/b.js",
+      "node_modules/@at/near/package.json",
+      "node_modules/up/lib.js",
+      "node_modules/up/package.json",
+      "node_modules/up/part.js",
+      "src/index.ts",
+    ]);
+  });
+
+  test("a TypeScript agent that can't be bundled: its own files, for the server to judge", () => {
+    const path = folder({
+      "agent.yaml": MANIFEST,
+      "index.js": 'import "fs"; import "./own.js"',
+      "own.js": "let a = ;",
+      "node_modules/x/index.js": "",
+    });
+    expect(readAgent(path, {}).source.value).toEqual({
+      language: "typescript",
+      files: { "index.js": 'import "fs"; import "./own.js"', "own.js": "let a = ;" },
+    });
+  });
+
   test.each([
     ["nothing to deploy", { "agent.yaml": MANIFEST }, "holds nothing to deploy"],
     ["two modules", { "agent.yaml": MANIFEST, "a.wasm": "", "b.wasm": "" }, "a.wasm, b.wasm"],
     [
       "a module and sources",
       { "agent.yaml": MANIFEST, "a.wasm": "", "assembly/index.ts": "" },
-      "both a.wasm and sources",
+      "both a.wasm and sources in assembly/",
+    ],
+    [
+      "an import from outside",
+      {
+        "agent.yaml": MANIFEST,
+        "index.ts": 'import "../agent-outside"',
+        "../agent-outside.ts": "",
+      },
+      "outside of its folder",
     ],
     ["no manifest", { "a.wasm": "" }, "agent.yaml"],
   ])("%s is refused", (_, files, expected) => {
@@ -95,9 +150,9 @@ describe("a folder", () => {
 });
 
 test.each([
-  ["agent.js", "neither a .wasm module nor a .ts source"],
+  ["agent.c", "neither a .wasm module nor a .ts or .js source"],
   ["absent.wasm", "ENOENT"],
 ])("%s is refused", (name, expected) => {
-  const path = join(folder({ "agent.js": "" }), name);
+  const path = join(folder({ "agent.c": "" }), name);
   expect(() => readAgent(path, {})).toThrow(expected);
 });

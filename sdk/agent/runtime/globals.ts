@@ -1,7 +1,7 @@
 /** Globals that programs expect, made of what the host gives: the same in every replay. */
 import { clearTimer, setTimer } from "./handlers.ts";
 import { host } from "./host.ts";
-import { log } from "./log.ts";
+import { log, writer } from "./log.ts";
 import { structuredCloneOf } from "./structured-clone.ts";
 import { Utf8Decoder, Utf8Encoder } from "./text-coding.ts";
 
@@ -48,7 +48,7 @@ const globals = {
   TextEncoder: Utf8Encoder,
   TextDecoder: Utf8Decoder,
   crypto: { randomUUID, getRandomValues: fillRandom },
-  console: { ...log, log: log.info, trace: log.debug },
+  console: { ...log, log: writer(1), trace: writer(0) },
   fetch: refused("fetch", "an agent has no network; send a message to an agent or client that has"),
 };
 

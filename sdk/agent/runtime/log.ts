@@ -3,7 +3,8 @@ import { host } from "./host.ts";
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
 
-function writer(level: number): (...values: unknown[]) => void {
+/** Levels count from 0, debug. */
+export function writer(level: number): (...values: unknown[]) => void {
   return (...values) => {
     host.log(level, values.map(show).join(" "));
   };
@@ -12,11 +13,12 @@ function writer(level: number): (...values: unknown[]) => void {
 function show(value: unknown): string {
   if (typeof value === "string") return value;
   if (value instanceof Error) return `${String(value)}\n${value.stack ?? ""}`.trimEnd();
-  if (typeof value !== "object" || value === null) return String(value);
+  if (typeof value === "bigint") return value.toString();
   try {
-    return JSON.stringify(value);
+    const json: string | undefined = JSON.stringify(value);
+    return json ?? typeof value;
   } catch {
-    return String(value);
+    return "(an object without JSON)";
   }
 }
 

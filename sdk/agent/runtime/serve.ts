@@ -26,7 +26,7 @@ export function serve(agent: AgentModule): void {
     const message = new IncomingMessage(bytes);
     if ((message.flags & FLAG_TIMER) !== 0) fired(message.correlation);
     else if ((message.flags & (FLAG_REPLY | FLAG_FAILURE)) !== 0) answered(message);
-    else begin(message, (handler) => onMessage(message as Message, new HandlerContext(handler)));
+    else begin(message, (handler) => onMessage(message, new HandlerContext(handler)));
   };
   host.serve(
     deliver,

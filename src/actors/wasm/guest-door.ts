@@ -17,6 +17,8 @@ export interface GuestDoor {
 export interface DoorKind {
   /** The host as modules of this kind import it; all instances of a worker share it. */
   imports(turn: TurnContext): WebAssembly.Imports;
+  /** What the host calls of a module that the node brings itself; undefined where modules are uploaded. */
+  readonly ownExports?: readonly string[];
   /** The door of one instance. */
   open(exports: WebAssembly.Exports, memory: GuestMemory): GuestDoor;
 }

@@ -2,6 +2,7 @@ import type { Finding } from "../../../base/errors.ts";
 import { nearest } from "../../../base/nearest.ts";
 import { MEMORY_EXPORT, OPTIONAL_EXPORTS, REQUIRED_EXPORTS } from "../abi-exports.ts";
 import { ABI_IMPORTS } from "../abi-imports.ts";
+import { DOORS } from "../doors.ts";
 import type { Door } from "../doors.ts";
 import {
   formatFunctionType,
@@ -33,7 +34,8 @@ export function runStaticStage(
   limits: StaticLimits,
   door: Door = "core",
 ): StaticOutcome {
-  if (door !== "core") return tryRewriteModule(bytes, limits);
+  const { ownExports } = DOORS[door];
+  if (ownExports !== undefined) return tryRewriteModule(bytes, limits, ownExports);
   const wrong = checkHeader(bytes, limits.moduleBytesMax);
   if (wrong !== undefined) return { findings: [wrong], module: undefined };
   const { model, findings, module } = tryRewriteModule(bytes, limits);

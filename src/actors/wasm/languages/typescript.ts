@@ -31,8 +31,9 @@ export async function bundleTypeScript(
   files: ReadonlyMap<string, string>,
   bundleBytesMax: number,
 ): Promise<BundleResult> {
-  const entry = ENTRIES.find((path) => files.has(path)) ?? [...files.keys()][0];
-  const findings = checkFiles(files);
+  const own = [...files.keys()].filter((path) => !path.startsWith("node_modules/"));
+  const entry = ENTRIES.find((path) => files.has(path)) ?? (own.length === 1 ? own[0] : undefined);
+  const findings = checkFiles(files, entry);
   if (findings.length > 0 || entry === undefined) return { kind: "failed", findings };
   const folder = await mkdtemp(join(tmpdir(), "caxton-bundle-"));
   try {
@@ -46,11 +47,11 @@ export async function bundleTypeScript(
   }
 }
 
-function checkFiles(files: ReadonlyMap<string, string>): Finding[] {
+function checkFiles(files: ReadonlyMap<string, string>, entry: string | undefined): Finding[] {
   if (files.size > FILES_MAX) {
     return [{ at: "source", message: `${files.size} files are more than ${FILES_MAX}.` }];
   }
-  if (files.size === 1 || ENTRIES.some((path) => files.has(path))) return [];
+  if (entry !== undefined) return [];
   const hint = `The file with onMessage is ${ENTRIES.join(" or ")}, or the only file.`;
   return [{ at: "source", message: "There is no entry file.", hint }];
 }

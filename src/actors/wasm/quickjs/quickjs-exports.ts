@@ -50,4 +50,42 @@ export interface QuickJsExports {
   readonly JS_GetContextOpaque: (context: Address) => Address;
 }
 
+const NAMES: Readonly<Record<keyof QuickJsExports, true>> = {
+  wasm_malloc: true,
+  wasm_free: true,
+  qjs_init: true,
+  qjs_set_max_stack_size: true,
+  qjs_set_promise_rejection_handler: true,
+  qjs_compile: true,
+  qjs_eval_bytecode: true,
+  qjs_call: true,
+  qjs_is_job_pending: true,
+  qjs_execute_pending_job: true,
+  qjs_is_exception: true,
+  qjs_is_undefined: true,
+  qjs_get_exception: true,
+  qjs_dup_value: true,
+  qjs_free_value: true,
+  qjs_get_value_ptr: true,
+  qjs_get_undefined: true,
+  qjs_get_global: true,
+  qjs_get_prop_string: true,
+  qjs_set_prop_string: true,
+  qjs_new_object: true,
+  qjs_new_host_function: true,
+  qjs_new_number: true,
+  qjs_get_float64: true,
+  qjs_get_bool: true,
+  qjs_new_string: true,
+  qjs_get_string_len: true,
+  qjs_free_cstring: true,
+  qjs_new_uint8_array: true,
+  qjs_get_context_ptr: true,
+  JS_GetUint8Array: true,
+  JS_SetContextOpaque: true,
+  JS_GetContextOpaque: true,
+};
+
+export const QUICKJS_EXPORT_NAMES: readonly string[] = Object.keys(NAMES);
+
 export const STRIP_SOURCE = 16;

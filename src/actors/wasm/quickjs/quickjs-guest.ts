@@ -54,7 +54,7 @@ export class QuickJsGuest implements GuestDoor {
     const message = this.bytesValue(bytes.subarray(offset, offset + length));
     this.calls.qjs_free_value(this.run(AT_DELIVER, message));
     const settled = this.call(AT_SETTLE);
-    const result = this.calls.qjs_get_float64(settled);
+    const result = this.numberOf(settled);
     this.calls.qjs_free_value(settled);
     if (result === NEVER_SETTLES) {
       throw new HostTrap(
@@ -205,6 +205,10 @@ export class QuickJsGuest implements GuestDoor {
     const lengthAt = this.notes() + AT_LENGTH;
     const at = this.calls.qjs_get_string_len(value, lengthAt);
     return { at, length: at === 0 ? 0 : this.readU32(lengthAt) };
+  }
+
+  numberOf(value: number): number {
+    return this.calls.qjs_get_float64(value);
   }
 
   /** Where the bytes of a Uint8Array lie. */

@@ -64,8 +64,10 @@ export function encodeModule(
     writeZeroGlobal(content, "i64", OP.i64Const);
     writeZeroGlobal(content, "i32", OP.i32Const);
   });
-  extended(SECTION.export, additions.exports.length, () => {
-    for (const { name, kind, index } of additions.exports) {
+  section(SECTION.export, () => {
+    const exports = [...model.exports, ...additions.exports];
+    content.u32(exports.length);
+    for (const { name, kind, index } of exports) {
       content.name(name);
       content.byte(EXPORT_KIND[kind]);
       content.u32(index);

@@ -42,13 +42,20 @@ export function rewriteModule(bytes: Uint8Array, limits: RewriteLimits): Rewritt
   return module;
 }
 
-/** Never throws on account of the module. */
-export function tryRewriteModule(bytes: Uint8Array, limits: RewriteLimits): RewriteOutcome {
+/**
+ * Never throws on account of the module. `keeps`: names of the exports that stay, all unless given: every
+ * instance pays for each.
+ */
+export function tryRewriteModule(
+  bytes: Uint8Array,
+  limits: RewriteLimits,
+  keeps?: readonly string[],
+): RewriteOutcome {
   const findings = new Findings();
   const valid = validate(bytes, findings);
   const model = parseModule(bytes, findings);
   checkStructure(model, limits, findings);
-  const module = valid && model.complete ? rewrite(model, limits, findings) : undefined;
+  const module = valid && model.complete ? rewrite(model, limits, findings, keeps) : undefined;
   return { model, findings: findings.list(), module };
 }
 
@@ -76,13 +83,15 @@ function rewrite(
   model: ModuleModel,
   limits: RewriteLimits,
   findings: Findings,
+  keeps: readonly string[] | undefined,
 ): RewrittenModule | undefined {
   const replayOnly = new Set<string>();
   const additions = planAdditions(model, limits);
   const code = rewriteCode(model, additions, replayOnly, findings);
   if (!findings.empty) return undefined;
+  const exports = model.exports.filter(({ name }) => keeps?.includes(name) ?? true);
   return {
-    bytes: encodeModule(model, limits, additions, code.bodies),
+    bytes: encodeModule({ ...model, exports }, limits, additions, code.bodies),
     info: describeModule(model, limits, code.loops, replayOnly),
   };
 }

@@ -1,0 +1,143 @@
+/** The host as a program calls it: the host calls of module `caxton` with QuickJS values. */
+import type { CaxtonImports } from "../host-calls.ts";
+import type { TurnContext } from "../turn-context.ts";
+import type { HostFunctionName } from "./host-function-names.ts";
+import type { QuickJsGuest } from "./quickjs-guest.ts";
+
+/** Takes the addresses of the arguments' boxes, gives that of the result's; undefined stands for itself. */
+export type HostFunction = (guest: QuickJsGuest, args: readonly number[]) => number | undefined;
+
+type HostFunctions = Readonly<Record<HostFunctionName, HostFunction>>;
+
+export function hostFunctions(turn: TurnContext, caxton: CaxtonImports): HostFunctions {
+  return {
+    ...messageFunctions(caxton),
+    ...stateFunctions(caxton),
+    ...surroundings(turn, caxton),
+    encode: (guest, [text]) =>
+      withText(guest, text!, (at, length) => guest.calls.qjs_new_uint8_array(at, length)),
+    decode: (guest, [utf8]) => {
+      const { at, length } = guest.rangeOf(utf8!);
+      // QuickJS would take what is no UTF-8 for something else than the rest of the world.
+      const text = guest.bytes().toString("utf8", at, at + length);
+      return guest.stringValue(Buffer.from(text));
+    },
+    fail: (guest, [error]) => guest.failWith(error!),
+    serve: (guest, functions) => {
+      guest.serve(functions);
+      return undefined;
+    },
+  };
+}
+
+function messageFunctions(caxton: CaxtonImports) {
+  return {
+    send: (guest, [draft]) => {
+      const { at, length } = guest.rangeOf(draft!);
+      caxton.send(at, length);
+      return undefined;
+    },
+    ask: (guest, [draft, timeoutMs]) => {
+      const { at, length } = guest.rangeOf(draft!);
+      const number = caxton.ask(at, length, guest.numberOf(timeoutMs!));
+      return guest.calls.qjs_new_number(Number(number));
+    },
+    reply: (guest, [draft]) => {
+      const { at, length } = guest.rangeOf(draft!);
+      caxton.reply(at, length);
+      return undefined;
+    },
+    emit: (guest, [topic, content]) =>
+      withText(guest, topic!, (at, length) => {
+        const body = guest.rangeOf(content!);
+        caxton.emit(at, length, body.at, body.length);
+        return undefined;
+      }),
+    timerSet: (guest, [id, delayMs]) => {
+      caxton.timer_set(BigInt(guest.numberOf(id!)), guest.numberOf(delayMs!), 0, 0);
+      return undefined;
+    },
+    timerCancel: (guest, [id]) => {
+      caxton.timer_cancel(BigInt(guest.numberOf(id!)));
+      return undefined;
+    },
+  } satisfies Partial<HostFunctions>;
+}
+
+function stateFunctions(caxton: CaxtonImports) {
+  return {
+    stateGet: (guest, [key]) =>
+      withText(guest, key!, (at, length) =>
+        answer(guest, "bytes", (buf, bytes) => caxton.state_get(at, length, buf, bytes)),
+      ),
+    statePut: (guest, [key, value]) =>
+      withText(guest, key!, (at, length) => {
+        const content = guest.rangeOf(value!);
+        caxton.state_put(at, length, content.at, content.length);
+        return undefined;
+      }),
+    stateDelete: (guest, [key]) =>
+      withText(guest, key!, (at, length) => {
+        caxton.state_delete(at, length);
+        return undefined;
+      }),
+    stateList: (guest, [prefix]) =>
+      withText(guest, prefix!, (at, length) =>
+        answer(guest, "bytes", (buf, bytes) => caxton.state_list(at, length, buf, bytes)),
+      ),
+  } satisfies Partial<HostFunctions>;
+}
+
+function surroundings(turn: TurnContext, caxton: CaxtonImports) {
+  return {
+    log: (guest, [level, text]) =>
+      withText(guest, text!, (at, length) => {
+        caxton.log(guest.numberOf(level!), at, length);
+        return undefined;
+      }),
+    now: (guest) => guest.calls.qjs_new_number(caxton.now()),
+    random: (guest) => guest.calls.qjs_new_number(caxton.random()),
+    config: (guest, [name]) =>
+      withText(guest, name!, (at, length) =>
+        answer(guest, "string", (buf, bytes) => caxton.config_get(at, length, buf, bytes)),
+      ),
+    flag: (guest, [name]) =>
+      withText(guest, name!, (at, length) =>
+        guest.calls.qjs_new_number(caxton.flag_get(at, length)),
+      ),
+    self: (guest) => {
+      turn.requireMessage("self");
+      return guest.stringValue(turn.actor.addressBytes);
+    },
+  } satisfies Partial<HostFunctions>;
+}
+
+/** Gives a value's text to `use` and frees it. */
+function withText(
+  guest: QuickJsGuest,
+  value: number,
+  use: (at: number, length: number) => number | undefined,
+): number | undefined {
+  const { at, length } = guest.utf8Of(value);
+  if (at === 0) guest.failWith(guest.calls.qjs_get_exception());
+  const result = use(at, length);
+  guest.calls.qjs_free_cstring(at);
+  return result;
+}
+
+/** A host call that fills a buffer when its answer fits, as a value; undefined when it has no answer. */
+function answer(
+  guest: QuickJsGuest,
+  kind: "bytes" | "string",
+  call: (buf: number, bytes: number) => number,
+): number | undefined {
+  const length = call(0, 0);
+  if (length < 0) return undefined;
+  const buf = guest.allocate(length || 1);
+  call(buf, length);
+  const { calls } = guest;
+  const make = kind === "bytes" ? calls.qjs_new_uint8_array : calls.qjs_new_string;
+  const value = make(buf, length);
+  calls.wasm_free(buf);
+  return value;
+}
