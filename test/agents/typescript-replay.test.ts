@@ -31,8 +31,8 @@ const FUEL = BigInt(MANIFEST.limits.fuelPerMessage);
 async function load(): Promise<LoadedModule> {
   const bundled = await bundleTypeScript(typeScriptFixture(), limits.bundleBytesMax);
   if (bundled.kind === "failed") throw new Error(JSON.stringify(bundled.findings));
-  const { program: text, sourceMap } = bundled;
-  const program = { door: "quickjs", text, sourceMap } as const;
+  const { program: text, sourceMap, exports } = bundled;
+  const program = { door: "quickjs", text, sourceMap, exports } as const;
   const outcome = await deployPipeline(readQuickJs(), MANIFEST.limits, limits, program);
   if (!outcome.passed) throw outcome.refusal;
   const { module, door, template } = outcome.code;

@@ -38,7 +38,7 @@ export class Guest {
   constructor(turn: TurnContext, entropy: () => number) {
     this.turn = turn;
     this.entropy = entropy;
-    this.host = caxtonImports(turn) as unknown as HostCalls;
+    this.host = caxtonImports(turn);
     turn.memory = { bytes: this.bytes, refresh: () => undefined };
   }
 

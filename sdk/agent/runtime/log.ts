@@ -15,8 +15,8 @@ function show(value: unknown): string {
   if (value instanceof Error) return `${String(value)}\n${value.stack ?? ""}`.trimEnd();
   if (typeof value === "bigint") return value.toString();
   try {
-    const json: string | undefined = JSON.stringify(value);
-    return json ?? typeof value;
+    // Of functions and symbols there is none, whatever the type says.
+    return (JSON.stringify(value) as string | undefined) ?? typeof value;
   } catch {
     return "(an object without JSON)";
   }
