@@ -16,7 +16,8 @@ function show(value: unknown): string {
   if (typeof value === "bigint") return value.toString();
   try {
     // Of functions and symbols there is none, whatever the type says.
-    return (JSON.stringify(value) as string | undefined) ?? typeof value;
+    const json: unknown = JSON.stringify(value);
+    return typeof json === "string" ? json : typeof value;
   } catch {
     return "(an object without JSON)";
   }
