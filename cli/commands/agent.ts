@@ -5,6 +5,7 @@ import { agentName } from "../arguments.ts";
 import { type Column, note, timeText } from "../output.ts";
 import { enumName } from "../plain.ts";
 import { inSession, type Session } from "../session.ts";
+import { logsCommand } from "./agent-logs.ts";
 
 /** Compiling sources and the sandbox run take their time. */
 const DEPLOY_TIMEOUT_MS = 120_000;
@@ -58,6 +59,7 @@ export function agentCommand(): Command {
       }),
     );
   addNamedCommands(command);
+  command.addCommand(logsCommand());
   return command;
 }
 
