@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { AgentLog } from "../../src/actors/agent-log.ts";
+import type { AgentRecord } from "../../src/actors/agent-registry.ts";
 import { type AgentLogFilter, type AgentLogLine, lineBytes } from "../../src/actors/watch.ts";
 import { CaxtonError } from "../../src/base/errors.ts";
 import { createLog } from "../../src/base/log.ts";
@@ -13,8 +14,9 @@ function line(number: number, address = "default/a/k", level = 1) {
 
 function agentLog() {
   const deployed = new Set(["default/a"]);
+  const record = {} as AgentRecord;
   const find = (namespace: string, name: string) =>
-    deployed.has(`${namespace}/${name}`) ? ({} as never) : undefined;
+    deployed.has(`${namespace}/${name}`) ? record : undefined;
   const get = (namespace: string, name: string) => {
     const found = find(namespace, name);
     if (found === undefined) throw new CaxtonError("AGENT_NOT_FOUND");
