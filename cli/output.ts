@@ -99,6 +99,12 @@ export function exactTimeText(ms: number): string {
   return new Date(ms).toISOString().replace("T", " ");
 }
 
+export function pairs(values: Readonly<Record<string, unknown>>): string {
+  return Object.entries(values)
+    .map(([key, value]) => `${key}=${String(value)}`)
+    .join(" ");
+}
+
 function write(text: string): void {
   process.stdout.write(text);
 }
