@@ -6,6 +6,7 @@ import { inSession } from "../session.ts";
 import { deployCommand } from "./agent-deploy.ts";
 import { initCommand } from "./agent-init.ts";
 import { logsCommand } from "./agent-logs.ts";
+import { testCommand } from "./agent-test.ts";
 
 const COLUMNS: readonly Column<Agent>[] = [
   { title: "NAMESPACE", value: (agent) => agent.namespace },
@@ -34,6 +35,7 @@ const FACTS: readonly Column<Agent>[] = [
 export function agentCommand(): Command {
   const command = new Command("agent").description("write agents, deploy and look after them");
   command.addCommand(initCommand());
+  command.addCommand(testCommand());
   command.addCommand(deployCommand());
   command
     .command("list")
