@@ -41,13 +41,22 @@ module.exports = {
       name: "src-stands-alone",
       severity: "error",
       from: { path: "^src/" },
-      to: { path: "^(cli|bench|test|scripts|examples)/" },
+      to: { path: "^(cli|sdk|bench|test|scripts|examples)/" },
     },
     {
       name: "cli-speaks-only-the-wire",
       severity: "error",
       from: { path: "^cli/" },
-      to: { path: "^(src|bench|test|scripts|examples)/", pathNot: "^src/(base|gen)/" },
+      to: { path: "^(src|sdk|bench|test|scripts|examples)/", pathNot: "^src/(base|gen)/" },
+    },
+    {
+      name: "tests-of-authors-start-a-node-and-speak-the-wire",
+      severity: "error",
+      from: { path: "^sdk/agent/testing/" },
+      to: {
+        path: "^(src|cli|bench|test|scripts|examples)/",
+        pathNot: "^src/(base|gen)/|^src/server\\.ts$|^cli/(agent-source|client|failure)\\.ts$",
+      },
     },
     {
       name: "examples-use-the-public-surface",
@@ -71,14 +80,16 @@ module.exports = {
     {
       name: "no-development-packages-in-the-product",
       severity: "error",
-      from: { path: "^(src|cli)/" },
+      from: { path: "^(src|cli|sdk)/" },
       to: { dependencyTypes: ["npm-dev"], pathNot: "@types/" },
     },
     { name: "resolvable", severity: "error", from: {}, to: { couldNotResolve: true } },
   ],
   options: {
     doNotFollow: { path: "node_modules" },
-    exclude: { path: "^(bench/agents|test/agents/fixtures|examples/[^/]+/[^/]+/)" },
+    exclude: {
+      path: "^(bench/agents|sdk/agent/templates|test/agents/fixtures|examples/[^/]+/[^/]+/)",
+    },
     tsConfig: { fileName: "tsconfig.json" },
     tsPreCompilationDeps: true,
     enhancedResolveOptions: {

@@ -26,6 +26,9 @@ export default defineConfig(
       "src/gen/",
       // AssemblyScript: TypeScript to look at, checked by its own compiler.
       "sdk/assemblyscript/",
+      // They belong to a project of their own once they are somebody's.
+      "sdk/agent/templates/",
+      "sdk/agent/caxton-globals.d.ts",
       "examples/*/*/",
       "bench/agents/",
       "test/agents/fixtures/",

@@ -11,9 +11,17 @@ export function durationMs(text: string): number {
 }
 
 export function positiveInteger(text: string): number {
+  return integerFrom(1, text);
+}
+
+export function wholeNumber(text: string): number {
+  return integerFrom(0, text);
+}
+
+function integerFrom(min: number, text: string): number {
   const value = Number(text);
-  if (!/^\d+$/.test(text) || value < 1 || !Number.isSafeInteger(value)) {
-    throw new InvalidArgumentError("It must be a whole number from 1.");
+  if (!/^\d+$/.test(text) || value < min || !Number.isSafeInteger(value)) {
+    throw new InvalidArgumentError(`It must be a whole number from ${min}.`);
   }
   return value;
 }

@@ -94,6 +94,17 @@ export function timeText(ms: number): string {
   return ms === 0 ? "" : `${new Date(ms).toISOString().slice(0, 19).replace("T", " ")}Z`;
 }
 
+/** To the millisecond. */
+export function exactTimeText(ms: number): string {
+  return new Date(ms).toISOString().replace("T", " ");
+}
+
+export function pairs(values: Readonly<Record<string, unknown>>): string {
+  return Object.entries(values)
+    .map(([key, value]) => `${key}=${String(value)}`)
+    .join(" ");
+}
+
 function write(text: string): void {
   process.stdout.write(text);
 }

@@ -1,7 +1,8 @@
 /** Answers of the API as plain values for JSON and YAML: enums by short name, bytes as text or base64. */
 import { isUtf8 } from "node:buffer";
 
-const ENUM_PREFIX = /^(ACTOR_STATUS|AGENT_STATUS|DEPLOY_STAGE_NAME|SUPERVISOR_NODE_KIND)_/;
+const ENUM_PREFIX =
+  /^(ACTOR_STATUS|AGENT_STATUS|DEPLOY_STAGE_NAME|LOG_LEVEL|SUPERVISOR_NODE_KIND)_/;
 
 type Plain = string | number | boolean | null | Plain[] | { [key: string]: Plain };
 

@@ -24,10 +24,15 @@ export async function inSession(
   try {
     await work({ client: new ApiClient(endpoint), printer: new Printer(output) });
   } catch (thrown) {
-    const { failure, exitCode } = endingOf(thrown);
-    process.stderr.write(failureText(failure));
-    process.exitCode = exitCode;
+    process.exitCode = reportFailure(thrown);
   }
   // Idle connections would keep the process alive.
   process.exit();
+}
+
+/** Returns the exit code that goes with it. */
+export function reportFailure(thrown: unknown): number {
+  const { failure, exitCode } = endingOf(thrown);
+  process.stderr.write(failureText(failure));
+  return exitCode;
 }

@@ -44,7 +44,7 @@ function manifestPage(): string {
     setting.description,
   ]);
   return page("Manifest of an agent", [
-    "YAML or JSON, checked as a whole: a refusal lists every finding and changes nothing. The smallest:",
+    "YAML or JSON, checked as a whole: a refusal lists every finding and changes nothing. Units stand in a key's name: `Bytes`, `Ms`, `Pages`. What is left out has its default; `caxton agent inspect` shows what is in force. The smallest:",
     "```yaml\napiVersion: caxton/v1\nkind: Agent\nmetadata:\n  name: counter\n```",
     table(["key", "value", "default", "meaning"], rows),
   ]);
@@ -123,8 +123,11 @@ function code(text: string): string {
   return `\`${text}\``;
 }
 
-function valueText({ type, choices, minimum, maximum }: Setting): string {
+function valueText({ type, choices, minimum, maximum, valueText: text }: Setting): string {
+  if (text !== undefined) return text;
   if (choices.length > 0) return choices.map(code).join(", ");
-  if (minimum === undefined) return type;
-  return `${type}, ${maximum === undefined ? `from ${minimum}` : `${minimum} to ${maximum}`}`;
+  const noun = type === "string" ? "text" : type;
+  const unit = { string: " characters", list: " items" }[type as string] ?? "";
+  if (maximum !== undefined) return `${noun}, ${minimum ?? 0} to ${maximum}${unit}`;
+  return minimum === undefined ? noun : `${noun}, from ${minimum}${unit}`;
 }

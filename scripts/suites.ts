@@ -43,6 +43,7 @@ const VERIFY: readonly Suite[] = [
       ".dependency-cruiser.cjs",
       "src",
       "cli",
+      "sdk/agent",
       "bench",
       "examples",
     ],

@@ -1,13 +1,12 @@
-import { Command, Option } from "commander";
-import type { Agent, DeployStage } from "../../src/gen/caxton/v1/agent.ts";
-import { type DeployOptions, readAgent } from "../agent-source.ts";
+import { Command } from "commander";
+import type { Agent } from "../../src/gen/caxton/v1/agent.ts";
 import { agentName } from "../arguments.ts";
-import { type Column, note, timeText } from "../output.ts";
-import { enumName } from "../plain.ts";
-import { inSession, type Session } from "../session.ts";
-
-/** Compiling sources and the sandbox run take their time. */
-const DEPLOY_TIMEOUT_MS = 120_000;
+import { type Column, pairs, timeText } from "../output.ts";
+import { inSession } from "../session.ts";
+import { deployCommand } from "./agent-deploy.ts";
+import { initCommand } from "./agent-init.ts";
+import { logsCommand } from "./agent-logs.ts";
+import { testCommand } from "./agent-test.ts";
 
 const COLUMNS: readonly Column<Agent>[] = [
   { title: "NAMESPACE", value: (agent) => agent.namespace },
@@ -34,24 +33,10 @@ const FACTS: readonly Column<Agent>[] = [
 ];
 
 export function agentCommand(): Command {
-  const command = new Command("agent").description("deploy agents and look after them");
-  command
-    .command("deploy")
-    .description("deploy a .wasm module, a source file, or a folder with agent.yaml")
-    .argument("<path>", "file or folder")
-    .option("--name <name>", "name of the agent (default: from the manifest or the file name)")
-    .option("--namespace <namespace>", "namespace of the agent")
-    .option("--manifest <file>", "manifest, YAML or JSON")
-    .addOption(
-      new Option("--lang <lang>", "language of a single source file (default: ts)").choices([
-        "ts",
-        "as",
-      ]),
-    )
-    .option("--reset-memory", "drop what live actors keep in memory if the code changed", false)
-    .action((path: string, options: DeployOptions & { resetMemory: boolean }, own: Command) =>
-      inSession(own, (session) => deploy(session, path, options)),
-    );
+  const command = new Command("agent").description("write agents, deploy and look after them");
+  command.addCommand(initCommand());
+  command.addCommand(testCommand());
+  command.addCommand(deployCommand());
   command
     .command("list")
     .description("list agents")
@@ -64,6 +49,7 @@ export function agentCommand(): Command {
       }),
     );
   addNamedCommands(command);
+  command.addCommand(logsCommand());
   return command;
 }
 
@@ -115,30 +101,4 @@ function addNamedCommands(command: Command): void {
         printer.sentence(`${text} runs`, answer.agent);
       }),
     );
-}
-
-async function deploy(
-  { client, printer }: Session,
-  path: string,
-  options: DeployOptions & { resetMemory: boolean },
-): Promise<void> {
-  const request = { ...readAgent(path, options), resetMemory: options.resetMemory };
-  const agents = client.agents();
-  const answer = await client.call(agents.deployAgent.bind(agents), request, DEPLOY_TIMEOUT_MS);
-  const { namespace, name, version } = answer.agent!;
-  const outcome = answer.changed ? "is deployed" : "is unchanged";
-  printer.sentence(`${namespace}/${name} ${outcome}, version ${version.slice(0, 12)}`, answer);
-  if (!printer.isForPrograms) answer.stages.forEach((stage) => reportStage(stage, printer.isWide));
-}
-
-function reportStage(stage: DeployStage, isWide: boolean): void {
-  const facts = isWide ? ` ${pairs(stage.facts)}` : "";
-  note(`  ${enumName(stage.stage)}: passed in ${stage.durationMs.toFixed(1)} ms${facts}`);
-  for (const { at, message } of stage.findings) note(`    - ${at}: ${message}`);
-}
-
-function pairs(values: Readonly<Record<string, unknown>>): string {
-  return Object.entries(values)
-    .map(([key, value]) => `${key}=${String(value)}`)
-    .join(" ");
 }

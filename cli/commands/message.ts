@@ -1,16 +1,22 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { ensureError } from "../../src/base/errors.ts";
-import type { Message, OutgoingMessage } from "../../src/gen/caxton/v1/message.ts";
+import type {
+  Message,
+  OutgoingMessage,
+  SubscribeMessagesResponse,
+} from "../../src/gen/caxton/v1/message.ts";
 import { collectPair, collectText, durationMs, positiveInteger } from "../arguments.ts";
 import { UsageError } from "../failure.ts";
+import { note } from "../output.ts";
 import { textOf } from "../plain.ts";
 import { inSession, type Session } from "../session.ts";
-import { type StreamOptions, streamMessages } from "../stream.ts";
+import { printEvents } from "../stream.ts";
 
 const ASK_TIMEOUT_MS = 30_000;
 /** So that the server's own answer about a deadline arrives before the call's. */
 const ANSWER_ALLOWANCE_MS = 5000;
+const STREAMED_CONTENT_LENGTH_MAX = 120;
 
 interface MessageOptions {
   readonly to: string;
@@ -27,6 +33,13 @@ interface MessageOptions {
   readonly protocol: string;
   readonly header: Record<string, string>;
   readonly client: string;
+}
+
+interface StreamOptions {
+  readonly address: string;
+  readonly performative: string[];
+  readonly conversation: string;
+  readonly count?: number;
 }
 
 export function messageCommand(): Command {
@@ -51,7 +64,7 @@ export function messageCommand(): Command {
     .option("--conversation <id>", "only this conversation", "")
     .option("--count <n>", "stop after this many", positiveInteger)
     .action((options: StreamOptions, own: Command) =>
-      inSession(own, (session) => streamMessages(session, options)),
+      inSession(own, (session) => stream(session, options)),
     );
   return command;
 }
@@ -103,6 +116,24 @@ async function ask(session: Session, message: OutgoingMessage, timeoutMs: number
     ]);
   }
   printer.content(reply.content, answer);
+}
+
+async function stream(session: Session, options: StreamOptions): Promise<void> {
+  const { address, performative: performatives, conversation: conversationId } = options;
+  const request = { address, performatives, conversationId };
+  const events = session.client.messages().subscribeMessages(request);
+  events.on("metadata", () => note("subscribed"));
+  await printEvents(session, events, eventText, options.count);
+}
+
+function eventText({ message, partition, frame }: SubscribeMessagesResponse): string {
+  const { sender, receiver, performative, content } = message!;
+  const text = textOf(content) ?? `${content.length} bytes`;
+  const short =
+    text.length > STREAMED_CONTENT_LENGTH_MAX
+      ? `${text.slice(0, STREAMED_CONTENT_LENGTH_MAX)}...`
+      : text;
+  return `${partition}:${frame} ${sender} -> ${receiver} ${performative} ${short.replaceAll("\n", "\\n")}`;
 }
 
 function outgoing(options: MessageOptions, stdin: string | undefined): OutgoingMessage {

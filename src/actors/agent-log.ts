@@ -1,12 +1,107 @@
-/** Log lines of agents, in the server's log. */
+/**
+ * Log lines of agents: in the server's log, and the newest ones in memory for whoever asks.
+ *
+ * Owns the lines kept of every agent and their subscribers.
+ * 1. The lines of one agent never exceed limits.agentLogBytesMax; the oldest go first.
+ * 2. Only agents that are deployed, or were when an agent last began to log, take room.
+ */
 import type { Logger } from "../base/log.ts";
+import { Queue } from "../base/queue.ts";
+import type { AgentRegistry } from "./agent-registry.ts";
+import type { AgentLogOperations } from "./kernel.ts";
+import { Subscribers } from "./subscribers.ts";
+import {
+  type AgentLogFilter,
+  type AgentLogLine,
+  type AgentLogSubscriber,
+  lineBytes,
+  LOG_LEVELS,
+} from "./watch.ts";
 import type { PostedLogLine } from "./worker-protocol.ts";
 
-const LEVELS = ["debug", "info", "warn", "error"] as const;
+interface KeptLines {
+  readonly lines: Queue<AgentLogLine>;
+  bytes: number;
+}
 
-export function logAgentLines(log: Logger, lines: readonly PostedLogLine[]): void {
-  for (const { address, level, text, rolledBack } of lines) {
-    const fields = rolledBack ? { actor: address, rolledBack } : { actor: address };
-    log[LEVELS[level] ?? "info"](fields, text);
+export interface AgentLogPorts {
+  readonly registry: Pick<AgentRegistry, "find" | "get">;
+  readonly log: Logger;
+  readonly bytesMax: number;
+  nowMs(): number;
+}
+
+export class AgentLog implements AgentLogOperations {
+  private readonly ports: AgentLogPorts;
+  private readonly kept = new Map<string, KeptLines>();
+  private readonly subscribers = new Subscribers<AgentLogFilter, AgentLogLine>(matches);
+
+  constructor(ports: AgentLogPorts) {
+    this.ports = ports;
   }
+
+  append(posted: readonly PostedLogLine[]): void {
+    const timeMs = this.ports.nowMs();
+    for (const { address, level, text, rolledBack } of posted) {
+      const line = { timeMs, level: LOG_LEVELS[level] ?? "info", address, text, rolledBack };
+      const fields = rolledBack ? { actor: address, rolledBack } : { actor: address };
+      this.ports.log[line.level](fields, text);
+      this.keep(line);
+      this.subscribers.publish(line);
+    }
+  }
+
+  read(filter: AgentLogFilter, tail: number): AgentLogLine[] {
+    const { namespace, name } = filter;
+    this.ports.registry.get(namespace, name);
+    const { lines = [] } = this.kept.get(`${namespace}/${name}`) ?? {};
+    const matching = [...lines].filter((line) => matches(filter, line));
+    return matching.slice(Math.max(0, matching.length - tail));
+  }
+
+  subscribe(subscriber: AgentLogSubscriber): () => void {
+    this.subscribers.add(subscriber);
+    return () => void this.subscribers.remove(subscriber);
+  }
+
+  close(): void {
+    this.subscribers.close();
+  }
+
+  private keep(line: AgentLogLine): void {
+    const kept = this.keptOf(agentOf(line.address));
+    if (kept === undefined) return;
+    kept.lines.push(line);
+    kept.bytes += lineBytes(line);
+    while (kept.bytes > this.ports.bytesMax) kept.bytes -= lineBytes(kept.lines.shift()!);
+  }
+
+  /** Undefined for an agent that was deleted after its turn. */
+  private keptOf(agent: string): KeptLines | undefined {
+    const found = this.kept.get(agent);
+    if (found !== undefined) return found;
+    for (const other of this.kept.keys()) if (!this.isDeployed(other)) this.kept.delete(other);
+    if (!this.isDeployed(agent)) return undefined;
+    const kept = { lines: new Queue<AgentLogLine>(), bytes: 0 };
+    this.kept.set(agent, kept);
+    return kept;
+  }
+
+  private isDeployed(agent: string): boolean {
+    const [namespace = "", name = ""] = agent.split("/");
+    return this.ports.registry.find(namespace, name) !== undefined;
+  }
+}
+
+/** `namespace/name` of an address. */
+function agentOf(address: string): string {
+  return address.slice(0, address.lastIndexOf("/"));
+}
+
+function matches(filter: AgentLogFilter, { address, level }: AgentLogLine): boolean {
+  const isOwn =
+    filter.address === undefined
+      ? agentOf(address) === `${filter.namespace}/${filter.name}`
+      : address === filter.address;
+  return isOwn && LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(filter.level);
 }

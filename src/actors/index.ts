@@ -1,4 +1,4 @@
-export { parseAddress } from "./address.ts";
+export { formatAddress, parseAddress } from "./address.ts";
 export type { AgentManifest } from "./manifest.ts";
 export { startKernel, type RunningKernel } from "./node-kernel.ts";
 export type {
@@ -11,9 +11,6 @@ export type {
   DeployStage,
   DeployStageName,
   Message,
-  MessageEvent,
-  MessageFilter,
-  MessageSubscriber,
   NodeKernel,
   NodeStatus,
   PartitionStatus,
@@ -22,3 +19,12 @@ export type {
   SupervisorNode,
 } from "./kernel.ts";
 export { SOURCE_LANGUAGES } from "./kernel.ts";
+export {
+  type AgentLogFilter,
+  type AgentLogLine,
+  type LogLevel,
+  type MessageEvent,
+  type MessageFilter,
+  type Subscriber,
+  lineBytes,
+} from "./watch.ts";

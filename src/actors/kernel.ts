@@ -4,6 +4,12 @@
  */
 import type { ErrorCode, Finding } from "../base/errors.ts";
 import type { AgentManifest } from "./manifest.ts";
+import type {
+  AgentLogFilter,
+  AgentLogLine,
+  AgentLogSubscriber,
+  MessageSubscriber,
+} from "./watch.ts";
 
 /** A message as outsiders see it. Absent fields are undefined, never empty strings. */
 export interface Message {
@@ -181,26 +187,6 @@ export interface PageRequest {
   readonly pageToken?: string;
 }
 
-export interface MessageFilter {
-  /** Address prefix of sender or receiver, e.g. `default/counter`. Empty matches all. */
-  readonly address?: string;
-  readonly performatives?: readonly string[];
-  readonly conversationId?: string;
-}
-
-export interface MessageEvent {
-  readonly message: Message;
-  readonly partition: number;
-  readonly frame: number;
-}
-
-export interface MessageSubscriber {
-  readonly filter: MessageFilter;
-  /** False when the subscriber can't take more: it is then cut off with SUBSCRIBER_TOO_SLOW. */
-  deliver(event: MessageEvent): boolean;
-  closed(error: Error | undefined): void;
-}
-
 export interface PartitionStatus {
   readonly partition: number;
   readonly worker: number;
@@ -247,6 +233,7 @@ export interface NodeStatus {
 /** The kernel's offer by subject; src/actors/ has one file for each. */
 export interface NodeKernel {
   readonly agents: AgentOperations;
+  readonly agentLogs: AgentLogOperations;
   readonly messages: MessageOperations;
   readonly actors: ActorOperations;
   readonly deadLetters: DeadLetterOperations;
@@ -260,6 +247,13 @@ export interface AgentOperations {
   delete(namespace: string, name: string): Promise<void>;
   suspend(namespace: string, name: string, reason: string): Promise<AgentInfo>;
   resume(namespace: string, name: string): Promise<AgentInfo>;
+}
+
+export interface AgentLogOperations {
+  /** The newest matching lines that the node still has, `tail` at most, oldest first. */
+  read(filter: AgentLogFilter, tail: number): AgentLogLine[];
+  /** Lines from now on. Returns the function that ends the subscription. */
+  subscribe(subscriber: AgentLogSubscriber): () => void;
 }
 
 export interface MessageOperations {

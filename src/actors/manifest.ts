@@ -85,14 +85,18 @@ function nodeBound(name: "messageBytesMax" | "effectsBytesMax", description: str
     .int()
     .min(1)
     .optional()
-    .meta({ description, defaultText: `the node's limits.${name}` });
+    .meta({
+      description,
+      defaultText: `the node's limits.${name}`,
+      valueText: `integer, 1 to the node's limits.${name}`,
+    });
 }
 
 function name(description: string) {
   return z
     .string()
     .regex(/^[a-z0-9-]{1,63}$/, "must be 1 to 63 of a-z, 0-9 and -")
-    .meta({ description });
+    .meta({ description, valueText: "text, 1 to 63 of `a-z`, `0-9` and `-`" });
 }
 
 const limitsSchema = z
@@ -156,11 +160,10 @@ const groupSchema = z.strictObject({
   strategy: z.enum(["one_for_one", "one_for_all", "rest_for_one"]).meta({
     description: "Who is restarted with a failed member: nobody, all, or those after it.",
   }),
-  members: z
-    .array(z.string().min(1).max(KEY_LENGTH_MAX))
-    .min(1)
-    .max(1000)
-    .meta({ description: "Keys of actors in start order. All must live in one partition." }),
+  members: z.array(z.string().min(1).max(KEY_LENGTH_MAX)).min(1).max(1000).meta({
+    description:
+      "Keys of actors in start order, of 256 characters at most. All must live in one partition.",
+  }),
 });
 
 const supervisionSchema = z
@@ -199,12 +202,20 @@ export const manifestSchema = z.strictObject({
       backoff: backoffSchema,
       supervision: supervisionSchema,
       upgrade: upgradeSchema,
-      config: z.record(z.string().min(1), z.string()).default({}).meta({
-        description: "Texts the agent reads with config_get.",
-      }),
-      flags: z.record(z.string().min(1), z.boolean()).default({}).meta({
-        description: "Switches the agent reads with flag_get.",
-      }),
+      config: z
+        .record(z.string().min(1), z.string())
+        .default({})
+        .meta({
+          description: "Texts the agent reads by name.",
+          valueText: `texts by name, ${String(CONFIG_LENGTH_MAX)} characters together`,
+        }),
+      flags: z
+        .record(z.string().min(1), z.boolean())
+        .default({})
+        .meta({
+          description: "Switches the agent reads by name.",
+          valueText: `booleans by name, ${String(CONFIG_LENGTH_MAX)} characters of names together`,
+        }),
     })
     .prefault({}),
 });
@@ -286,39 +297,15 @@ function groupFindings(manifest: AgentManifest): Finding[] {
   return findings;
 }
 
-function configFindings(manifest: AgentManifest): Finding[] {
-  const length = Object.entries(manifest.config).reduce((n, [k, v]) => n + k.length + v.length, 0);
-  if (length <= CONFIG_LENGTH_MAX) return [];
-  const message = `keys and values must have at most ${CONFIG_LENGTH_MAX} characters, found ${length}`;
-  return [{ at: "spec.config", message }];
-}
-
-/** One finding per group whose members live in several partitions, with keys that would not. */
-export function groupPartitionFindings(
-  manifest: AgentManifest,
-  partitionOf: (key: string) => number,
-): Finding[] {
-  return manifest.supervision.groups.flatMap((group, index) => {
-    const [first, ...others] = group.members;
-    const home = partitionOf(first!);
-    const strays = others.filter((key) => partitionOf(key) !== home);
-    if (strays.length === 0) return [];
-    const places = group.members.map((key) => `"${key}" in ${partitionOf(key)}`).join(", ");
-    const renamed = strays.map((key) => `"${keyIn(home, key, partitionOf)}" for "${key}"`);
-    return [
-      {
-        at: `spec.supervision.groups.${index}.members`,
-        message: `the members of "${group.name}" must live in one partition: ${places}`,
-        hint: `Keys that live in partition ${home}: ${renamed.join(", ")}.`,
-      },
-    ];
-  });
-}
-
-/** The first of key-1, key-2, ... that lives in the partition. */
-function keyIn(partition: number, key: string, partitionOf: (key: string) => number): string {
-  for (let suffix = 1; ; suffix++) {
-    const candidate = `${key}-${suffix}`;
-    if (partitionOf(candidate) === partition) return candidate;
-  }
+function configFindings({ config, flags }: AgentManifest): Finding[] {
+  const findings: Finding[] = [];
+  const check = (at: string, texts: readonly string[]): void => {
+    const length = texts.reduce((sum, text) => sum + text.length, 0);
+    if (length <= CONFIG_LENGTH_MAX) return;
+    const message = `must have at most ${CONFIG_LENGTH_MAX} characters, found ${length}`;
+    findings.push({ at, message });
+  };
+  check("spec.config", Object.entries(config).flat());
+  check("spec.flags", Object.keys(flags));
+  return findings;
 }

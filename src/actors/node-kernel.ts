@@ -11,7 +11,7 @@ import type { Logger } from "../base/log.ts";
 import type { Storage } from "../storage/index.ts";
 import { ActorAdmin } from "./actor-admin.ts";
 import { AgentAdmin } from "./agent-admin.ts";
-import { logAgentLines } from "./agent-log.ts";
+import { AgentLog } from "./agent-log.ts";
 import { AgentRegistry } from "./agent-registry.ts";
 import { ClientRequests } from "./client-requests.ts";
 import { DeadLetterAdmin } from "./dead-letter-admin.ts";
@@ -79,6 +79,7 @@ async function nodeIncarnation(storage: Storage, partitions: number): Promise<nu
 
 class LocalKernel implements RunningKernel {
   readonly agents: AgentAdmin;
+  readonly agentLogs: AgentLog;
   readonly messages: MessageOperations;
   readonly actors: ActorAdmin;
   readonly deadLetters: DeadLetterAdmin;
@@ -133,6 +134,12 @@ class LocalKernel implements RunningKernel {
       },
     });
     this.agents = new AgentAdmin(registry, deployer, partitions, log, announceEphemeral);
+    this.agentLogs = new AgentLog({
+      registry,
+      log,
+      bytesMax: config.limits.agentLogBytesMax,
+      nowMs: () => systemClock.wallMs(),
+    });
     this.actors = new ActorAdmin(registry, partitions);
     this.deadLetters = new DeadLetterAdmin(partitions);
     this.messages = {
@@ -188,6 +195,7 @@ class LocalKernel implements RunningKernel {
     this.stopping = true;
     this.requests.failAll(new CaxtonError("NOT_READY", "The node is stopping."));
     this.subscriptions.close();
+    this.agentLogs.close();
     await this.pool.stop();
   }
 
@@ -200,7 +208,7 @@ class LocalKernel implements RunningKernel {
         for (const tookMs of message.tookMs) this.activated(tookMs);
         return;
       case "logs":
-        logAgentLines(this.log, message.lines);
+        this.agentLogs.append(message.lines);
         return;
       case "messages":
         this.subscriptions.publish(message);

@@ -1,15 +1,15 @@
 /**
- * Subscribers of messages. A slow one is cut off and costs the others nothing.
+ * Subscribers of messages.
  *
  * 1. Workers post messages only while there is a subscriber.
  */
-import { CaxtonError } from "../base/errors.ts";
-import type { Message, MessageFilter, MessageSubscriber } from "./kernel.ts";
+import { Subscribers } from "./subscribers.ts";
 import { decodeMessage } from "./wasm/envelope.ts";
+import type { MessageEvent, MessageFilter, MessageSubscriber } from "./watch.ts";
 import type { FromWorker } from "./worker-protocol.ts";
 
 export class Subscriptions {
-  private readonly subscribers = new Set<MessageSubscriber>();
+  private readonly subscribers = new Subscribers<MessageFilter, MessageEvent>(matches);
   private readonly observe: (on: boolean) => void;
 
   constructor(observe: (on: boolean) => void) {
@@ -21,12 +21,8 @@ export class Subscriptions {
     this.subscribers.add(subscriber);
     if (this.subscribers.size === 1) this.observe(true);
     return () => {
-      this.remove(subscriber);
+      if (this.subscribers.remove(subscriber)) this.observeWhileWatched();
     };
-  }
-
-  private remove(subscriber: MessageSubscriber): void {
-    if (this.subscribers.delete(subscriber) && this.subscribers.size === 0) this.observe(false);
   }
 
   publish(posted: Extract<FromWorker, { kind: "messages" }>): void {
@@ -34,23 +30,21 @@ export class Subscriptions {
     const { partition, frame } = posted;
     const bytes = Buffer.from(posted.bytes.buffer, posted.bytes.byteOffset, posted.bytes.length);
     for (const { offset } of posted.messages) {
-      const message = decodeMessage(bytes, offset);
-      for (const subscriber of this.subscribers) {
-        if (!matches(subscriber.filter, message)) continue;
-        if (subscriber.deliver({ message, partition, frame })) continue;
-        this.remove(subscriber);
-        subscriber.closed(new CaxtonError("SUBSCRIBER_TOO_SLOW"));
-      }
+      this.subscribers.publish({ message: decodeMessage(bytes, offset), partition, frame });
     }
+    this.observeWhileWatched();
   }
 
   close(): void {
-    for (const subscriber of this.subscribers) subscriber.closed(undefined);
-    this.subscribers.clear();
+    this.subscribers.close();
+  }
+
+  private observeWhileWatched(): void {
+    if (this.subscribers.size === 0) this.observe(false);
   }
 }
 
-function matches(filter: MessageFilter, message: Message): boolean {
+function matches(filter: MessageFilter, { message }: MessageEvent): boolean {
   const { address = "", performatives = [], conversationId } = filter;
   const isAddressed =
     address === "" || isUnder(message.receiver, address) || isUnder(message.sender, address);

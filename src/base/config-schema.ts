@@ -47,6 +47,12 @@ const limitsSchema = z
       4 * MIB,
       "Messages waiting for one subscriber before it is cut off.",
     ),
+    agentLogBytesMax: count(
+      16 * KIB,
+      GIB,
+      256 * KIB,
+      "Log lines kept in memory for readers, per agent.",
+    ),
     clientIdsMax: count(
       1,
       10_000_000,

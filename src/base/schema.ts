@@ -51,9 +51,13 @@ interface Shape {
   readonly const?: unknown;
   readonly minimum?: number;
   readonly maximum?: number;
+  readonly maxLength?: number;
+  readonly minItems?: number;
+  readonly maxItems?: number;
   readonly description?: string;
   readonly default?: unknown;
   readonly defaultText?: string;
+  readonly valueText?: string;
 }
 
 function shapeOf(schema: z.ZodType): Shape {
@@ -142,8 +146,11 @@ export interface Setting {
   readonly path: string;
   readonly type: "integer" | "number" | "boolean" | "string" | "mapping" | "list";
   readonly choices: readonly string[];
+  /** Of a number its value, of a list its items, of a string its characters. */
   readonly minimum: number | undefined;
   readonly maximum: number | undefined;
+  /** What may be written, where type, choices and bounds don't say it all. */
+  readonly valueText: string | undefined;
   /** As a user would write it; undefined when the setting is required or has none. */
   readonly defaultText: string | undefined;
   readonly description: string;
@@ -164,8 +171,9 @@ function leaves(shape: Shape, path: readonly string[]): Setting[] {
     path: path.join("."),
     type: settingType(shape),
     choices: (shape.enum ?? (shape.const === undefined ? [] : [shape.const])).map(String),
-    minimum: shape.minimum,
-    maximum: shape.maximum === Number.MAX_SAFE_INTEGER ? undefined : shape.maximum,
+    minimum: shape.minimum ?? shape.minItems,
+    maximum: maximumOf(shape),
+    valueText: shape.valueText,
     defaultText: shape.defaultText ?? defaultText(shape.default),
     description: shape.description ?? "",
   };
@@ -173,8 +181,13 @@ function leaves(shape: Shape, path: readonly string[]): Setting[] {
   return [own, ...leaves(shape.items, [...path.slice(0, -1), `${path.at(-1)!}[]`])];
 }
 
+function maximumOf({ maximum, maxItems, maxLength }: Shape): number | undefined {
+  const bound = maximum ?? maxItems ?? maxLength;
+  return bound === Number.MAX_SAFE_INTEGER ? undefined : bound;
+}
+
 function defaultText(value: unknown): string | undefined {
-  return value === undefined || value === "" ? undefined : JSON.stringify(value);
+  return value === undefined ? undefined : JSON.stringify(value);
 }
 
 function settingType(shape: Shape): Setting["type"] {

@@ -162,6 +162,27 @@ describe("with an agent", () => {
     });
   });
 
+  test("logs: what there is, then what comes", async () => {
+    const say = (key: string, content: string) =>
+      caxton("message", "ask", "--to", `default/probe/${key}`, "--content", content);
+    const { child, ended } = start(["agent", "logs", "probe", "-f", "--actor", "logs"]);
+    const first = new Promise((resolve) => child.stdout.once("data", resolve));
+    await say("logs", "log one");
+    await first;
+    await say("elsewhere", "console two");
+    expect((await start(["agent", "logs", "probe", "--level", "warn"]).ended).stdout).toMatch(
+      /^[\d-]{10} [\d:.]{12}Z warn {2}default\/probe\/logs one\n$/,
+    );
+    child.kill();
+    expect((await ended).stdout).not.toContain("two");
+    expect(await json("agent", "logs", "probe", "--tail", "1")).toMatchObject({
+      address: "default/probe/elsewhere",
+      level: "info",
+      rolledBack: false,
+    });
+    expect(await caxton("agent", "logs", "nobody")).toMatchObject({ code: EXIT.notFound });
+  });
+
   test("the tree and the node", async () => {
     expect((await caxton("supervisor", "tree")).stdout).toMatch(/^node [^]*probe/);
     expect((await caxton("node", "status", "-o", "wide")).stdout).toMatch(

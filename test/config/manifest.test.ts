@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { compileManifest, groupPartitionFindings } from "../../src/actors/manifest.ts";
+import { groupPartitionFindings } from "../../src/actors/group-partitions.ts";
+import { compileManifest } from "../../src/actors/manifest.ts";
 import { loadConfig } from "../../src/base/config.ts";
 import { CaxtonError } from "../../src/base/errors.ts";
 
@@ -194,11 +195,13 @@ describe("refusals", () => {
     expect(findings(text)).toEqual(expected);
   });
 
-  test("config beyond its bound", () => {
+  test("config and flags beyond their bounds", () => {
     const config = JSON.stringify({ big: "x".repeat(65_536) });
-    expect(findings(`${MINIMAL}spec: {config: ${config}}`)[0]).toContain(
-      "at most 65536 characters, found 65539",
-    );
+    const flags = JSON.stringify({ ["y".repeat(65_537)]: true });
+    expect(findings(`${MINIMAL}spec: {config: ${config}, flags: ${flags}}`)).toEqual([
+      "spec.config: must have at most 65536 characters, found 65539",
+      "spec.flags: must have at most 65536 characters, found 65537",
+    ]);
   });
 
   test("broken YAML, with the place", () => {

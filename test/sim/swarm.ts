@@ -87,6 +87,7 @@ export function drawSwarm(seed: number): Swarm {
       moduleBytesMax: 1024,
       inflightBytesMax: 1_048_576,
       subscriberBytesMax: 65_536,
+      agentLogBytesMax: 65_536,
       clientIdsMax: tight ? pick(random, [4, 16]) : 100_000,
       clientIdBytesMax: 1_048_576,
       dedupWindowMs: tight ? 1000 : pick(random, [1000, 120_000, 120_000]),

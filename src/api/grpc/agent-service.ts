@@ -10,8 +10,10 @@ import type {
   SourceBundle,
   SuspendAgentRequest,
 } from "../../gen/caxton/v1/agent.ts";
+import { watchedLog } from "./agent-log.ts";
 import { type ApiContext, type CallContext, unary } from "./call.ts";
 import { encodeAgent, encodeStage } from "./encode.ts";
+import { subscription } from "./subscribe.ts";
 import { checkAgentFilter, checkAgentName, refuse } from "./validate.ts";
 
 interface AgentName {
@@ -63,6 +65,7 @@ export function agentService(api: CallContext): AgentServiceServer {
       checkAgentName(request);
       return { agent: encodeAgent(await kernel.agents.resume(request.namespace, request.name)) };
     }),
+    streamAgentLog: subscription(api, watchedLog(api)),
   };
 }
 

@@ -1,12 +1,14 @@
 /** The kernel's answers as messages of the API. */
 import type {
   ActorInfo,
+  AgentLogLine,
   ActorStatus as KernelActorStatus,
   AgentInfo,
   AgentManifest,
   DeadLetter as KernelDeadLetter,
   DeployStage as KernelDeployStage,
   DeployStageName as KernelStageName,
+  LogLevel as KernelLogLevel,
   Message as KernelMessage,
   NodeStatus as KernelNodeStatus,
   SupervisorNode as KernelSupervisorNode,
@@ -17,7 +19,9 @@ import {
   AgentStatus,
   type DeployStage,
   DeployStageName,
+  LogLevel,
   type Manifest,
+  type StreamAgentLogResponse,
 } from "../../gen/caxton/v1/agent.ts";
 import type { DeadLetter } from "../../gen/caxton/v1/dead_letter.ts";
 import type { Message } from "../../gen/caxton/v1/message.ts";
@@ -87,6 +91,21 @@ export function encodeStage(stage: KernelDeployStage): DeployStage {
   };
 }
 
+const LOG_LEVEL: Readonly<Record<KernelLogLevel, LogLevel>> = {
+  debug: LogLevel.DEBUG,
+  info: LogLevel.INFO,
+  warn: LogLevel.WARN,
+  error: LogLevel.ERROR,
+};
+
+export function encodeLogLine(line: AgentLogLine): StreamAgentLogResponse {
+  return { ...line, level: LOG_LEVEL[line.level] };
+}
+
+export function decodeLogLevel(level: LogLevel): KernelLogLevel | undefined {
+  return named(LOG_LEVEL, level);
+}
+
 const ACTOR_STATUS: Readonly<Record<KernelActorStatus, ActorStatus>> = {
   idle: ActorStatus.IDLE,
   ready: ActorStatus.READY,
@@ -100,10 +119,8 @@ export function encodeActor(actor: ActorInfo): Actor {
   return { ...actor, status: ACTOR_STATUS[actor.status], reason: actor.reason ?? "" };
 }
 
-/** Undefined for UNSPECIFIED and for values this server does not know. */
 export function decodeActorStatus(status: ActorStatus): KernelActorStatus | undefined {
-  const names = Object.keys(ACTOR_STATUS) as KernelActorStatus[];
-  return names.find((name) => ACTOR_STATUS[name] === status);
+  return named(ACTOR_STATUS, status);
 }
 
 export function encodeDeadLetter(letter: KernelDeadLetter): DeadLetter {
@@ -134,4 +151,9 @@ export function encodeNodeStatus(status: KernelNodeStatus): NodeStatus {
     partitions: [...status.partitions],
     storage: { ...status.storage },
   };
+}
+
+/** Undefined for UNSPECIFIED and for values this server does not know. */
+function named<K extends string, V>(table: Readonly<Record<K, V>>, value: V): K | undefined {
+  return (Object.keys(table) as K[]).find((name) => table[name] === value);
 }

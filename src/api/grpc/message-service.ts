@@ -1,5 +1,5 @@
 /** Sending and asking: the hot path. Decode, check, hand to the kernel, encode. */
-import type { SendInput } from "../../actors/index.ts";
+import type { MessageEvent, MessageFilter, SendInput } from "../../actors/index.ts";
 import { CaxtonError } from "../../base/errors.ts";
 import type {
   AskRequest,
@@ -8,14 +8,18 @@ import type {
   OutgoingMessage,
   SendMessageRequest,
   SendMessageResponse,
+  SubscribeMessagesRequest,
+  SubscribeMessagesResponse,
 } from "../../gen/caxton/v1/message.ts";
 import { type ApiContext, type CallContext, type CallInfo, unary } from "./call.ts";
 import { encodeMessage } from "./encode.ts";
-import { subscribeMessages } from "./subscribe.ts";
+import { subscription, type Watched } from "./subscribe.ts";
 import { checkMessage, refuse } from "./validate.ts";
 
 const ASK_TIMEOUT_DEFAULT_MS = 30_000;
 const ASK_TIMEOUT_MAX_MS = 86_400_000;
+/** What an envelope costs beside its content. */
+const ENVELOPE_BYTES = 512;
 
 export function messageService(api: CallContext): MessageServiceServer {
   return {
@@ -23,7 +27,7 @@ export function messageService(api: CallContext): MessageServiceServer {
       send(api, request, call),
     ),
     ask: unary(api, "Ask", (request: AskRequest, call) => ask(api, request, call)),
-    subscribeMessages: subscribeMessages(api),
+    subscribeMessages: subscription(api, watchedMessages(api)),
   };
 }
 
@@ -83,4 +87,21 @@ function sendInput(
     input.headers = { ...message.headers, traceparent: call.traceparent };
   }
   return input;
+}
+
+function watchedMessages(
+  api: ApiContext,
+): Watched<SubscribeMessagesRequest, SubscribeMessagesResponse, MessageFilter, MessageEvent> {
+  return {
+    method: "SubscribeMessages",
+    filterOf: ({ address, performatives, conversationId }) => ({
+      ...(address === "" ? {} : { address }),
+      ...(performatives.length === 0 ? {} : { performatives }),
+      ...(conversationId === "" ? {} : { conversationId }),
+    }),
+    earlier: () => [],
+    subscribe: (subscriber) => api.kernel.messages.subscribe(subscriber),
+    encode: ({ message, ...place }) => ({ message: encodeMessage(message), ...place }),
+    bytesOf: ({ message }) => message.content.length + ENVELOPE_BYTES,
+  };
 }

@@ -11,7 +11,9 @@ import {
   type ChannelCredentials,
   Client,
   type ClientOptions,
+  type ClientReadableStream,
   type ClientUnaryCall,
+  type handleServerStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
@@ -125,6 +127,68 @@ export function agentStatusToNumber(object: AgentStatus): number {
     case AgentStatus.SUSPENDED:
       return 2;
     case AgentStatus.UNRECOGNIZED:
+    default:
+      return -1;
+  }
+}
+
+export const LogLevel = {
+  UNSPECIFIED: "LOG_LEVEL_UNSPECIFIED",
+  DEBUG: "LOG_LEVEL_DEBUG",
+  INFO: "LOG_LEVEL_INFO",
+  WARN: "LOG_LEVEL_WARN",
+  ERROR: "LOG_LEVEL_ERROR",
+  UNRECOGNIZED: "UNRECOGNIZED",
+} as const;
+
+export type LogLevel = typeof LogLevel[keyof typeof LogLevel];
+
+export namespace LogLevel {
+  export type UNSPECIFIED = typeof LogLevel.UNSPECIFIED;
+  export type DEBUG = typeof LogLevel.DEBUG;
+  export type INFO = typeof LogLevel.INFO;
+  export type WARN = typeof LogLevel.WARN;
+  export type ERROR = typeof LogLevel.ERROR;
+  export type UNRECOGNIZED = typeof LogLevel.UNRECOGNIZED;
+}
+
+export function logLevelFromJSON(object: any): LogLevel {
+  switch (object) {
+    case 0:
+    case "LOG_LEVEL_UNSPECIFIED":
+      return LogLevel.UNSPECIFIED;
+    case 1:
+    case "LOG_LEVEL_DEBUG":
+      return LogLevel.DEBUG;
+    case 2:
+    case "LOG_LEVEL_INFO":
+      return LogLevel.INFO;
+    case 3:
+    case "LOG_LEVEL_WARN":
+      return LogLevel.WARN;
+    case 4:
+    case "LOG_LEVEL_ERROR":
+      return LogLevel.ERROR;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return LogLevel.UNRECOGNIZED;
+  }
+}
+
+export function logLevelToNumber(object: LogLevel): number {
+  switch (object) {
+    case LogLevel.UNSPECIFIED:
+      return 0;
+    case LogLevel.DEBUG:
+      return 1;
+    case LogLevel.INFO:
+      return 2;
+    case LogLevel.WARN:
+      return 3;
+    case LogLevel.ERROR:
+      return 4;
+    case LogLevel.UNRECOGNIZED:
     default:
       return -1;
   }
@@ -294,6 +358,30 @@ export interface ResumeAgentRequest {
 
 export interface ResumeAgentResponse {
   agent: Agent | undefined;
+}
+
+export interface StreamAgentLogRequest {
+  namespace: string;
+  name: string;
+  /** Only the actor with this key; empty takes all. */
+  key: string;
+  /** Lines of lesser levels are left out; unspecified takes all. */
+  level: LogLevel;
+  /** Earlier lines at most, the newest; absent takes all the node has. */
+  tail?:
+    | number
+    | undefined;
+  /** Go on with new lines. */
+  follow: boolean;
+}
+
+export interface StreamAgentLogResponse {
+  timeMs: number;
+  level: LogLevel;
+  address: string;
+  text: string;
+  /** The turn that wrote it failed and had no effects. */
+  rolledBack: boolean;
 }
 
 function createBaseDeployAgentRequest(): DeployAgentRequest {
@@ -2242,6 +2330,224 @@ export const ResumeAgentResponse: MessageFns<ResumeAgentResponse> = {
   },
 };
 
+function createBaseStreamAgentLogRequest(): StreamAgentLogRequest {
+  return { namespace: "", name: "", key: "", level: LogLevel.UNSPECIFIED, tail: undefined, follow: false };
+}
+
+export const StreamAgentLogRequest: MessageFns<StreamAgentLogRequest> = {
+  encode(message: StreamAgentLogRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.namespace !== "") {
+      writer.uint32(10).string(message.namespace);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.key !== "") {
+      writer.uint32(26).string(message.key);
+    }
+    if (message.level !== LogLevel.UNSPECIFIED) {
+      writer.uint32(32).int32(logLevelToNumber(message.level));
+    }
+    if (message.tail !== undefined) {
+      writer.uint32(40).uint32(message.tail);
+    }
+    if (message.follow !== false) {
+      writer.uint32(48).bool(message.follow);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StreamAgentLogRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStreamAgentLogRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.namespace = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.level = logLevelFromJSON(reader.int32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.tail = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.follow = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StreamAgentLogRequest>): StreamAgentLogRequest {
+    return StreamAgentLogRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StreamAgentLogRequest>): StreamAgentLogRequest {
+    const message = createBaseStreamAgentLogRequest();
+    message.namespace = object.namespace ?? "";
+    message.name = object.name ?? "";
+    message.key = object.key ?? "";
+    message.level = object.level ?? LogLevel.UNSPECIFIED;
+    message.tail = object.tail ?? undefined;
+    message.follow = object.follow ?? false;
+    return message;
+  },
+};
+
+function createBaseStreamAgentLogResponse(): StreamAgentLogResponse {
+  return { timeMs: 0, level: LogLevel.UNSPECIFIED, address: "", text: "", rolledBack: false };
+}
+
+export const StreamAgentLogResponse: MessageFns<StreamAgentLogResponse> = {
+  encode(message: StreamAgentLogResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.timeMs !== 0) {
+      writer.uint32(8).int64(message.timeMs);
+    }
+    if (message.level !== LogLevel.UNSPECIFIED) {
+      writer.uint32(16).int32(logLevelToNumber(message.level));
+    }
+    if (message.address !== "") {
+      writer.uint32(26).string(message.address);
+    }
+    if (message.text !== "") {
+      writer.uint32(34).string(message.text);
+    }
+    if (message.rolledBack !== false) {
+      writer.uint32(40).bool(message.rolledBack);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StreamAgentLogResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStreamAgentLogResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.timeMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.level = logLevelFromJSON(reader.int32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.rolledBack = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StreamAgentLogResponse>): StreamAgentLogResponse {
+    return StreamAgentLogResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StreamAgentLogResponse>): StreamAgentLogResponse {
+    const message = createBaseStreamAgentLogResponse();
+    message.timeMs = object.timeMs ?? 0;
+    message.level = object.level ?? LogLevel.UNSPECIFIED;
+    message.address = object.address ?? "";
+    message.text = object.text ?? "";
+    message.rolledBack = object.rolledBack ?? false;
+    return message;
+  },
+};
+
 export type AgentServiceService = typeof AgentServiceService;
 export const AgentServiceService = {
   /**
@@ -2304,6 +2610,18 @@ export const AgentServiceService = {
     responseSerialize: (value: ResumeAgentResponse): Buffer => Buffer.from(ResumeAgentResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ResumeAgentResponse => ResumeAgentResponse.decode(value),
   },
+  /** Log lines the node still has of an agent, the oldest first; with follow, also those to come. */
+  streamAgentLog: {
+    path: "/caxton.v1.AgentService/StreamAgentLog" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: StreamAgentLogRequest): Buffer =>
+      Buffer.from(StreamAgentLogRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): StreamAgentLogRequest => StreamAgentLogRequest.decode(value),
+    responseSerialize: (value: StreamAgentLogResponse): Buffer =>
+      Buffer.from(StreamAgentLogResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): StreamAgentLogResponse => StreamAgentLogResponse.decode(value),
+  },
 } as const;
 
 export interface AgentServiceServer extends UntypedServiceImplementation {
@@ -2318,6 +2636,8 @@ export interface AgentServiceServer extends UntypedServiceImplementation {
   /** Stops handling; messages are kept up to the bounds of the mailboxes. */
   suspendAgent: handleUnaryCall<SuspendAgentRequest, SuspendAgentResponse>;
   resumeAgent: handleUnaryCall<ResumeAgentRequest, ResumeAgentResponse>;
+  /** Log lines the node still has of an agent, the oldest first; with follow, also those to come. */
+  streamAgentLog: handleServerStreamingCall<StreamAgentLogRequest, StreamAgentLogResponse>;
 }
 
 export interface AgentServiceClient extends Client {
@@ -2416,6 +2736,16 @@ export interface AgentServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ResumeAgentResponse) => void,
   ): ClientUnaryCall;
+  /** Log lines the node still has of an agent, the oldest first; with follow, also those to come. */
+  streamAgentLog(
+    request: StreamAgentLogRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<StreamAgentLogResponse>;
+  streamAgentLog(
+    request: StreamAgentLogRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<StreamAgentLogResponse>;
 }
 
 export const AgentServiceClient = makeGenericClientConstructor(
