@@ -1,6 +1,6 @@
 /** The files a TypeScript agent is bundled of: its own, and those of the packages it imports. */
 import { existsSync, readFileSync, readdirSync } from "node:fs";
-import { isAbsolute, join, relative } from "node:path";
+import { isAbsolute, join, relative, resolve } from "node:path";
 import { buildSync } from "esbuild";
 import { UsageError } from "./failure.ts";
 
@@ -29,7 +29,7 @@ export function typeScriptFiles(folder: string, entry: string): Record<string, s
 function importedFiles(folder: string, entry: string): string[] | undefined {
   try {
     const { metafile } = buildSync({
-      absWorkingDir: folder,
+      absWorkingDir: resolve(folder),
       entryPoints: [entry],
       bundle: true,
       write: false,
