@@ -43,7 +43,7 @@ const VERIFY: readonly Suite[] = [
       ".dependency-cruiser.cjs",
       "src",
       "cli",
-      "sdk/agent",
+      "sdk/agent/testing",
       "bench",
       "examples",
     ],
