@@ -24,19 +24,24 @@ const config = loadConfig({
 let storage: Storage;
 let kernel: RunningKernel;
 
-async function deploy(name: string, files: ReadonlyMap<string, string>): Promise<string[]> {
+/** The findings, or whether something changed. */
+async function deploy(
+  name: string,
+  files: ReadonlyMap<string, string>,
+  spec: object = SPEC,
+): Promise<string[] | boolean> {
   try {
-    await kernel.agents.deploy({
+    const { changed } = await kernel.agents.deploy({
       manifest: JSON.stringify({
         apiVersion: "caxton/v1",
         kind: "Agent",
         metadata: { name },
-        spec: SPEC,
+        spec,
       }),
       source: { kind: "source", language: "typescript", files },
       resetMemory: false,
     });
-    return [];
+    return changed;
   } catch (error) {
     if (!(error instanceof CaxtonError)) throw error;
     return error.findings.map(({ at, message, hint }) => `${at}: ${message} ${hint ?? ""}`);
@@ -46,7 +51,7 @@ async function deploy(name: string, files: ReadonlyMap<string, string>): Promise
 beforeAll(async () => {
   storage = await openEmbeddedStorage(config.storage);
   kernel = await startKernel({ storage, config, log: pino({ level: "silent" }) });
-  expect(await deploy("script", typeScriptFixture())).toEqual([]);
+  expect(await deploy("script", typeScriptFixture())).toBe(true);
 });
 
 afterAll(async () => {
@@ -110,6 +115,20 @@ test("variables last, files and packages are bundled, state and settings are the
   });
   expect(await json("a", "state")).toEqual(["grün", { a: [1] }, null, ["json", "text"]]);
   expect(await json("a", "settings")).toEqual(["blue", null, true, false]);
+});
+
+test("the same files are the same version, other settings leave memory alone", async () => {
+  const again = (spec?: object) => deploy("again", typeScriptFixture(), spec);
+  expect([await again(), await again()]).toEqual([true, false]);
+  const count = async () => {
+    const content = Buffer.from("count");
+    const receiver = "default/again/one";
+    const { reply } = await kernel.messages.ask({ receiver, content, contentType: "text/plain" });
+    return Buffer.from(reply.content).toString();
+  };
+  expect(await count()).toBe("1");
+  expect(await again({ ...SPEC, config: { colour: "red" } })).toBe(true);
+  expect(await count()).toBe("2");
 });
 
 test("globals are there", async () => {
@@ -181,6 +200,28 @@ describe("a failure", () => {
     expect(await ask("fails", "shout still here")).toBe("STILL HERE!");
   });
 
+  test.each([
+    ["throw-odd 0", "AGENT_FAILED", /^.*null/],
+    ["throw-odd 1", "AGENT_FAILED", /an exception without text/],
+    ["throw-odd 2", "AGENT_FAILED", /a text/],
+    ["throw-odd 3", "AGENT_FAILED", /an object/],
+    ["throw-odd 4", "AGENT_FAILED", /an exception without text/],
+    ["throw-odd 5", "AGENT_FAILED", /an exception without text/],
+    ["throw-odd 6", "AGENT_FAILED", /an exception without text/],
+    ["send-odd address", "INVALID_ADDRESS", /"nowhere" is not an address/],
+    ["send-odd symbol", "AGENT_FAILED", /TypeError: cannot convert symbol to string/],
+    ["send-odd function", "AGENT_FAILED", /TypeError: a function can't be sent/],
+    ["send-odd cycle", "AGENT_FAILED", /TypeError: circular reference/],
+    ["send-odd large", "MESSAGE_TOO_LARGE", /passes 262144/],
+    ["send-odd key", "HOST_CALL_INVALID", /a key has 1 to 1024 bytes/],
+    ["send-odd twice", "HOST_CALL_INVALID", /has replied already/],
+    ["send-odd extension", "HOST_CALL_INVALID", /malformed/],
+  ])("%s", async (text, code, reason) => {
+    const error = await failure("odd", text);
+    expect(error.message).toMatch(reason);
+    expect(error.code).toBe(code);
+  });
+
   test("of a deep stack can be caught", async () => {
     expect(await ask("fails", "recurse-caught")).toBe("RangeError");
   });
@@ -215,7 +256,7 @@ describe("a deployment is refused", () => {
       /limits\.bundleBytesMax is 1048576/,
     ],
   ])("%s", async (_, source, finding) => {
-    const [first] = await deploy("refused", new Map([["index.ts", source]]));
-    expect(first).toMatch(finding);
+    const findings = await deploy("refused", new Map([["index.ts", source]]));
+    expect(String(findings)).toMatch(finding);
   });
 });

@@ -1,10 +1,11 @@
 /** What a handler gets beside its message. */
 import type { AskOptions, Content, Context, Log, Message, MessageOptions, State } from "caxton";
 import { unescapeKey } from "./address.ts";
-import { draftOf } from "./draft.ts";
-import { ask, isCurrent, setTimer } from "./handlers.ts";
+import { bytesOf, draftOf } from "./draft.ts";
+import { INFORM, REQUEST } from "./envelope.ts";
+import { ask, isCurrent, reply, setTimer } from "./handlers.ts";
 import type { Handler } from "./handlers.ts";
-import { bytesOf, host } from "./host.ts";
+import { host } from "./host.ts";
 import { log } from "./log.ts";
 
 const state: State = {
@@ -18,7 +19,7 @@ const state: State = {
     return bytes && (JSON.parse(host.decode(bytes)) as T);
   },
   put: (key, value) => {
-    host.statePut(key, bytesOf(value).bytes);
+    host.statePut(key, bytesOf(value));
   },
   delete: (key) => {
     host.stateDelete(key);
@@ -62,11 +63,12 @@ export class HandlerContext implements Context {
   }
 
   send(to: string, content: Content, options?: MessageOptions): void {
-    host.send(draftOf(to, content, "inform", options));
+    const draft = draftOf(content, INFORM, options);
+    host.send(to, draft.codes, draft.content, draft.extensions);
   }
 
   ask(to: string, content: Content, options?: AskOptions): Promise<Message> {
-    return ask(draftOf(to, content, "request", options), options?.timeoutMs ?? 0);
+    return ask(to, draftOf(content, REQUEST, options), options?.timeoutMs ?? 0);
   }
 
   sleep(ms: number): Promise<void> {
@@ -80,11 +82,11 @@ export class HandlerContext implements Context {
       throw new Error("reply() was called in the turn of another message");
     }
     this.handler.replied = true;
-    host.reply(draftOf("", content, "inform", options));
+    reply(draftOf(content, INFORM, options));
   }
 
   emit(topic: string, content: Content): void {
-    host.emit(topic, bytesOf(content).bytes);
+    host.emit(topic, bytesOf(content));
   }
 
   config(name: string): string | undefined {

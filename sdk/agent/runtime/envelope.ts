@@ -23,6 +23,9 @@ export const TAG = {
 
 export const CONTENT_TYPES = ["application/octet-stream", "application/json", "text/plain"];
 
+export const INFORM = 0;
+export const REQUEST = 1;
+
 export const PERFORMATIVES = [
   "inform",
   "request",

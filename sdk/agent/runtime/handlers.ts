@@ -9,7 +9,8 @@
 import type { Message } from "caxton";
 import { AskError } from "./ask-error.ts";
 import { draftOf } from "./draft.ts";
-import { FLAG_FAILURE } from "./envelope.ts";
+import type { Draft } from "./draft.ts";
+import { FLAG_FAILURE, INFORM } from "./envelope.ts";
 import { host } from "./host.ts";
 import type { IncomingMessage } from "./message.ts";
 
@@ -92,8 +93,12 @@ function goOn(handler: Handler, code: () => unknown): void {
   code();
 }
 
-export function ask(draft: Uint8Array, timeoutMs: number): Promise<Message> {
-  const number = host.ask(draft, timeoutMs);
+export function reply({ codes, content, extensions }: Draft): void {
+  host.reply("", codes, content, extensions);
+}
+
+export function ask(to: string, draft: Draft, timeoutMs: number): Promise<Message> {
+  const number = host.ask(to, draft.codes, draft.content, draft.extensions, timeoutMs);
   const handler = current;
   handler.waitsFor++;
   return new Promise((resolve, reject) => {
@@ -162,7 +167,7 @@ export function settle(): number {
       return host.fail(outcome.error);
     case "returned":
       if (message?.wantsReply === true && !handler.replied) {
-        host.reply(draftOf("", outcome.value ?? "", "inform"));
+        reply(draftOf(outcome.value ?? "", INFORM));
       }
       return DONE;
   }

@@ -2,13 +2,18 @@
  * The functions the host puts into an agent's global object before its bundle runs. They are taken out of it
  * here: an agent reaches the host through its context alone.
  */
-import type { Content } from "caxton";
-
 export interface HostFunctions {
-  send(draft: Uint8Array): void;
+  /** `codes`: see Draft. */
+  send(to: string, codes: number, content: string | Uint8Array, extensions?: Uint8Array): void;
   /** Returns the ask's number. */
-  ask(draft: Uint8Array, timeoutMs: number): number;
-  reply(draft: Uint8Array): void;
+  ask(
+    to: string,
+    codes: number,
+    content: string | Uint8Array,
+    extensions: Uint8Array | undefined,
+    timeoutMs: number,
+  ): number;
+  reply(to: "", codes: number, content: string | Uint8Array, extensions?: Uint8Array): void;
   stateGet(key: string): Uint8Array | undefined;
   statePut(key: string, value: Uint8Array): void;
   stateDelete(key: string): void;
@@ -41,16 +46,3 @@ const NAME = "__caxtonHost";
 
 export const host = Reflect.get(globalThis, NAME) as HostFunctions;
 Reflect.deleteProperty(globalThis, NAME);
-
-/** A content's bytes and its content type, as Content says. */
-export function bytesOf(content: Content): { bytes: Uint8Array; contentType: string } {
-  if (typeof content === "string") {
-    return { bytes: host.encode(content), contentType: "text/plain" };
-  }
-  if (content instanceof Uint8Array) {
-    return { bytes: content, contentType: "application/octet-stream" };
-  }
-  const json = JSON.stringify(content) as string | undefined;
-  if (json === undefined) throw new TypeError(`a ${typeof content} can't be sent`);
-  return { bytes: host.encode(json), contentType: "application/json" };
-}

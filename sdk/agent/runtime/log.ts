@@ -11,11 +11,25 @@ export function writer(level: number): (...values: unknown[]) => void {
 }
 
 function show(value: unknown): string {
-  if (typeof value === "string") return value;
-  if (value instanceof Error) return `${String(value)}\n${value.stack ?? ""}`.trimEnd();
-  if (typeof value === "bigint") return value.toString();
+  switch (typeof value) {
+    case "string":
+      return value;
+    case "number":
+    case "boolean":
+    case "bigint":
+      return String(value);
+    case "object":
+      return value instanceof Error
+        ? `${String(value)}\n${value.stack ?? ""}`.trimEnd()
+        : jsonOf(value);
+    default:
+      return typeof value;
+  }
+}
+
+function jsonOf(value: object | null): string {
   try {
-    // Of functions and symbols there is none, whatever the type says.
+    // Of an object whose toJSON gives nothing there is none, whatever the type says.
     const json: unknown = JSON.stringify(value);
     return typeof json === "string" ? json : typeof value;
   } catch {

@@ -5,41 +5,62 @@ import { host } from "./host.ts";
 
 const HEADER_BYTES = 32;
 
+/** Where the parts lie; looked up once, when the first is asked for. */
+interface Layout {
+  readonly view: DataView;
+  readonly senderAt: number;
+  readonly receiverAt: number;
+  readonly extensionsAt: number;
+  readonly contentAt: number;
+}
+
 export class IncomingMessage implements Message {
+  /** The flags the host sets lie in the low byte. */
   readonly flags: number;
-  /** Number of the ask or id of the timer it answers. */
-  readonly correlation: number;
-  readonly content: Uint8Array;
   private readonly bytes: Uint8Array;
-  private readonly view: DataView;
-  private readonly senderAt: number;
-  private readonly receiverAt: number;
-  private readonly extensionsAt: number;
-  private readonly contentAt: number;
+  private known: Layout | undefined;
 
   constructor(bytes: Uint8Array) {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     this.bytes = bytes;
-    this.view = view;
-    this.flags = view.getUint16(4, true);
-    this.senderAt = HEADER_BYTES + view.getUint16(8, true);
-    this.receiverAt = this.senderAt + view.getUint16(10, true);
-    this.extensionsAt = this.receiverAt + view.getUint16(12, true);
-    this.contentAt = this.extensionsAt + view.getUint32(16, true);
-    this.correlation = view.getUint32(24, true) + view.getUint32(28, true) * 4294967296;
-    this.content = bytes.subarray(this.contentAt, this.contentAt + view.getUint32(20, true));
+    this.flags = bytes[4]!;
+    this.known = undefined;
+  }
+
+  private get layout(): Layout {
+    if (this.known !== undefined) return this.known;
+    const { bytes } = this;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const senderAt = HEADER_BYTES + view.getUint16(8, true);
+    const receiverAt = senderAt + view.getUint16(10, true);
+    const extensionsAt = receiverAt + view.getUint16(12, true);
+    const contentAt = extensionsAt + view.getUint32(16, true);
+    this.known = { view, senderAt, receiverAt, extensionsAt, contentAt };
+    return this.known;
+  }
+
+  /** Number of the ask or id of the timer it answers. */
+  get correlation(): number {
+    const { view } = this.layout;
+    return view.getUint32(24, true) + view.getUint32(28, true) * 4294967296;
+  }
+
+  get content(): Uint8Array {
+    // It is the last part. Without the layout, because this is what most handlers look at, and only this.
+    const { bytes } = this;
+    const length = bytes[20]! | (bytes[21]! << 8) | (bytes[22]! << 16);
+    return bytes.subarray(bytes.length - length);
   }
 
   get id(): string {
-    return this.decode(HEADER_BYTES, this.senderAt);
+    return this.decode(HEADER_BYTES, this.layout.senderAt);
   }
 
   get sender(): string {
-    return this.decode(this.senderAt, this.receiverAt);
+    return this.decode(this.layout.senderAt, this.layout.receiverAt);
   }
 
   get receiver(): string {
-    return this.decode(this.receiverAt, this.extensionsAt);
+    return this.decode(this.layout.receiverAt, this.layout.extensionsAt);
   }
 
   get performative(): string {
@@ -77,7 +98,9 @@ export class IncomingMessage implements Message {
   get replyByMs(): number | undefined {
     const [at] = this.find(TAG.replyBy);
     if (at === undefined) return undefined;
-    return this.view.getUint32(at, true) + this.view.getUint32(at + 4, true) * 4294967296;
+    return (
+      this.layout.view.getUint32(at, true) + this.layout.view.getUint32(at + 4, true) * 4294967296
+    );
   }
 
   get ontology(): string | undefined {
@@ -106,7 +129,7 @@ export class IncomingMessage implements Message {
   }
 
   private named(at: number, names: readonly string[], tag: number): string {
-    const code = this.view.getUint8(at);
+    const code = this.layout.view.getUint8(at);
     return (code === OTHER ? this.extension(tag) : names[code]) ?? "";
   }
 
@@ -118,14 +141,18 @@ export class IncomingMessage implements Message {
   /** Where the values of the extensions with this tag begin. */
   private find(tag: number): number[] {
     const found: number[] = [];
-    for (let at = this.extensionsAt; at < this.contentAt; at += 4 + this.length(at + 4)) {
-      if (this.view.getUint8(at) === tag) found.push(at + 4);
+    for (
+      let at = this.layout.extensionsAt;
+      at < this.layout.contentAt;
+      at += 4 + this.length(at + 4)
+    ) {
+      if (this.layout.view.getUint8(at) === tag) found.push(at + 4);
     }
     return found;
   }
 
   private length(at: number): number {
-    return this.view.getUint16(at - 2, true);
+    return this.layout.view.getUint16(at - 2, true);
   }
 
   private value(at: number): string {

@@ -32,21 +32,21 @@ export function hostFunctions(turn: TurnContext, caxton: CaxtonImports): HostFun
 
 function messageFunctions(caxton: CaxtonImports) {
   return {
-    send: (guest, [draft]) => {
-      const { at, length } = guest.rangeOf(draft!);
-      caxton.send(at, length);
-      return undefined;
-    },
-    ask: (guest, [draft, timeoutMs]) => {
-      const { at, length } = guest.rangeOf(draft!);
-      const number = caxton.ask(at, length, guest.numberOf(timeoutMs!));
-      return guest.calls.qjs_new_number(Number(number));
-    },
-    reply: (guest, [draft]) => {
-      const { at, length } = guest.rangeOf(draft!);
-      caxton.reply(at, length);
-      return undefined;
-    },
+    send: (guest, args) =>
+      withDraft(guest, args, (at, length) => {
+        caxton.send(at, length);
+        return undefined;
+      }),
+    ask: (guest, args) =>
+      withDraft(guest, args, (at, length) => {
+        const number = caxton.ask(at, length, guest.numberOf(args[4]!));
+        return guest.calls.qjs_new_number(Number(number));
+      }),
+    reply: (guest, args) =>
+      withDraft(guest, args, (at, length) => {
+        caxton.reply(at, length);
+        return undefined;
+      }),
     emit: (guest, [topic, content]) =>
       withText(guest, topic!, (at, length) => {
         const body = guest.rangeOf(content!);
@@ -110,6 +110,48 @@ function surroundings(turn: TurnContext, caxton: CaxtonImports) {
       return guest.stringValue(turn.actor.addressBytes);
     },
   } satisfies Partial<HostFunctions>;
+}
+
+const DRAFT_HEADER_BYTES = 16;
+const CODES_BYTES = 2;
+const CONTENT_IS_BYTES = 1 << 16;
+
+/** Puts a draft of docs/agent-abi.md together: receiver, codes, content, extensions. */
+function withDraft(
+  guest: QuickJsGuest,
+  [to, codesValue, content, extensions]: readonly number[],
+  use: (at: number, length: number) => number | undefined,
+): number | undefined {
+  const { calls } = guest;
+  const codes = guest.numberOf(codesValue!);
+  const hasExtensions = calls.qjs_is_undefined(extensions!) === 0;
+  const added = hasExtensions ? guest.rangeOf(extensions!) : { at: 0, length: 0 };
+  const compose = (body: number, bodyBytes: number): number | undefined =>
+    withText(guest, to!, (receiver, receiverBytes) => {
+      const length = DRAFT_HEADER_BYTES + receiverBytes + added.length + bodyBytes;
+      const draft = guest.allocate(length);
+      const memory = guest.bytes();
+      memory.writeUInt16LE(0, draft);
+      memory.writeUInt16LE(codes & 0xffff, draft + CODES_BYTES);
+      memory.writeUInt32LE(receiverBytes, draft + 4);
+      memory.writeUInt32LE(added.length, draft + 8);
+      memory.writeUInt32LE(bodyBytes, draft + 12);
+      let at = draft + DRAFT_HEADER_BYTES;
+      for (const [from, bytes] of [
+        [receiver, receiverBytes],
+        [added.at, added.length],
+        [body, bodyBytes],
+      ] as const) {
+        memory.copyWithin(at, from, from + bytes);
+        at += bytes;
+      }
+      const result = use(draft, length);
+      calls.wasm_free(draft);
+      return result;
+    });
+  if ((codes & CONTENT_IS_BYTES) === 0) return withText(guest, content!, compose);
+  const body = guest.rangeOf(content!);
+  return compose(body.at, body.length);
 }
 
 /** Gives a value's text to `use` and frees it. */

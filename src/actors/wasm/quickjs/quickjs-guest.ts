@@ -216,6 +216,8 @@ export class QuickJsGuest implements GuestDoor {
     const { calls } = this;
     const lengthAt = this.notes() + AT_LENGTH;
     const bits = this.bytes().readBigInt64LE(value);
+    // What only looks like a Uint8Array has no bytes.
+    this.writeU32(lengthAt, 0);
     const at = calls.JS_GetUint8Array(calls.qjs_get_context_ptr(), lengthAt, bits);
     return { at, length: this.readU32(lengthAt) };
   }
