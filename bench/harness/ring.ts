@@ -48,7 +48,7 @@ export async function deployRing(
 ): Promise<void> {
   const manifest = { apiVersion: "caxton/v1", kind: "Agent", metadata: { name: "bench" } };
   const text = JSON.stringify({ ...manifest, spec: { durability } });
-  await wire.deploy(text, await moduleOf(language));
+  await wire.deploy(text, { $case: "module", value: await moduleOf(language) });
 }
 
 async function moduleOf(language: AgentLanguage): Promise<Uint8Array> {

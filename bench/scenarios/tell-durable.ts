@@ -7,16 +7,10 @@ import { countLog, type LogCounts } from "../harness/log-counts.ts";
 import type { Report } from "../harness/report.ts";
 import { askRing, type RingCounts } from "../harness/ring.ts";
 import { ServerProcess } from "../harness/server-process.ts";
+import { turnsDone } from "../harness/turns.ts";
 import { Wire } from "../harness/wire.ts";
 import type { RingScenarioOptions } from "./options.ts";
-import {
-  LOG_BYTES_MAX,
-  measureRing,
-  type RunningRing,
-  SETTINGS,
-  turnsDone,
-  waitUntil,
-} from "./ring-run.ts";
+import { LOG_BYTES_MAX, measureRing, type RunningRing, SETTINGS, waitUntil } from "./ring-run.ts";
 
 const PARTITIONS = 16;
 /** The measured time ends before the kill, and the kill comes before the ring would end by itself. */

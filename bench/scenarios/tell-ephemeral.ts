@@ -1,8 +1,9 @@
 /** Messages between actors that keep no log, on one core. */
 import type { Report } from "../harness/report.ts";
 import { askRing } from "../harness/ring.ts";
+import { turnsAtRest } from "../harness/turns.ts";
 import type { RingScenarioOptions } from "./options.ts";
-import { measureRing, type RunningRing, turnsAtRest, waitUntil } from "./ring-run.ts";
+import { measureRing, type RunningRing, waitUntil } from "./ring-run.ts";
 
 export function tellEphemeral(
   options: RingScenarioOptions,
