@@ -4,12 +4,14 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { turnsDone } from "./turns.ts";
 import { type AgentSource, eachConcurrently, type Wire } from "./wire.ts";
 
 const AGENTS = join(import.meta.dirname, "../agents");
 const CONCURRENT_ASKS = 64;
 /** Actors one message starts at most: what it sends has to fit into one turn. */
 const STARTED_AT_ONCE = 1000;
+const WAVE = 5000;
 
 export type CounterKind = "small" | "js";
 
@@ -64,16 +66,22 @@ export function visits(number: number, actors: number): Uint8Array {
 }
 
 /**
- * Starts so many visits at every one of the small actors, which makes as many messages for each of them.
- * Returns the turns that is in all.
+ * Starts so many visits at every one of the small actors, which makes as many messages for each of them, and
+ * resolves with the turns that was in all. Wave by wave, so that few actors are needed in memory at a time.
  */
 export async function visitAll(wire: Wire, actors: number, number: number): Promise<number> {
-  const starters = Math.ceil(actors / STARTED_AT_ONCE);
-  await eachConcurrently(starters, CONCURRENT_ASKS, async (i) => {
-    const from = i * STARTED_AT_ONCE;
-    const to = Math.min(actors, from + STARTED_AT_ONCE);
-    const content = Buffer.from(`${from} ${to} ${number} ${actors}`);
-    await wire.send(counterAddress(`starter-${i}`), content, "propagate");
-  });
-  return starters + actors * number;
+  let turns = 0;
+  for (let wave = 0; wave < actors; wave += WAVE) {
+    const size = Math.min(WAVE, actors - wave);
+    const starters = Math.ceil(size / STARTED_AT_ONCE);
+    await eachConcurrently(starters, CONCURRENT_ASKS, async (i) => {
+      const from = wave + i * STARTED_AT_ONCE;
+      const to = Math.min(wave + size, from + STARTED_AT_ONCE);
+      const content = Buffer.from(`${from} ${to} ${number} ${actors}`);
+      await wire.send(counterAddress(`starter-${from}`), content, "propagate");
+    });
+    turns += starters + size * number;
+    await turnsDone(wire, turns);
+  }
+  return turns;
 }

@@ -69,6 +69,12 @@ export class ServerProcess {
     return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)![1]) / 1024;
   }
 
+  /** What the process had written to the disk. Linux only: NaN elsewhere. */
+  writtenBytes(): number {
+    if (process.platform !== "linux") return NaN;
+    return Number(/^write_bytes: (\d+)/m.exec(readFileSync(`/proc/${this.pid}/io`, "latin1"))![1]);
+  }
+
   async kill(): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.#ended;

@@ -14,7 +14,6 @@ import {
 } from "../harness/counter.ts";
 import type { Report } from "../harness/report.ts";
 import { ServerProcess } from "../harness/server-process.ts";
-import { turnsDone } from "../harness/turns.ts";
 import { Wire } from "../harness/wire.ts";
 import type { RecoverOptions } from "./options.ts";
 
@@ -106,9 +105,7 @@ async function fillAndKill(
   const wire = new Wire(server.endpoint);
   try {
     await deployCounter(wire, "small");
-    const turns = await visitAll(wire, actors, turnsEach);
-    await turnsDone(wire, turns);
-    return turns;
+    return await visitAll(wire, actors, turnsEach);
   } finally {
     wire.close();
     await server.kill();

@@ -10,9 +10,7 @@ import type { RingScenarioOptions } from "./options.ts";
 
 const WARM_UP_MS = 3000;
 const HOT_LOOP_SECONDS_MAX = 5;
-/** The log is kept whole, whatever the rate. */
-export const LOG_BYTES_MAX = 64 * 1024 ** 3;
-export const SETTINGS = ["workers.count=1", `storage.sizeBytesMax=${LOG_BYTES_MAX}`];
+export const SETTINGS = ["workers.count=1"];
 
 export interface RunningRing {
   readonly server: ServerProcess;
