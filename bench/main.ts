@@ -7,9 +7,19 @@ import { withScratch } from "./harness/disk.ts";
 import { describeEnvironment } from "./harness/environment.ts";
 import { moveToObserverCore } from "./harness/pinning.ts";
 import { asJson, asTable, type Report } from "./harness/report.ts";
+import { activate } from "./scenarios/activate.ts";
+import { density } from "./scenarios/density.ts";
 import { invoke } from "./scenarios/invoke.ts";
 import { limits } from "./scenarios/limits.ts";
-import type { RingScenarioOptions, ScenarioOptions } from "./scenarios/options.ts";
+import type {
+  CounterScenarioOptions,
+  RecoverOptions,
+  RingScenarioOptions,
+  ScenarioOptions,
+  SoakOptions,
+} from "./scenarios/options.ts";
+import { recover } from "./scenarios/recover.ts";
+import { soak } from "./scenarios/soak.ts";
 import { tellDurable } from "./scenarios/tell-durable.ts";
 import { tellEphemeral } from "./scenarios/tell-ephemeral.ts";
 
@@ -27,6 +37,14 @@ interface RingArguments extends CommonArguments {
   readonly agent: string;
 }
 
+interface CounterArguments extends CommonArguments {
+  readonly small: number;
+  readonly js: number;
+}
+
+type RecoverArguments = CommonArguments & Omit<RecoverOptions, keyof ScenarioOptions>;
+type SoakArguments = CommonArguments & Omit<SoakOptions, keyof ScenarioOptions>;
+
 const ringOptions = {
   actors: {
     type: "number",
@@ -36,6 +54,24 @@ const ringOptions = {
   },
   inFlight: { type: "number", default: 4000, describe: "messages in flight" },
   agent: { choices: ["c", "assemblyscript"], default: "c", describe: "language of the agent" },
+} as const;
+
+const counterOptions = (small: number, js: number) =>
+  ({
+    small: { type: "number", default: small, describe: "actors in AssemblyScript; 0 for none" },
+    js: { type: "number", default: js, describe: "actors in TypeScript; 0 for none" },
+  }) as const;
+
+const recoverOptions = {
+  actors: { type: "number", default: 100_000 },
+  turns: { type: "number", default: 10, describe: "of each actor" },
+  tailTurns: { type: "number", default: 1_000_000, describe: "to replay, of all actors" },
+} as const;
+
+const soakOptions = {
+  seconds: { type: "number", default: 600, describe: "of the measurement" },
+  actors: { type: "number", default: 1000 },
+  visits: { type: "number", default: 20, describe: "messages that one ask leads to" },
 } as const;
 
 await yargs(hideBin(process.argv))
@@ -59,6 +95,20 @@ await yargs(hideBin(process.argv))
   .command("invoke", "asking a durable actor over gRPC", {}, (args) =>
     run("invoke", args as unknown as CommonArguments, invoke),
   )
+  .command("density", "live actors in a gigabyte", counterOptions(10_000, 2000), (args) =>
+    runCounter("density", args as unknown as CounterArguments, density),
+  )
+  .command("activate", "actors back from the store", counterOptions(10_000, 1000), (args) =>
+    runCounter("activate", args as unknown as CounterArguments, activate),
+  )
+  .command("recover", "a killed server with many actors", recoverOptions, (args) => {
+    const { actors, turns, tailTurns, ...common } = args as unknown as RecoverArguments;
+    return run("recover", common, (options) => recover({ ...options, actors, turns, tailTurns }));
+  })
+  .command("soak", "half of what the server can do, for long", soakOptions, (args) => {
+    const { actors, visits, ...common } = args as unknown as SoakArguments;
+    return run("soak", common, (options) => soak({ ...options, actors, visits }));
+  })
   .demandCommand(1, "name a scenario")
   .strict()
   .parseAsync();
@@ -71,6 +121,15 @@ function runRing(
   const { actors, inFlight } = args;
   const language = args.agent === "c" ? "c" : "assemblyscript";
   return run(scenario, args, (options) => measure({ ...options, actors, inFlight, language }));
+}
+
+function runCounter(
+  scenario: string,
+  args: CounterArguments,
+  measure: (options: CounterScenarioOptions) => Promise<Measured>,
+): Promise<void> {
+  const { small, js } = args;
+  return run(scenario, args, (options) => measure({ ...options, actors: { small, js } }));
 }
 
 async function run(

@@ -21,6 +21,7 @@ const agentFolders = [
     .map((name) => `${FIXTURES}/${name}`),
   ...["splitter", "counter", "tally"].map((name) => `examples/wordcount/${name}/assembly`),
   "bench/agents/forward-c",
+  "bench/agents/counter/assembly",
 ];
 
 async function build(folder: string): Promise<void> {

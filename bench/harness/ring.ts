@@ -27,10 +27,12 @@ export interface RingOptions {
   readonly stopMs: number;
 }
 
-/** What all actors counted. */
+/** What all actors together have in memory. */
 export interface RingCounts {
-  readonly counts: readonly number[];
   readonly total: number;
+  /** Messages that were kept, since it was time, and the turns these carried with them. */
+  readonly kept: number;
+  readonly keptTurns: number;
   /** Messages handled between fromMs and stopMs. */
   readonly measured: number;
   readonly p50Ms: number;
@@ -48,7 +50,7 @@ export async function deployRing(
 ): Promise<void> {
   const manifest = { apiVersion: "caxton/v1", kind: "Agent", metadata: { name: "bench" } };
   const text = JSON.stringify({ ...manifest, spec: { durability } });
-  await wire.deploy(text, await moduleOf(language));
+  await wire.deploy(text, { $case: "module", value: await moduleOf(language) });
 }
 
 async function moduleOf(language: AgentLanguage): Promise<Uint8Array> {
@@ -59,8 +61,8 @@ async function moduleOf(language: AgentLanguage): Promise<Uint8Array> {
   return compiled.wasm;
 }
 
-/** Starts the ring; returns the number of messages that were sent to it. */
-export async function startRing(wire: Wire, options: RingOptions): Promise<number> {
+/** Puts the messages into the ring. */
+export async function startRing(wire: Wire, options: RingOptions): Promise<void> {
   const { actors, inFlight, fromMs, stopMs } = options;
   const fanOut = Math.min(FAN_OUT_MAX, inFlight);
   const starts = Math.ceil(inFlight / fanOut);
@@ -70,30 +72,51 @@ export async function startRing(wire: Wire, options: RingOptions): Promise<numbe
     [Date.now(), fromMs, stopMs].forEach((ms, at) => content.writeDoubleLE(ms, at * 8));
     content.writeUInt32LE(actors, 24);
     content.writeUInt32LE(copies, 28);
+    content.writeBigUInt64LE(0n, 32);
     await wire.send(ringAddress(i % actors), content);
   });
-  return starts;
 }
 
 export async function askRing(wire: Wire, actors: number): Promise<RingCounts> {
-  const counts: number[] = [];
+  const counts = { total: 0, kept: 0, keptTurns: 0 };
   const buckets: number[] = [];
   await eachConcurrently(actors, CONCURRENT_ASKS, async (actor) => {
     const reply = await wire.ask(ringAddress(actor), new Uint8Array(0), "query-ref");
-    const told = JSON.parse(Buffer.from(reply).toString()) as { count: number; hops: number[] };
-    counts[actor] = told.count;
+    const told = JSON.parse(Buffer.from(reply).toString()) as Told;
+    counts.total += told.count;
+    counts.kept += told.kept;
+    counts.keptTurns += told.keptTurns;
     told.hops.forEach((messages, bucket) => {
       buckets[bucket] = (buckets[bucket] ?? 0) + messages;
     });
   });
-  const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
   return {
-    counts,
-    total: sum(counts),
-    measured: sum(buckets),
+    ...counts,
+    measured: buckets.reduce((a, b) => a + b, 0),
     p50Ms: percentileOfCounts(buckets, 0.5, bucketEndMs),
     p99Ms: percentileOfCounts(buckets, 0.99, bucketEndMs),
   };
+}
+
+interface Told {
+  readonly count: number;
+  readonly kept: number;
+  readonly keptTurns: number;
+  readonly hops: readonly number[];
+}
+
+/**
+ * Messages lost or doubled show in the number of those kept. Turns lost or doubled in an actor's memory show
+ * in what it counted, against what the messages carried through all actors.
+ */
+export function verifyRing(ring: RingCounts, inFlight: number): void {
+  const { total, kept, keptTurns } = ring;
+  if (kept !== inFlight) {
+    throw new Error(`${kept} messages came to their end, ${inFlight} were in flight`);
+  }
+  if (total !== keptTurns) {
+    throw new Error(`the actors counted ${total} messages, these carry ${keptTurns} turns`);
+  }
 }
 
 /** The end, so that a percentile is never less than it was. */

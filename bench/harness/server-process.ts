@@ -7,19 +7,22 @@ import { createInterface } from "node:readline";
 import { onServerCore } from "./pinning.ts";
 
 const MAIN = join(import.meta.dirname, "../../src/main.ts");
-const READY = / grpc=(\S+) http=/;
+const READY = / grpc=(\S+) http=(\S+)/;
 /** Clock ticks of /proc per second; the same on every Linux. */
 const TICKS_PER_SECOND = 100;
 
 export class ServerProcess {
   readonly endpoint: string;
+  /** Of metrics. */
+  readonly httpEndpoint: string;
   readonly pid: number;
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown>;
 
-  private constructor(child: ChildProcess, endpoint: string) {
+  private constructor(child: ChildProcess, endpoint: string, httpEndpoint: string) {
     this.#child = child;
     this.endpoint = endpoint;
+    this.httpEndpoint = httpEndpoint;
     this.pid = child.pid!;
     this.#ended = once(child, "close");
   }
@@ -38,8 +41,8 @@ export class ServerProcess {
     });
     return new Promise((resolve, reject) => {
       createInterface(child.stdout).on("line", (line) => {
-        const endpoint = READY.exec(line)?.[1];
-        if (endpoint !== undefined) resolve(new ServerProcess(child, endpoint));
+        const [, endpoint, http] = READY.exec(line) ?? [];
+        if (http !== undefined) resolve(new ServerProcess(child, endpoint!, http));
       });
       child.once("close", () => {
         reject(new Error(`the server ended before it was ready:\n${said.join("\n")}`));
@@ -57,6 +60,19 @@ export class ServerProcess {
       .split(" ")
       .slice(11, 13);
     return (Number(user) + Number(system)) / TICKS_PER_SECOND;
+  }
+
+  /** Physical memory of the whole process. Linux only: NaN elsewhere. */
+  rssMb(): number {
+    if (process.platform !== "linux") return NaN;
+    const status = readFileSync(`/proc/${this.pid}/status`, "latin1");
+    return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)![1]) / 1024;
+  }
+
+  /** What the process had written to the disk. Linux only: NaN elsewhere. */
+  writtenBytes(): number {
+    if (process.platform !== "linux") return NaN;
+    return Number(/^write_bytes: (\d+)/m.exec(readFileSync(`/proc/${this.pid}/io`, "latin1"))![1]);
   }
 
   async kill(): Promise<void> {

@@ -1,6 +1,6 @@
 /** What the benchmarks ask of a server, over the wire like any client. */
 import { credentials, type ServiceError } from "@grpc/grpc-js";
-import { AgentServiceClient } from "../../src/gen/caxton/v1/agent.ts";
+import { AgentServiceClient, type DeployAgentRequest } from "../../src/gen/caxton/v1/agent.ts";
 import {
   type AskResponse,
   MessageServiceClient,
@@ -12,6 +12,7 @@ import {
   type NodeStatus,
 } from "../../src/gen/caxton/v1/node.ts";
 
+export type AgentSource = NonNullable<DeployAgentRequest["source"]>;
 type Callback<A> = (error: ServiceError | null, answer: A) => void;
 
 export class Wire {
@@ -26,14 +27,13 @@ export class Wire {
     this.#node = new NodeServiceClient(...channel);
   }
 
-  async deploy(manifest: string, module: Uint8Array): Promise<void> {
-    const source = { $case: "module" as const, value: module };
+  async deploy(manifest: string, source: AgentSource): Promise<void> {
     const request = { manifest, source, resetMemory: false };
     await promised((done) => this.#agents.deployAgent(request, done));
   }
 
-  async send(receiver: string, content: Uint8Array): Promise<void> {
-    const message = OutgoingMessage.create({ receiver, content });
+  async send(receiver: string, content: Uint8Array, performative = ""): Promise<void> {
+    const message = OutgoingMessage.create({ receiver, content, performative });
     await promised((done) => this.#messages.sendMessage({ message }, done));
   }
 

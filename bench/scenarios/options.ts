@@ -1,3 +1,4 @@
+import type { CounterKind } from "../harness/counter.ts";
 import type { AgentLanguage } from "../harness/ring.ts";
 
 /** What every scenario is told. */
@@ -15,4 +16,35 @@ export interface RingScenarioOptions extends ScenarioOptions {
   /** One measurement for each number; the first gives the figures without a suffix. */
   readonly actors: readonly number[];
   readonly inFlight: number;
+}
+
+export interface CounterScenarioOptions extends ScenarioOptions {
+  /** Actors of each kind; 0 leaves the kind out. */
+  readonly actors: Readonly<Record<CounterKind, number>>;
+}
+
+/** All figures, kind by kind. */
+export async function eachKind(
+  { actors }: CounterScenarioOptions,
+  measure: (kind: CounterKind, actors: number) => Promise<Record<string, number>>,
+): Promise<Record<string, number>> {
+  const figures: Record<string, number> = {};
+  for (const kind of ["small", "js"] as const) {
+    if (actors[kind] > 0) Object.assign(figures, await measure(kind, actors[kind]));
+  }
+  return figures;
+}
+
+export interface RecoverOptions extends ScenarioOptions {
+  readonly actors: number;
+  /** Of each actor. */
+  readonly turns: number;
+  /** Of all actors, for the rate of replay. */
+  readonly tailTurns: number;
+}
+
+export interface SoakOptions extends ScenarioOptions {
+  readonly actors: number;
+  /** Messages that one ask leads to. */
+  readonly visits: number;
 }

@@ -10,11 +10,7 @@ import type { RingScenarioOptions } from "./options.ts";
 
 const WARM_UP_MS = 3000;
 const HOT_LOOP_SECONDS_MAX = 5;
-const POLL_MS = 100;
-const REST_TIMEOUT_MS = 300_000;
-/** The log is kept whole, whatever the rate. */
-export const LOG_BYTES_MAX = 64 * 1024 ** 3;
-export const SETTINGS = ["workers.count=1", `storage.sizeBytesMax=${LOG_BYTES_MAX}`];
+export const SETTINGS = ["workers.count=1"];
 
 export interface RunningRing {
   readonly server: ServerProcess;
@@ -72,30 +68,4 @@ async function withRing(
 
 export async function waitUntil(timeMs: number): Promise<void> {
   await wait(Math.max(0, timeMs - Date.now()));
-}
-
-/** Resolves when all partitions together have done that many turns, or more. */
-export async function turnsDone(wire: Wire, turns: number): Promise<void> {
-  const giveUpAtMs = Date.now() + REST_TIMEOUT_MS;
-  for (;;) {
-    const done = await turnsOf(wire);
-    if (done >= turns) return;
-    if (Date.now() > giveUpAtMs) throw new Error(`only ${done} of ${turns} turns were done`);
-    await wait(POLL_MS);
-  }
-}
-
-/** Resolves with the number of turns when there are no more. */
-export async function turnsAtRest(wire: Wire): Promise<number> {
-  for (let before = -1; ;) {
-    const done = await turnsOf(wire);
-    if (done === before) return done;
-    before = done;
-    await wait(POLL_MS);
-  }
-}
-
-async function turnsOf(wire: Wire): Promise<number> {
-  const { partitions } = await wire.status();
-  return partitions.reduce((sum, { turns }) => sum + turns, 0);
 }

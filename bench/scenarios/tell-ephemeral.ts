@@ -1,18 +1,22 @@
 /** Messages between actors that keep no log, on one core. */
 import type { Report } from "../harness/report.ts";
-import { askRing } from "../harness/ring.ts";
+import { askRing, verifyRing } from "../harness/ring.ts";
+import { turnsAtRest } from "../harness/turns.ts";
 import type { RingScenarioOptions } from "./options.ts";
-import { measureRing, type RunningRing, turnsAtRest, waitUntil } from "./ring-run.ts";
+import { measureRing, type RunningRing, waitUntil } from "./ring-run.ts";
 
 export function tellEphemeral(
   options: RingScenarioOptions,
 ): Promise<Pick<Report, "figures" | "ratios">> {
-  return measureRing(options, "ephemeral", measure);
+  return measureRing(options, "ephemeral", (ring, actors) =>
+    measure(ring, actors, options.inFlight),
+  );
 }
 
 async function measure(
   { server, wire, fromMs, stopMs }: RunningRing,
   actors: number,
+  inFlight: number,
 ): Promise<Record<string, number>> {
   await waitUntil(fromMs);
   const cpuBefore = server.cpuSeconds();
@@ -20,6 +24,7 @@ async function measure(
   const cpuAfter = server.cpuSeconds();
   const turns = await turnsAtRest(wire);
   const ring = await askRing(wire, actors);
+  verifyRing(ring, inFlight);
   if (ring.total !== turns) {
     throw new Error(`the actors counted ${ring.total} messages, the server ${turns} turns`);
   }

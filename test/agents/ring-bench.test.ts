@@ -19,22 +19,32 @@ interface RingMessage {
   readonly fromMs?: number;
   readonly stopMs?: number;
   readonly copies?: number;
+  readonly turns?: bigint;
 }
 
 function ringMessage(fields: RingMessage = {}): Buffer {
-  const { sentMs = NOW_MS, fromMs = 0, stopMs = Infinity, copies = 1 } = fields;
+  const { sentMs = NOW_MS, fromMs = 0, stopMs = Infinity } = fields;
+  const { copies = 1, turns = 0n } = fields;
   const content = Buffer.alloc(256, 7);
   [sentMs, fromMs, stopMs].forEach((ms, i) => content.writeDoubleLE(ms, i * 8));
   content.writeUInt32LE(ACTORS, 24);
   content.writeUInt32LE(copies, 28);
+  content.writeBigUInt64LE(turns, 32);
   return content;
 }
 
-function summary(guest: Guest): { count: number; hops: Map<number, number> } {
+interface Summary {
+  readonly count: number;
+  readonly kept: number;
+  readonly keptTurns: number;
+  readonly hops: Map<number, number>;
+}
+
+function summary(guest: Guest): Summary {
   const { replies } = guest.deliver({ performative: QUERY_REF, flags: WANTS_REPLY });
-  const { count, hops } = JSON.parse(replies[0]!.text) as { count: number; hops: number[] };
+  const { hops, ...counts } = JSON.parse(replies[0]!.text) as Summary & { hops: number[] };
   expect(hops).toHaveLength(1024);
-  return { count, hops: new Map([...hops.entries()].filter(([, messages]) => messages > 0)) };
+  return { ...counts, hops: new Map([...hops.entries()].filter(([, messages]) => messages > 0)) };
 }
 
 describe.each(Object.entries(modules))("the %s agent", (_, wasm) => {
@@ -46,19 +56,22 @@ describe.each(Object.entries(modules))("the %s agent", (_, wasm) => {
     const { sends } = deliver(actor(), { sentMs: NOW_MS - 3, fromMs: 5, stopMs: NOW_MS + 1 });
     expect(sends).toHaveLength(1);
     expect(sends[0]!.receiver).toMatch(/^default\/bench\/\d{1,3}$/);
-    const next = ringMessage({ sentMs: NOW_MS, fromMs: 5, stopMs: NOW_MS + 1 });
+    const next = ringMessage({ sentMs: NOW_MS, fromMs: 5, stopMs: NOW_MS + 1, turns: 1n });
     expect(sends[0]!.content.equals(next)).toBe(true);
   });
 
   test("makes as many of a message as it says, each of them one from then on", () => {
-    const { sends } = deliver(actor(), { copies: 3 });
-    expect(sends.map(({ content }) => content.equals(ringMessage()))).toEqual([true, true, true]);
+    const { sends } = deliver(actor(), { copies: 3, turns: 7n });
+    const made = [{ turns: 8n }, {}, {}].map((fields) => ringMessage(fields));
+    expect(sends.map(({ content }, i) => content.equals(made[i]!))).toEqual([true, true, true]);
   });
 
-  test("keeps a message from its end on, and counts it", () => {
+  test("keeps a message from its end on, with the turns it carries", () => {
     const guest = actor();
-    expect(deliver(guest, { stopMs: NOW_MS }).sends).toEqual([]);
-    expect(summary(guest)).toEqual({ count: 1, hops: new Map() });
+    for (const turns of [4n, 0n]) {
+      expect(deliver(guest, { stopMs: NOW_MS, turns }).sends).toEqual([]);
+    }
+    expect(summary(guest)).toEqual({ count: 2, kept: 2, keptTurns: 6, hops: new Map() });
   });
 
   test("tells how long messages took, in steps that widen", () => {
@@ -68,13 +81,13 @@ describe.each(Object.entries(modules))("the %s agent", (_, wasm) => {
     }
     const hops = Object.entries({ 0: 3, 1: 1, 511: 1, 512: 2, 513: 1, 1023: 1 });
     const expected = new Map(hops.map(([bucket, messages]) => [Number(bucket), messages]));
-    expect(summary(guest)).toEqual({ count: 9, hops: expected });
+    expect(summary(guest)).toEqual({ count: 9, kept: 0, keptTurns: 0, hops: expected });
   });
 
   test("notes no times before it should", () => {
     const guest = actor();
     deliver(guest, { fromMs: NOW_MS + 1 });
-    expect(summary(guest)).toEqual({ count: 1, hops: new Map() });
+    expect(summary(guest)).toMatchObject({ count: 1, hops: new Map() });
   });
 
   test("answers a request with its content", () => {

@@ -54,6 +54,35 @@ test("the limits of the machine are measured one by one", async () => {
   expectFigures(report, [...perSecond.map((name) => `${name}_per_second`), "echo_p50_ms"]);
 });
 
+test("live actors are counted against the server's memory", async () => {
+  const report = await bench("density", "--small", "200", "--js", "0");
+  expectFigures(report, ["actors_per_gb_small", "rss_small_mb", "rss_base_mb"]);
+  expect(report.figures["verified_small_actors"]).toBe(200);
+});
+
+test("actors come back from the store, one at a time", async () => {
+  const report = await bench("activate", "--small", "100", "--js", "0", "--seconds", "1");
+  expectFigures(report, ["small_ask_p50_us", "small_ask_live_p50_us"]);
+  expectFigures(report, ["verified_small_activations"]);
+});
+
+test("a killed server answers for every partition, then for every actor", async () => {
+  const sizes = ["--actors", "300", "--turns", "3", "--tail-turns", "100000"];
+  const report = await bench("recover", ...sizes);
+  expectFigures(report, ["ready_seconds", "all_exact_seconds", "replayed_turns_per_second"]);
+  expect(report.figures["verified_partitions"]).toBe(16);
+  expect(report.figures["verified_actors"]).toBe(300);
+  expect(report.figures["replayed_turns"]).toBeGreaterThanOrEqual(100_000);
+});
+
+test("half of what a server can do, for a while", async () => {
+  const report = await bench("soak", "--seconds", "3", "--actors", "50");
+  expectFigures(report, ["capacity_turns_per_second", "asks_per_second", "p99_last_ms"]);
+  expectFigures(report, ["disk_bytes_max", "verified_messages"]);
+  expect(report.figures).toHaveProperty("rss_growth_percent");
+  expect(report.ratios["p99_drift_ratio"]).toBeGreaterThan(0);
+});
+
 test("nothing is left behind, and memory passes for no disk", async () => {
   expect(readdirSync(directory)).toEqual([]);
   const inMemory = run(process.execPath, [MAIN, "limits", "--directory", "/dev/shm"]);
