@@ -63,6 +63,8 @@ export class ShardDriver {
   /** Ranges of the log that were read. */
   reads = 0;
   readonly blobs = new Map<string, Buffer>();
+  /** Blobs that are to be stored get lost. */
+  holdBlobs = false;
   /** What it let go of the log, and of the blobs. */
   readonly trims: { readonly below: number; readonly blobs: readonly string[] }[] = [];
   private readonly partitions: number;
@@ -305,6 +307,7 @@ export class ShardDriver {
         return;
       case "store": {
         const sha256 = createHash("sha256").update(message.content).digest("hex");
+        if (this.holdBlobs) return;
         this.blobs.set(sha256, Buffer.from(message.content));
         this.tasks.push(() => {
           this.handle({ kind: "stored", requestId: message.requestId, sha256 });

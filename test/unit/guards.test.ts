@@ -188,3 +188,36 @@ describe("a client's message", () => {
     expect(stateOf(driver, ADDER)).toEqual({ total: "5 1" });
   });
 });
+
+describe("time", () => {
+  test("never goes back, whatever the clock does meanwhile", () => {
+    const driver = new ShardDriver([probe]);
+    const now = (): number => Number(driver.ask("default/probe/one", "now")?.text);
+    const before = now();
+    driver.nowMs -= 500_000;
+    expect(now()).toBeGreaterThanOrEqual(before);
+    driver.restart();
+    expect(now()).toBeGreaterThanOrEqual(before);
+  });
+});
+
+describe("an ask", () => {
+  const asker = { name: "asker", wasm: module("asker") };
+
+  test("that comes back to the open handler that waits for it fails at once", () => {
+    const driver = new ShardDriver([asker]);
+    const text = driver.ask("default/asker/1", "default/asker/1 2000 x")?.text;
+    expect(text).toMatch(/^REENTRANT_ASK: /);
+  });
+
+  test("is given up at its deadline", () => {
+    const driver = new ShardDriver([asker, { name: "ticker", wasm: module("ticker") }]);
+    const requestId = driver.submit("default/asker/1", "default/ticker/1 2000 wait 1 900000", {
+      wantsReply: true,
+    });
+    driver.settle();
+    driver.nowMs += 2001;
+    driver.tick();
+    expect(driver.told.find((one) => one.requestId === requestId)?.text).toMatch(/^ASK_TIMEOUT: /);
+  });
+});

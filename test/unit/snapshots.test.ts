@@ -80,6 +80,34 @@ describe("a checkpoint", () => {
     expect(driver.ask(address(1), "0")?.text).toBe("42 3");
   });
 
+  test("lets the log and older blobs go only when the frame that names it is durable", () => {
+    const driver = new ShardDriver([adder]);
+    driver.ask(address(1), "1");
+    driver.nowMs += 60_000;
+    driver.submit(address(1), "1");
+    // Everything is stored, and the frame with the entry waits for its commit.
+    while (driver.blobs.size < 2) {
+      driver.run();
+      driver.commit();
+    }
+    driver.run();
+    expect(driver.trims).toHaveLength(0);
+    driver.settle();
+    expect(driver.trims).toHaveLength(1);
+  });
+
+  test("does not count on images that are not durable", () => {
+    const driver = new ShardDriver([adder], 1, { residentActorsMax: 1 });
+    driver.holdBlobs = true;
+    driver.ask(address(1), "1");
+    // It makes room: its image waits to be stored.
+    driver.ask(address(2), "1");
+    driver.checkpoint();
+    expect(driver.trims).toHaveLength(0);
+    driver.restart();
+    expect(driver.ask(address(1), "0")?.text).toBe("1 2");
+  });
+
   test("makes repeats of client ids from before it known", () => {
     const driver = new ShardDriver([adder]);
     driver.ask(address(1), "5", "same");
