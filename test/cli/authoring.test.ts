@@ -82,8 +82,8 @@ function printed(child: ChildProcessWithoutNullStreams) {
 test("watch: every change is deployed, and a refused one ends nothing", async () => {
   const server = await startServerProcess();
   const env = { CAXTON_ENDPOINT: server.endpoint };
-  expect(caxton(["agent", "init", "seen", "--lang", "as"]).status).toBe(EXIT.ok);
-  const source = join(folder, "seen/assembly/index.ts");
+  expect(caxton(["agent", "init", "seen"]).status).toBe(EXIT.ok);
+  const source = join(folder, "seen/index.ts");
   const first = readFileSync(source, "utf8");
   const child = spawn(LAUNCHER, ["agent", "deploy", "seen", "--watch"], {
     cwd: folder,
