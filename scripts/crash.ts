@@ -57,6 +57,7 @@ function table({ kills: all, ...report }: Report): string {
     "",
     `  requests ${report.requests}, acknowledged ${report.answered}, resent ${report.resent}, duplicates recognised ${report.duplicates}`,
     `  lost ${report.lost}, doubled ${report.doubled}, out of order ${report.strays}, dead letters ${report.deadLetters}`,
+    `  handlers found in the middle of an await ${report.awaits}`,
     `  deployments acknowledged ${report.deploys}, lost ${report.deploysLost}`,
   ].join("\n");
 }
@@ -73,6 +74,7 @@ function faultsIn(report: Report): string[] {
   const idle = report.kills.filter((kill) => kill.inFlight < IN_FLIGHT_MIN);
   if (idle.length > 0)
     faults.push(`${idle.length} kills with less than ${IN_FLIGHT_MIN} in flight`);
+  if (report.awaits === 0) faults.push("no kill in the middle of an await");
   if (report.answered !== report.requests) faults.push("requests without answer");
   return faults;
 }

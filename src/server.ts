@@ -42,7 +42,8 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     "kernel",
     () => {
       const activated = (tookMs: number): void => metrics.activated(tookMs / 1000);
-      return startKernel({ storage, config, log, activated, ...fault });
+      const upgraded = (): void => metrics.upgraded();
+      return startKernel({ storage, config, log, activated, upgraded, ...fault });
     },
     (running) => running.stop(),
   );

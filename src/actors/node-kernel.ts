@@ -35,6 +35,8 @@ export interface KernelOptions {
   readonly log: Logger;
   /** An actor's memory was brought back in that time. */
   readonly activated?: (tookMs: number) => void;
+  /** An actor goes over to another version of its agent. */
+  readonly upgraded?: () => void;
   /** Called at named moments; a test kills the process there. */
   readonly faultPoint?: (name: string) => void;
 }
@@ -85,7 +87,7 @@ class LocalKernel implements RunningKernel {
   readonly deadLetters: DeadLetterAdmin;
   readonly node: NodeAdmin;
   private readonly log: Logger;
-  private readonly activated: (tookMs: number) => void;
+  private readonly options: KernelOptions;
   private readonly wasClean: boolean;
   private readonly appender: LogAppender;
   private readonly pool: WorkerPool;
@@ -98,7 +100,7 @@ class LocalKernel implements RunningKernel {
     const { config, log, storage } = options;
     const count = config.partitions.count;
     this.log = log;
-    this.activated = options.activated ?? (() => undefined);
+    this.options = options;
     this.wasClean = storage.opening.clean;
     this.appender = new LogAppender(storage.log, log);
     this.pool = this.createPool(options, registry, incarnation);
@@ -205,7 +207,11 @@ class LocalKernel implements RunningKernel {
         this.requests.results(message);
         return;
       case "activated":
-        for (const tookMs of message.tookMs) this.activated(tookMs);
+        for (const tookMs of message.tookMs) this.options.activated?.(tookMs);
+        return;
+      case "upgraded":
+        this.options.faultPoint?.("upgrade.after-import");
+        this.options.upgraded?.();
         return;
       case "logs":
         this.agentLogs.append(message.lines);

@@ -109,6 +109,9 @@ export class Shard {
           Atomics.compareExchange(suspects, 0, partition + 1, 0);
         },
       },
+      upgraded: () => {
+        ports.post({ kind: "upgraded" }, []);
+      },
       escalate: (agent, reason) => {
         ports.post({ kind: "escalate", agent, reason }, []);
       },

@@ -202,6 +202,8 @@ export type FromWorker =
   | { readonly kind: "escalate"; readonly agent: string; readonly reason: string }
   /** How long it took to bring back the memory of actors. */
   | { readonly kind: "activated"; readonly tookMs: readonly number[] }
+  /** An actor goes over to another version of its agent. */
+  | { readonly kind: "upgraded" }
   | { readonly kind: "logs"; readonly lines: readonly PostedLogLine[] }
   | {
       readonly kind: "messages";

@@ -28,6 +28,11 @@ export class ApiMetrics {
     buckets: ACTIVATION_SECONDS,
     registers: [this.#registry],
   });
+  readonly #upgrades = new Counter({
+    name: "caxton_actors_upgraded_total",
+    help: "Actors that took their state over to another version of their agent.",
+    registers: [this.#registry],
+  });
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 20 });
   readonly #kernelFigures = KERNEL_FIGURES.map((figure) => register(figure, this.#registry));
   readonly #loopLag = new Gauge({
@@ -54,6 +59,10 @@ export class ApiMetrics {
 
   activated(seconds: number): void {
     this.#activations.observe(seconds);
+  }
+
+  upgraded(): void {
+    this.#upgrades.inc();
   }
 
   /** Without a status (the node is starting) the kernel's figures keep their last values. */

@@ -6,10 +6,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { ActorStatus } from "../../src/gen/caxton/v1/actor.ts";
 import { SeededRandom } from "../../src/base/random.ts";
 import { type ServerProcess, startServerProcess } from "../support/server.ts";
 import { fixtureModule, manifest, Wire } from "../support/wire.ts";
 import { ClientStream, isLoss } from "./client-stream.ts";
+import { COURIER } from "./courier.ts";
 import { Deploys } from "./deploys.ts";
 import { type Balance, balanceOf } from "./ledger.ts";
 
@@ -22,6 +24,7 @@ export const POINTS = [
   "records.after-put",
   "deploy.after-version",
   "deploy.after-record",
+  "upgrade.after-import",
   "blob.before-store",
   "blob.after-store",
   "log.before-trim",
@@ -69,8 +72,13 @@ const DELAY_MS = 20;
 /** Commits between a start and the kill. */
 const COMMITS_MIN = 20;
 const COMMITS_SPAN = 60;
-/** Checkpoints, of all partitions, between a start and the kill. */
-const CHECKPOINTS_SPAN = 8;
+/** Checkpoints, of all partitions, between a start and the kill: the first ones come before any request. */
+const CHECKPOINTS_MIN = 12;
+const CHECKPOINTS_SPAN = 24;
+/** Actors that go over to another version, between a start and the kill. */
+const UPGRADES_SPAN = 6;
+/** Every so many streams one sends through a courier, which awaits. */
+const COURIER_EVERY = 3;
 /** Images, and the rest of the state. */
 const BLOBS_PER_CHECKPOINT = 2;
 /** A deployment writes two records and passes its own points once; the first or second is the last. */
@@ -97,6 +105,8 @@ export interface Report extends Balance {
   readonly resent: number;
   readonly duplicates: number;
   readonly deadLetters: number;
+  /** Handlers that starts after a kill found in the middle of an `await`. */
+  readonly awaits: number;
   readonly deploys: number;
   readonly deploysLost: number;
 }
@@ -141,6 +151,7 @@ function sumOf(a: Report, b: Report): Report {
     doubled: a.doubled + b.doubled,
     strays: a.strays + b.strays,
     deadLetters: a.deadLetters + b.deadLetters,
+    awaits: a.awaits + b.awaits,
     deploys: a.deploys + b.deploys,
     deploysLost: a.deploysLost + b.deploysLost,
   };
@@ -152,13 +163,13 @@ class Campaign {
   readonly #random: SeededRandom;
   readonly #killed: (kill: Kill) => void;
   readonly #deploys = new Deploys();
+  #awaits = 0;
   readonly #streams = Array.from({ length: STREAMS }, (_, i) => {
-    const actor = i % ACTORS;
-    return new ClientStream(
-      `stream-${i}`,
-      `default/sequence/actor-${actor}`,
-      `default/sequence/sink-${actor % SINKS}`,
-    );
+    const key = `actor-${i % ACTORS}`;
+    const receiver = `default/sequence/${key}`;
+    const sink = `default/sequence/sink-${(i % ACTORS) % SINKS}`;
+    const via = i % COURIER_EVERY === 0 ? `default/${COURIER}/${key}` : receiver;
+    return new ClientStream(`stream-${i}`, receiver, sink, via);
   });
 
   constructor(random: SeededRandom, killed: (kill: Kill) => void) {
@@ -169,9 +180,10 @@ class Campaign {
   async run(plan: readonly Point[]): Promise<Report> {
     try {
       const kills: Kill[] = [];
-      await this.#withServer({}, (_server, wire) =>
-        wire.deploy(manifest("sequence"), fixtureModule("sequence")),
-      );
+      await this.#withServer({}, async (_server, wire) => {
+        await wire.deploy(manifest("sequence"), fixtureModule("sequence"));
+        await this.#deploys.deploy(wire);
+      });
       for (const point of plan) {
         const kill = await this.#killAt(point);
         kills.push(kill);
@@ -189,7 +201,7 @@ class Campaign {
     const before = this.#totals();
     const env = this.#faultOf(point);
     return this.#withServer(env, async (server, wire) => {
-      await this.#deploys.check(wire);
+      await unlessLost(this.#deploys.check(wire));
       const triggerAt = ANSWERS_MIN + this.#random.below(ANSWERS_SPAN);
       let answers = 0;
       let deploying: Promise<void> | undefined;
@@ -233,8 +245,11 @@ class Campaign {
   #passages(point: Point): number {
     const one = (span: number): number => 1 + this.#random.below(span);
     if (COMMIT_POINTS.has(point)) return COMMITS_MIN + this.#random.below(COMMITS_SPAN);
-    if (point.endsWith("-store")) return one(CHECKPOINTS_SPAN * BLOBS_PER_CHECKPOINT);
-    if (SNAPSHOT_POINTS.has(point)) return one(CHECKPOINTS_SPAN);
+    if (SNAPSHOT_POINTS.has(point)) {
+      const passages = CHECKPOINTS_MIN + this.#random.below(CHECKPOINTS_SPAN);
+      return passages * (point.endsWith("-store") ? BLOBS_PER_CHECKPOINT : 1);
+    }
+    if (point === "upgrade.after-import") return one(UPGRADES_SPAN);
     return one(DEPLOYS_SPAN * (point.startsWith("records.") ? RECORDS_PER_DEPLOY : 1));
   }
 
@@ -256,7 +271,8 @@ class Campaign {
     const requests = this.#streams.reduce((sum, stream) => sum + stream.sent, 0);
     const { deadLetters } = await facts(wire);
     const { acknowledged: deploys, lost: deploysLost } = this.#deploys;
-    return { ...balance, requests, ...this.#totals(), deadLetters, deploys, deploysLost };
+    const awaits = this.#awaits;
+    return { ...balance, requests, ...this.#totals(), deadLetters, awaits, deploys, deploysLost };
   }
 
   /** Waits until the books balance, or nothing happens any more. */
@@ -289,6 +305,8 @@ class Campaign {
     const server = await startServerProcess({ directory: this.#directory, sets: SETS, env });
     const wire = new Wire(server.endpoint);
     try {
+      // It may have died already: recovery passes some of the points.
+      this.#awaits += (await unlessLost(openHandlers(wire))) ?? 0;
       return await run(server, wire);
     } finally {
       wire.close();
@@ -306,4 +324,21 @@ async function facts(wire: Wire): Promise<{ turns: number; pending: number; dead
     sums.deadLetters += partition.deadLetters;
   }
   return sums;
+}
+
+/** Undefined when the server is gone before it answers. */
+async function unlessLost<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (isLoss(error)) return undefined;
+    throw error;
+  }
+}
+
+async function openHandlers(wire: Wire): Promise<number> {
+  const filter = { namespace: "", agent: COURIER, status: ActorStatus.OPEN };
+  const request = { ...filter, pageSize: 1000, pageToken: "" };
+  const { actors } = await wire.call(wire.actors.listActors.bind(wire.actors), request);
+  return actors.length;
 }

@@ -12,17 +12,21 @@ const ASK_EVERY = 3;
 
 export class ClientStream {
   readonly name: string;
+  /** Whose books it is in. */
   readonly receiver: string;
   readonly sink: string;
+  /** Where it sends to: the receiver, or who brings it there. */
+  readonly #via: string;
   readonly #unanswered = new Set<number>();
   sent = 0;
   resent = 0;
   duplicates = 0;
 
-  constructor(name: string, receiver: string, sink: string) {
+  constructor(name: string, receiver: string, sink: string, via = receiver) {
     this.name = name;
     this.receiver = receiver;
     this.sink = sink;
+    this.#via = via;
   }
 
   get inFlight(): number {
@@ -75,7 +79,7 @@ export class ClientStream {
 
   async #request(wire: Wire, n: number): Promise<void> {
     const message = {
-      receiver: this.receiver,
+      receiver: this.#via,
       id: `${this.name}-${n}`,
       client: this.name,
       contentType: "text/plain",

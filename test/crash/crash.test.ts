@@ -23,6 +23,7 @@ test(`${KILLS} kills under load lose, double and reorder nothing`, async () => {
   expect(new Set(report.kills.map((kill) => kill.point))).toEqual(new Set(POINTS));
   expect(Math.min(...report.kills.map((kill) => kill.inFlight))).toBeGreaterThan(IN_FLIGHT_MIN);
   expect(report.duplicates).toBeGreaterThan(0);
+  expect(report.awaits).toBeGreaterThan(0);
 });
 
 describe("the books notice", () => {

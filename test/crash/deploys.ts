@@ -1,7 +1,10 @@
 /** Deployments under crashes: what was acknowledged must be there afterwards. */
 import { fixtureModule, manifest, type Wire } from "../support/wire.ts";
+import { COURIER, courierSource } from "./courier.ts";
 
 const AGENTS = 8;
+/** Every so many deployments one is of other code for actors that hold memory. */
+const COURIER_EVERY = 2;
 
 export class Deploys {
   /** Agent -> version that was acknowledged last. */
@@ -16,7 +19,10 @@ export class Deploys {
     const name = this.#name(this.acknowledged);
     const spec = `{config: {number: "${this.acknowledged}"}}`;
     this.#started = this.acknowledged + 1;
-    const { agent } = await wire.deploy(manifest(name, spec), this.#module);
+    const { agent } =
+      name === COURIER
+        ? await wire.deployTypeScript(manifest(name), courierSource(this.acknowledged))
+        : await wire.deploy(manifest(name, spec), this.#module);
     this.#versions.set(name, agent!.version);
     this.acknowledged++;
   }
@@ -33,6 +39,6 @@ export class Deploys {
   }
 
   #name(number: number): string {
-    return `extra-${number % AGENTS}`;
+    return number % COURIER_EVERY === 0 ? COURIER : `extra-${number % AGENTS}`;
   }
 }

@@ -357,6 +357,7 @@ export class SimNode implements Writer {
         this.ports.escalate(message.agent, message.reason);
         return;
       case "activated":
+      case "upgraded":
       case "logs":
       case "messages":
         return;

@@ -105,6 +105,16 @@ export class Wire {
     return this.call(agents.deployAgent.bind(agents), { manifest, source, resetMemory });
   }
 
+  deployTypeScript(
+    manifest: string,
+    files: Readonly<Record<string, string>>,
+  ): Promise<DeployAgentResponse> {
+    const { agents } = this;
+    const value = { language: "typescript", files: { ...files } };
+    const source = { $case: "bundle" as const, value };
+    return this.call(agents.deployAgent.bind(agents), { manifest, source, resetMemory: false });
+  }
+
   close(): void {
     const { agents, messages, actors, state, deadLetters, supervisor, node, health } = this;
     for (const client of [agents, messages, actors, state, deadLetters, supervisor, node, health]) {

@@ -33,6 +33,8 @@ export interface PartitionPorts extends MailPorts {
   readonly executor: TurnExecutor;
   readonly suspects: SuspectLock;
   environment(id: number): Environment;
+  /** An actor goes over to another version of its agent. */
+  upgraded(): void;
   /** An agent failed too often here: it is to be suspended everywhere. */
   escalate(agent: string, reason: string): void;
 }
@@ -79,6 +81,9 @@ export class PartitionProcessor {
       nowMs,
       wake: (actor) => {
         this.turns.wake(actor);
+      },
+      upgraded: () => {
+        ports.upgraded();
       },
       hold: (actor, code, reason) => {
         this.control({ kind: "hold", actor: actor.address, code, reason });

@@ -29,6 +29,8 @@ export interface UpgradePorts {
   nowMs(): number;
   wake(actor: Actor): void;
   hold(actor: Actor, code: string, reason: string): void;
+  /** The new code has the state; its entry is not durable yet. */
+  upgraded(): void;
 }
 
 export class Upgrades {
@@ -80,6 +82,7 @@ export class Upgrades {
       this.ports.hold(actor, outcome.code, outcome.reason);
       return;
     }
+    this.ports.upgraded();
     const { state: exported } = outcome;
     const { addressBytes } = actor;
     actor.unwritten++;
