@@ -192,10 +192,7 @@ export class TypeReader {
   }
 
   /** An alias inside a type: of a type of an instance, or of a place around it. */
-  alias(
-    reader: ByteReader,
-    instances: (ReadonlyMap<string, TypeDefinition> | undefined)[],
-  ): void {
+  alias(reader: ByteReader, instances: (ReadonlyMap<string, TypeDefinition> | undefined)[]): void {
     const sort = reader.byte();
     if (sort === 0) reader.skip(1);
     const type = this.aliased(reader);

@@ -57,7 +57,11 @@ class ComponentParser {
   });
   /** By number of its section. */
   readonly #sections: ReadonlyMap<number, (reader: ByteReader) => void> = new Map([
-    [1, (reader: ByteReader) => void this.#model.modules.push({ start: reader.offset, end: reader.end })],
+    [
+      1,
+      (reader: ByteReader) =>
+        void this.#model.modules.push({ start: reader.offset, end: reader.end }),
+    ],
     [2, (reader: ByteReader) => this.#each(reader, () => this.#coreInstance(reader))],
     [3, (reader: ByteReader) => this.#coreTypes(reader)],
     // A component inside is read only if something that runs would need it, which is refused there.

@@ -1,0 +1,86 @@
+/**
+ * One instance of a component's core module, called through the canonical ABI.
+ *
+ * Owns the right to call the guest's allocator.
+ * 1. The allocator runs guest code, and guest code may call the host: while it runs, no host call may allocate, or
+ *    guest and host would nest deeper than the count of calls sees.
+ * 2. A time limit skips all clean-up, so every delivery begins by setting that right.
+ */
+import type { GuestDoor } from "../guest-door.ts";
+import { trap } from "../turn-context.ts";
+import type { GuestMemory } from "../turn-context.ts";
+import { writeMessage } from "./deliver-message.ts";
+import { MESSAGE, OUTCOME } from "./world.ts";
+
+type Realloc = (old: number, oldBytes: number, align: number, bytes: number) => number;
+
+/** Stands for the place of nothing: aligned for everything, and inside memory. */
+const NOWHERE = 8;
+
+export class ComponentGuest implements GuestDoor {
+  private readonly memory: GuestMemory;
+  private readonly realloc: Realloc;
+  private readonly handle: (message: number) => number;
+  private readonly afterHandle: ((answer: number) => void) | undefined;
+  private isAllocating = false;
+
+  constructor(exports: WebAssembly.Exports, memory: GuestMemory) {
+    this.memory = memory;
+    this.realloc = exports["cabi_realloc"] as Realloc;
+    this.handle = exports["handle"] as (message: number) => number;
+    this.afterHandle = exports["cabi_post_handle"] as ((answer: number) => void) | undefined;
+  }
+
+  deliver(bytes: Buffer, offset: number, length: number): number {
+    this.isAllocating = false;
+    const at = this.alloc(MESSAGE.bytes, MESSAGE.align);
+    writeMessage(this, at, bytes.subarray(offset, offset + length));
+    const answer = this.handle(at) >>> 0;
+    const memory = this.bytes;
+    this.check(answer, OUTCOME.bytes, "what handle returned");
+    const payload = answer + OUTCOME.payloadAt;
+    if (memory[answer] !== 0) {
+      const text = memory.readUInt32LE(payload);
+      const textBytes = memory.readUInt32LE(payload + 4);
+      this.check(text, textBytes, "the error of handle");
+      trap("AGENT_FAILED", memory.toString("utf8", text, text + textBytes));
+    }
+    const progress = memory[payload]!;
+    this.afterHandle?.(answer);
+    return progress;
+  }
+
+  /** The memory as it is now. */
+  get bytes(): Buffer {
+    if (this.memory.bytes.length === 0) this.memory.refresh();
+    return this.memory.bytes;
+  }
+
+  /** A place from the guest's own allocator; the guest frees it. */
+  alloc(bytes: number, align: number): number {
+    if (bytes === 0) return NOWHERE;
+    if (this.isAllocating) trap("HOST_CALL_INVALID", "cabi_realloc called a host function");
+    this.isAllocating = true;
+    const at = this.realloc(0, 0, align, bytes) >>> 0;
+    this.isAllocating = false;
+    this.check(at, bytes, "what cabi_realloc returned");
+    return at;
+  }
+
+  private check(at: number, bytes: number, what: string): void {
+    if (at + bytes <= this.bytes.length) return;
+    trap("HOST_CALL_INVALID", `${what} lies outside memory of ${this.bytes.length} bytes`);
+  }
+
+  /** Writes where a list or string is, and a copy of it. */
+  writeBytes(at: number, value: Uint8Array): void {
+    const place = this.alloc(value.length, 1);
+    this.bytes.set(value, place);
+    this.writeRange(at, place, value.length);
+  }
+
+  writeRange(at: number, place: number, count: number): void {
+    this.bytes.writeUInt32LE(place, at);
+    this.bytes.writeUInt32LE(count, at + 4);
+  }
+}
