@@ -13,7 +13,6 @@ import { AgentShare } from "../../src/actors/partition/agent-share.ts";
 import { PendingMessage } from "../../src/actors/partition/message.ts";
 import type { LogLine } from "../../src/actors/turn-batch.ts";
 import { DOORS } from "../../src/actors/wasm/doors.ts";
-import type { Door } from "../../src/actors/wasm/doors.ts";
 import {
   EFFECT_ASK,
   EFFECT_ASK_AT_DEADLINE,
@@ -42,7 +41,8 @@ import {
   type EnvelopeFields,
 } from "../../src/actors/wasm/envelope.ts";
 import { WasmInstance } from "../../src/actors/wasm/instance.ts";
-import type { MemoryImage } from "../../src/actors/wasm/instance.ts";
+import type { LoadedModule } from "../../src/actors/wasm/loaded-module.ts";
+import type { MemoryImage } from "../../src/actors/wasm/memory-delta.ts";
 import { messageIdPrefix } from "../../src/actors/wasm/message-id.ts";
 import { TurnContext } from "../../src/actors/wasm/turn-context.ts";
 import { loadConfig } from "../../src/base/config.ts";
@@ -75,12 +75,6 @@ export interface Turn {
   readonly bytes: Buffer;
 }
 
-export interface SoloModule {
-  readonly module: WebAssembly.Module;
-  readonly door: Door;
-  readonly globals: readonly string[];
-}
-
 /** What a turn depends on besides the module. */
 export interface SoloOptions {
   /** YAML of the manifest's `spec`. */
@@ -98,7 +92,7 @@ export class Solo {
   readonly state = new Map<string, Buffer>();
   nowMs = 1_700_000_000_000;
   seed = 1;
-  private readonly loaded: SoloModule;
+  private readonly loaded: LoadedModule;
   private readonly environment: Environment;
   private readonly actor: Actor;
   private readonly logs: LogLine[] = [];
@@ -108,11 +102,11 @@ export class Solo {
   private handler: Handler | undefined;
   private lastSeq = 0;
 
-  constructor(loaded: SoloModule, options: SoloOptions = {}) {
+  constructor(loaded: LoadedModule, options: SoloOptions = {}) {
     const text = `apiVersion: caxton/v1\nkind: Agent\nmetadata: {name: solo}\nspec: {${options.spec ?? ""}}`;
     const manifest = compileManifest(text, loadConfig({}).limits);
     const names = { id: 1, agent: "default/solo", version: "1", moduleSha256: "" };
-    this.environment = { ...names, manifest, replayOnly: false };
+    this.environment = { ...names, manifest, replayOnly: false, templateSha256: undefined };
     const address = options.address ?? "default/solo/one";
     this.actor = new Actor(
       address,
@@ -123,10 +117,14 @@ export class Solo {
     this.loaded = loaded;
     this.turn = new TurnContext(new EffectRing(RING_BYTES), this.logs, 8);
     this.turn.idPrefix = messageIdPrefix(1, 0);
+    this.turn.sendNo = 1;
     this.imports = DOORS[loaded.door].imports(this.turn);
-    this.instance = new WasmInstance(loaded as never, this.imports);
-    this.turn.memory = this.instance;
-    this.instance.initialize(this.fuel);
+    this.instance = new WasmInstance(loaded, this.imports);
+    if (loaded.template !== undefined) this.instance.advance(loaded.template);
+    else {
+      this.turn.beginInitialisation(this.instance);
+      this.instance.initialize(this.fuel);
+    }
   }
 
   private get fuel(): bigint {
@@ -186,13 +184,13 @@ export class Solo {
 
   /** Memory and globals as they are. */
   image(): MemoryImage {
-    return this.instance.image(this.loaded as never);
+    return this.instance.image();
   }
 
   /** Goes on in a fresh instance with this memory. */
   restore(image: MemoryImage): void {
-    this.instance = new WasmInstance(this.loaded as never, this.imports);
-    this.instance.restore(this.loaded as never, image);
+    this.instance = new WasmInstance(this.loaded, this.imports);
+    this.instance.restore(image);
   }
 
   private encode(fields: SoloMessage): Buffer {

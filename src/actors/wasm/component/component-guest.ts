@@ -10,18 +10,23 @@ import type { GuestDoor } from "../guest-door.ts";
 import { trap } from "../turn-context.ts";
 import type { GuestMemory } from "../turn-context.ts";
 import { writeMessage } from "./deliver-message.ts";
-import { MESSAGE, OUTCOME } from "./world.ts";
+import type { WitVariant } from "./wit-types.ts";
+import { CHECK, MESSAGE, OUTCOME } from "./world.ts";
 
 type Realloc = (old: number, oldBytes: number, align: number, bytes: number) => number;
 
 /** Stands for the place of nothing: aligned for everything, and inside memory. */
 const NOWHERE = 8;
+const TRIAL_BYTES = 16;
+/** As of the text of `fail`. */
+const ERROR_BYTES_MAX = 8192;
 
 export class ComponentGuest implements GuestDoor {
   private readonly memory: GuestMemory;
   private readonly realloc: Realloc;
   private readonly handle: (message: number) => number;
   private readonly afterHandle: ((answer: number) => void) | undefined;
+  private readonly health: (() => number) | undefined;
   private isAllocating = false;
 
   constructor(exports: WebAssembly.Exports, memory: GuestMemory) {
@@ -29,6 +34,7 @@ export class ComponentGuest implements GuestDoor {
     this.realloc = exports["cabi_realloc"] as Realloc;
     this.handle = exports["handle"] as (message: number) => number;
     this.afterHandle = exports["cabi_post_handle"] as ((answer: number) => void) | undefined;
+    this.health = exports["health"] as (() => number) | undefined;
   }
 
   deliver(bytes: Buffer, offset: number, length: number): number {
@@ -36,18 +42,29 @@ export class ComponentGuest implements GuestDoor {
     const at = this.alloc(MESSAGE.bytes, MESSAGE.align);
     writeMessage(this, at, bytes.subarray(offset, offset + length));
     const answer = this.handle(at) >>> 0;
-    const memory = this.bytes;
-    this.check(answer, OUTCOME.bytes, "what handle returned");
-    const payload = answer + OUTCOME.payloadAt;
-    if (memory[answer] !== 0) {
-      const text = memory.readUInt32LE(payload);
-      const textBytes = memory.readUInt32LE(payload + 4);
-      this.check(text, textBytes, "the error of handle");
-      trap("AGENT_FAILED", memory.toString("utf8", text, text + textBytes));
-    }
-    const progress = memory[payload]!;
+    const error = this.errorOf(answer, OUTCOME);
+    if (error !== undefined) trap("AGENT_FAILED", error);
+    const progress = this.bytes[answer + OUTCOME.payloadAt]!;
     this.afterHandle?.(answer);
     return progress;
+  }
+
+  /** Tries the allocator, then asks. */
+  complaint(): string | undefined {
+    this.isAllocating = false;
+    this.alloc(TRIAL_BYTES, 1);
+    return this.health === undefined ? undefined : this.errorOf(this.health() >>> 0, CHECK);
+  }
+
+  /** The text of a result whose error is one; undefined when it is none. */
+  private errorOf(answer: number, { bytes, payloadAt }: WitVariant): string | undefined {
+    this.check(answer, bytes, "a result");
+    const memory = this.bytes;
+    if (memory[answer] === 0) return undefined;
+    const text = memory.readUInt32LE(answer + payloadAt);
+    const textBytes = memory.readUInt32LE(answer + payloadAt + 4);
+    this.check(text, textBytes, "the text of an error");
+    return memory.toString("utf8", text, text + Math.min(textBytes, ERROR_BYTES_MAX));
   }
 
   /** The memory as it is now. */
