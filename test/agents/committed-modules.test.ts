@@ -6,16 +6,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { deployPipeline } from "../../src/actors/wasm/deploy/pipeline.ts";
-import { ROOT } from "./modules.ts";
+import { ROOT, checksums, committedModules } from "./modules.ts";
 
 /** What built the committed C modules; another version may give other bytes. */
 const CLANG_VERSION = "14.0.6";
 
-const sums = readFileSync(join(ROOT, "test/agents/SHA256SUMS"), "utf8")
-  .trim()
-  .split("\n")
-  .map((line) => line.split("  ") as [string, string]);
-const modules = sums.map(([, path]) => path).filter((path) => path.endsWith(".wasm"));
+const sums = checksums();
+const modules = committedModules();
 
 const scratch = mkdtempSync(join(tmpdir(), "caxton-agents-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));

@@ -33,11 +33,15 @@ import {
   FLAG_TIMER,
   FLAG_WANTS_REPLY,
 } from "../../src/actors/wasm/envelope.ts";
-import { PROBES, deployProbe } from "./probes.ts";
+import { PROBES, deployCommitted } from "./probes.ts";
 import { Solo, type Effect, type SoloMessage, type Turn } from "./solo.ts";
 
 const modules = new Map(
-  await Promise.all(PROBES.map(async (name) => [name, await deployProbe(name)] as const)),
+  await Promise.all(
+    PROBES.map(async (name) => {
+      return [name, await deployCommitted(`test/agents/fixtures/${name}/agent.wasm`)] as const;
+    }),
+  ),
 );
 
 const SPEC = [
@@ -180,7 +184,7 @@ describe.each(PROBES)("%s", (name) => {
       expect(contentOf(effectsOf("send default/other/x")[0])).toHaveLength(0);
     });
 
-    test.each(["nobody", "default/other", "default/Other/x", "x".repeat(2000))(
+    test.each(["nobody", "default/other", "default/Other/x", "x".repeat(2000)])(
       "to %.20s is refused",
       (to) => {
         expect(failureOf(`send ${to} hello`).code).toBe("INVALID_ADDRESS");

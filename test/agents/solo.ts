@@ -41,7 +41,8 @@ import {
   type EnvelopeFields,
 } from "../../src/actors/wasm/envelope.ts";
 import { WasmInstance } from "../../src/actors/wasm/instance.ts";
-import type { LoadedModule } from "../../src/actors/wasm/loaded-module.ts";
+import { templateImage, type LoadedModule } from "../../src/actors/wasm/loaded-module.ts";
+import { decodeDelta, deltaOf, encodeDelta } from "../../src/actors/wasm/memory-delta.ts";
 import type { MemoryImage } from "../../src/actors/wasm/memory-delta.ts";
 import { messageIdPrefix } from "../../src/actors/wasm/message-id.ts";
 import { TurnContext } from "../../src/actors/wasm/turn-context.ts";
@@ -86,10 +87,19 @@ export type SoloMessage = Partial<Omit<EnvelopeFields, "content">> & {
   readonly content?: Uint8Array | string;
 };
 
-const RING_BYTES = 2 * 1024 * 1024;
+/** An actor between two turns. */
+export interface SavedActor {
+  readonly image: MemoryImage;
+  readonly state: ReadonlyMap<string, Buffer>;
+  readonly handler: Handler | undefined;
+  readonly lastSeq: number;
+  readonly sendNo: number;
+}
+
+const RING_BYTES = 1024 * 1024;
+const NO_HASH = "0".repeat(64);
 
 export class Solo {
-  readonly state = new Map<string, Buffer>();
   nowMs = 1_700_000_000_000;
   seed = 1;
   private readonly loaded: LoadedModule;
@@ -139,7 +149,7 @@ export class Solo {
     const rootSeq = this.handler?.rootSeq ?? 0;
     const message = new PendingMessage(seq, flags, envelope, 0, envelope.length, -1, rootSeq);
     const { turn, actor } = this;
-    const before = this.image();
+    const before = this.save();
     turn.ring.cursor = 0;
     this.logs.length = 0;
     turn.nowMs = this.nowMs;
@@ -155,7 +165,7 @@ export class Solo {
       if (result !== 0 && result !== 1) throw new Error(`the handler returned ${result}`);
       return this.finish(message, result === 1);
     } catch (error) {
-      this.restore(before);
+      this.load(before, "image");
       throw error;
     }
   }
@@ -176,10 +186,13 @@ export class Solo {
     const { state } = this.actor;
     if (effect.kind === "put") state.set(effect.key.toString("latin1"), effect.value);
     if (effect.kind === "delete") state.delete(effect.key.toString("latin1"));
-    this.actor.stateBytes = [...state].reduce(
-      (sum, [key, value]) => sum + key.length + value.length,
-      0,
-    );
+    if (effect.kind === "put" || effect.kind === "delete") this.countState();
+  }
+
+  private countState(): void {
+    let bytes = 0;
+    for (const [key, value] of this.actor.state) bytes += key.length + value.length;
+    this.actor.stateBytes = bytes;
   }
 
   /** Memory and globals as they are. */
@@ -187,10 +200,36 @@ export class Solo {
     return this.instance.image();
   }
 
-  /** Goes on in a fresh instance with this memory. */
-  restore(image: MemoryImage): void {
+  private restore(image: MemoryImage): void {
     this.instance = new WasmInstance(this.loaded, this.imports);
     this.instance.restore(image);
+  }
+
+  save(): SavedActor {
+    const { handler, lastSeq } = this;
+    const state = new Map(this.actor.state);
+    return { image: this.image(), state, handler, lastSeq, sendNo: this.turn.sendNo };
+  }
+
+  /** Goes on in a fresh instance from what was saved, by a whole image or as a node stores it: by a delta. */
+  load(saved: SavedActor, form: "image" | "delta"): void {
+    if (form === "image") this.restore(saved.image);
+    else this.advance(saved.image);
+    this.actor.state.clear();
+    for (const [key, value] of saved.state) this.actor.state.set(key, value);
+    this.countState();
+    this.handler = saved.handler;
+    this.lastSeq = saved.lastSeq;
+    this.turn.sendNo = saved.sendNo;
+  }
+
+  private advance({ pages, globals }: MemoryImage): void {
+    const { template } = this.loaded;
+    if (template === undefined) throw new Error("a replay-only module has no template");
+    const delta = deltaOf(templateImage(this.loaded, template).pages, pages, globals);
+    this.instance = new WasmInstance(this.loaded, this.imports);
+    this.instance.advance(template);
+    this.instance.advance(decodeDelta(encodeDelta(delta, NO_HASH), NO_HASH));
   }
 
   private encode(fields: SoloMessage): Buffer {
