@@ -6,7 +6,7 @@ import { HostState } from "../host-state.ts";
 import type { TurnContext } from "../turn-context.ts";
 import { wasiImports } from "../wasi.ts";
 import { BodyDraft } from "./body-draft.ts";
-import { ComponentGuest } from "./component-guest.ts";
+import type { ComponentGuest } from "./component-guest.ts";
 import {
   ASK,
   HOST_INTERFACE,

@@ -4,7 +4,6 @@ import {
   ComponentRefused,
   type CanonicalOptions,
   type ComponentModel,
-  type CoreFunction,
   type CoreInstance,
   type InstanceExports,
   type Item,

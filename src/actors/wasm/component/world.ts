@@ -45,7 +45,7 @@ export const BODY = record({
 export const FAILED_ASK = record({ ask: U64, code: STRING });
 
 export const CAUSE = variant({ sent: undefined, reply: U64, failure: FAILED_ASK, timer: U64 });
-export const CAUSE_SENT = 0;
+/** Numbers of the cases; `sent` is 0. */
 export const CAUSE_REPLY = 1;
 export const CAUSE_FAILURE = 2;
 export const CAUSE_TIMER = 3;
