@@ -18,6 +18,8 @@ type Realloc = (old: number, oldBytes: number, align: number, bytes: number) => 
 /** Stands for the place of nothing: aligned for everything, and inside memory. */
 const NOWHERE = 8;
 const TRIAL_BYTES = 16;
+/** A call into native code costs more than copying so many bytes. */
+const LOOP_BYTES_MAX = 64;
 /** As of the text of `fail`. */
 const ERROR_BYTES_MAX = 8192;
 
@@ -40,7 +42,8 @@ export class ComponentGuest implements GuestDoor {
   deliver(bytes: Buffer, offset: number, length: number): number {
     this.isAllocating = false;
     const at = this.alloc(MESSAGE.bytes, MESSAGE.align);
-    writeMessage(this, at, bytes.subarray(offset, offset + length));
+    const whole = offset === 0 && length === bytes.length;
+    writeMessage(this, at, whole ? bytes : bytes.subarray(offset, offset + length));
     const answer = this.handle(at) >>> 0;
     const error = this.errorOf(answer, OUTCOME);
     if (error !== undefined) trap("AGENT_FAILED", error);
@@ -89,11 +92,13 @@ export class ComponentGuest implements GuestDoor {
     trap("HOST_CALL_INVALID", `${what} lies outside memory of ${this.bytes.length} bytes`);
   }
 
-  /** Writes where a list or string is, and a copy of it. */
-  writeBytes(at: number, value: Uint8Array): void {
-    const place = this.alloc(value.length, 1);
-    this.bytes.set(value, place);
-    this.writeRange(at, place, value.length);
+  /** Writes where a list or string is, and a copy of it: the bytes [from, to) of the source. */
+  writeBytes(at: number, source: Buffer, from = 0, to = source.length): void {
+    const place = this.alloc(to - from, 1);
+    const { bytes } = this;
+    if (to - from > LOOP_BYTES_MAX) source.copy(bytes, place, from, to);
+    else for (let i = from; i < to; i++) bytes[place + i - from] = source[i]!;
+    this.writeRange(at, place, to - from);
   }
 
   writeRange(at: number, place: number, count: number): void {

@@ -42,6 +42,7 @@ import {
 } from "./world.ts";
 
 const NO_BYTES = Buffer.alloc(0);
+const SHORT_BYTES_MAX = 128;
 const PERFORMATIVE_BYTES = PERFORMATIVES.map((name) => Buffer.from(name));
 const CONTENT_TYPE_BYTES = CONTENT_TYPES.map((name) => Buffer.from(name));
 
@@ -60,9 +61,9 @@ export function writeMessage(guest: ComponentGuest, at: number, message: Buffer)
   const parts = envelopeParts(message, 0);
   const flags = envelopeFlags(message, 0);
   guest.bytes.fill(0, at, at + MESSAGE.bytes);
-  writeText(guest, at + MESSAGE.at.id, message.subarray(parts.id, parts.sender));
-  writeText(guest, at + MESSAGE.at.sender, message.subarray(parts.sender, parts.receiver));
-  writeText(guest, at + MESSAGE.at.receiver, message.subarray(parts.receiver, parts.extensions));
+  writeText(guest, at + MESSAGE.at.id, message, parts.id, parts.sender);
+  writeText(guest, at + MESSAGE.at.sender, message, parts.sender, parts.receiver);
+  writeText(guest, at + MESSAGE.at.receiver, message, parts.receiver, parts.extensions);
   writeCause(guest, at + MESSAGE.at.cause, message, parts, flags);
   if ((flags & FLAG_WANTS_REPLY) !== 0) guest.bytes[at + MESSAGE.at["wants-reply"]] = 1;
   if ((flags & FLAG_CLIENT) !== 0) guest.bytes[at + MESSAGE.at["from-client"]] = 1;
@@ -110,7 +111,7 @@ function writeBody(
   writeText(guest, at + BODY.at["content-type"], contentType);
   guest.writeRange(at + BODY.at.headers, guest.alloc(0, HEADER.align), 0);
   if (content > extensions) writeExtensions(guest, at, message, extensions, content);
-  guest.writeBytes(at + BODY.at.content, message.subarray(content, end));
+  guest.writeBytes(at + BODY.at.content, message, content, end);
 }
 
 /** The first extension of a tag counts, headers apart. */
@@ -151,6 +152,23 @@ function writeHeaders(guest: ComponentGuest, at: number, headers: readonly Buffe
 }
 
 /** A string of the component model is UTF-8 without fail, and guests rely on it. */
-function writeText(guest: ComponentGuest, at: number, text: Buffer): void {
-  guest.writeBytes(at, isUtf8(text) ? text : Buffer.from(text.toString("utf8")));
+function writeText(
+  guest: ComponentGuest,
+  at: number,
+  source: Buffer,
+  from = 0,
+  to = source.length,
+): void {
+  if (isShortAscii(source, from, to) || isUtf8(source.subarray(from, to))) {
+    guest.writeBytes(at, source, from, to);
+  } else {
+    guest.writeBytes(at, Buffer.from(source.toString("utf8", from, to)));
+  }
+}
+
+/** What nearly all texts are, told without a call into native code. */
+function isShortAscii(source: Buffer, from: number, to: number): boolean {
+  if (to - from > SHORT_BYTES_MAX) return false;
+  for (let i = from; i < to; i++) if (source[i]! > 0x7f) return false;
+  return true;
 }
