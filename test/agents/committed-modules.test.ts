@@ -60,7 +60,7 @@ const BUILDS = [
   {
     source: "component.c",
     script: "sdk/wit/build.sh",
-    tools: [...C_TOOLS, ["wit-bindgen", "0.63.0"], ["wasm-tools", "1.263.0"]] as const,
+    tools: [...C_TOOLS, ["wit-bindgen", "0.63.0"], ["jco", "1.16.1"]] as const,
   },
 ];
 
