@@ -22,7 +22,7 @@
  * | count-fail N                        | adds, then fails                                              |                          |
  * | fail TEXT, trap, twice, outside CALL | fails in words; traps; replies twice; points outside memory  |                          |
  *
- * A language without pointers answers `unknown` to `outside`.
+ * Its state for another version is the number of `count`, as 8 bytes. A language without pointers answers `unknown` to `outside`.
  */
 import { beforeEach, describe, expect, test } from "vitest";
 import { CaxtonError } from "../../src/base/errors.ts";
@@ -378,6 +378,23 @@ describe.each(PROBES)("%s", (name) => {
       const address = `default/solo/${"~E2~82~AC".repeat(40)}`;
       probe = new Solo(modules.get(name)!, { address });
       expect(ask("self")).toBe(address);
+    });
+  });
+
+  describe("for another version", () => {
+    test("gives its state, from which a fresh one goes on", () => {
+      ask("count 41");
+      const state = probe.exportState();
+      expect(state).toEqual(Buffer.from([41, 0, 0, 0, 0, 0, 0, 0]));
+      expect(ask("count 0")).toBe("41");
+      probe = new Solo(modules.get(name)!);
+      expect(probe.importState(state)).toBe(true);
+      expect(ask("count 1")).toBe("42");
+    });
+
+    test("refuses what is no state of its own", () => {
+      expect(probe.importState(Buffer.from("no such state"))).toBe(false);
+      expect(probe.importState(Buffer.alloc(0))).toBe(false);
     });
   });
 

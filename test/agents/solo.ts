@@ -47,6 +47,7 @@ import type { MemoryImage } from "../../src/actors/wasm/memory-delta.ts";
 import { messageIdPrefix } from "../../src/actors/wasm/message-id.ts";
 import { TurnContext } from "../../src/actors/wasm/turn-context.ts";
 import { loadConfig } from "../../src/base/config.ts";
+import { CaxtonError } from "../../src/base/errors.ts";
 import type { Message } from "../../src/actors/kernel.ts";
 
 export type Effect =
@@ -203,6 +204,25 @@ export class Solo {
   private restore(image: MemoryImage): void {
     this.instance = new WasmInstance(this.loaded, this.imports);
     this.instance.restore(image);
+  }
+
+  /** What another version may go on from. */
+  exportState(): Buffer {
+    this.instance.begin(this.fuel);
+    const state = this.instance.door.exportState?.();
+    if (state === undefined) throw new Error("the agent exports no state");
+    return Buffer.from(state);
+  }
+
+  /** False when the agent does not take it, whether it says so or fails. */
+  importState(state: Buffer): boolean {
+    this.instance.begin(this.fuel);
+    try {
+      return this.instance.door.importState?.(state) === true;
+    } catch (error) {
+      if (error instanceof CaxtonError && error.code === "AGENT_FAILED") return false;
+      throw error;
+    }
   }
 
   save(): SavedActor {

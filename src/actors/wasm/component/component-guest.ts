@@ -10,7 +10,7 @@ import type { GuestDoor } from "../guest-door.ts";
 import { trap } from "../turn-context.ts";
 import type { GuestMemory } from "../turn-context.ts";
 import { writeMessage } from "./deliver-message.ts";
-import type { WitVariant } from "./wit-types.ts";
+import { BYTES, type WitVariant } from "./wit-types.ts";
 import { CHECK, MESSAGE, OUTCOME } from "./world.ts";
 
 type Realloc = (old: number, oldBytes: number, align: number, bytes: number) => number;
@@ -29,6 +29,9 @@ export class ComponentGuest implements GuestDoor {
   private readonly handle: (message: number) => number;
   private readonly afterHandle: ((answer: number) => void) | undefined;
   private readonly health: (() => number) | undefined;
+  private readonly giveState: (() => number) | undefined;
+  private readonly afterGiveState: ((answer: number) => void) | undefined;
+  private readonly takeState: ((state: number, bytes: number) => number) | undefined;
   private isAllocating = false;
 
   constructor(exports: WebAssembly.Exports, memory: GuestMemory) {
@@ -37,6 +40,9 @@ export class ComponentGuest implements GuestDoor {
     this.handle = exports["handle"] as (message: number) => number;
     this.afterHandle = exports["cabi_post_handle"] as ((answer: number) => void) | undefined;
     this.health = exports["health"] as (() => number) | undefined;
+    this.giveState = exports["export-state"] as (() => number) | undefined;
+    this.afterGiveState = exports["cabi_post_export-state"] as typeof this.afterHandle;
+    this.takeState = exports["import-state"] as typeof this.takeState;
   }
 
   deliver(bytes: Buffer, offset: number, length: number): number {
@@ -50,6 +56,29 @@ export class ComponentGuest implements GuestDoor {
     const progress = this.bytes[answer + OUTCOME.payloadAt]!;
     this.afterHandle?.(answer);
     return progress;
+  }
+
+  exportState(): Uint8Array | undefined {
+    if (this.giveState === undefined) return undefined;
+    this.isAllocating = false;
+    const answer = this.giveState() >>> 0;
+    this.check(answer, BYTES.bytes, "what export-state returned");
+    const from = this.bytes.readUInt32LE(answer);
+    const length = this.bytes.readUInt32LE(answer + 4);
+    this.check(from, length, "the state");
+    const state = Buffer.from(this.bytes.subarray(from, from + length));
+    this.afterGiveState?.(answer);
+    return state;
+  }
+
+  importState(state: Uint8Array): boolean {
+    if (this.takeState === undefined) return false;
+    this.isAllocating = false;
+    const place = this.alloc(state.length, 1);
+    this.bytes.set(state, place);
+    const error = this.errorOf(this.takeState(place, state.length) >>> 0, CHECK);
+    if (error !== undefined) trap("AGENT_FAILED", error);
+    return true;
   }
 
   /** Tries the allocator, then asks. */
