@@ -7,6 +7,7 @@ import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { BUNDLED } from "../test/agents/modules.ts";
 import { compileAssemblyScript } from "../src/actors/wasm/languages/assemblyscript.ts";
 
 const ROOT = join(import.meta.dirname, "..");

@@ -17,6 +17,9 @@ export function committedModules(): string[] {
     .filter((path) => path.endsWith(".wasm"));
 }
 
+/** Fixtures in TypeScript, which the server bundles: they have no module of their own. */
+export const BUNDLED: readonly string[] = ["typescript", "probe-typescript"];
+
 /** The committed module of test/agents/fixtures/<name>. */
 export const fixture = (name: string): Buffer =>
   readFileSync(join(ROOT, "test/agents/fixtures", name, "agent.wasm"));

@@ -4,7 +4,7 @@ import { deployCommitted } from "./probes.ts";
 import { committedModules } from "./modules.ts";
 import { checkReplay } from "./replay-property.ts";
 
-const MESSAGES = 100;
+const MESSAGES = 40;
 
 test.each(committedModules())("%s comes back as it was", async (path) => {
   const { messages, restores, failures } = checkReplay(await deployCommitted(path), 1, MESSAGES);

@@ -149,19 +149,9 @@ export class Solo {
     const seq = ++this.lastSeq;
     const rootSeq = this.handler?.rootSeq ?? 0;
     const message = new PendingMessage(seq, flags, envelope, 0, envelope.length, -1, rootSeq);
-    const { turn, actor } = this;
     const before = this.save();
-    turn.ring.cursor = 0;
-    this.logs.length = 0;
-    turn.nowMs = this.nowMs;
-    turn.random.reseed(this.seed);
-    turn.replayState = undefined;
-    turn.begin(actor, message, this.handler, this.environment);
-    turn.memory = this.instance;
-    actor.asksDraft = actor.timersDraft = actor.stateDraftBytes = 0;
-    actor.stateDraft = undefined;
     try {
-      this.instance.begin(this.fuel);
+      this.begin(message, this.handler);
       const result = this.instance.deliver(envelope, 0, envelope.length);
       if (result !== 0 && result !== 1) throw new Error(`the handler returned ${result}`);
       return this.finish(message, result === 1);
@@ -169,6 +159,26 @@ export class Solo {
       this.load(before, "image");
       throw error;
     }
+  }
+
+  private begin(message: PendingMessage, handler: Handler | undefined): void {
+    const { turn, actor } = this;
+    turn.ring.cursor = 0;
+    this.logs.length = 0;
+    turn.nowMs = this.nowMs;
+    turn.random.reseed(this.seed);
+    turn.replayState = undefined;
+    turn.begin(actor, message, handler, this.environment);
+    turn.memory = this.instance;
+    actor.asksDraft = actor.timersDraft = actor.stateDraftBytes = 0;
+    actor.stateDraft = undefined;
+    this.instance.begin(this.fuel);
+  }
+
+  /** A turn of the host's own: of no message that the agent sees. */
+  private beginControl(): void {
+    const envelope = this.encode({});
+    this.begin(new PendingMessage(0, 0, envelope, 0, envelope.length, -1, 0), undefined);
   }
 
   private finish(message: PendingMessage, isOpen: boolean): Turn {
@@ -208,17 +218,17 @@ export class Solo {
 
   /** What another version may go on from. */
   exportState(): Buffer {
-    this.instance.begin(this.fuel);
-    const state = this.instance.door.exportState?.();
+    this.beginControl();
+    const state = this.instance.door.exportState();
     if (state === undefined) throw new Error("the agent exports no state");
     return Buffer.from(state);
   }
 
   /** False when the agent does not take it, whether it says so or fails. */
   importState(state: Buffer): boolean {
-    this.instance.begin(this.fuel);
+    this.beginControl();
     try {
-      return this.instance.door.importState?.(state) === true;
+      return this.instance.door.importState(state);
     } catch (error) {
       if (error instanceof CaxtonError && error.code === "AGENT_FAILED") return false;
       throw error;

@@ -58,7 +58,7 @@ export class ComponentGuest implements GuestDoor {
     return progress;
   }
 
-  exportState(): Uint8Array | undefined {
+  exportState(): Buffer | undefined {
     if (this.giveState === undefined) return undefined;
     this.isAllocating = false;
     const answer = this.giveState() >>> 0;
@@ -71,7 +71,7 @@ export class ComponentGuest implements GuestDoor {
     return state;
   }
 
-  importState(state: Uint8Array): boolean {
+  importState(state: Buffer): boolean {
     if (this.takeState === undefined) return false;
     this.isAllocating = false;
     const place = this.alloc(state.length, 1);

@@ -34,15 +34,15 @@ type HostName = keyof typeof HOST_FUNCTIONS;
 function sharedWithCore(turn: TurnContext): Partial<Record<HostName, HostFunction>> {
   const core = caxtonImports(turn);
   return {
-    fail: core["fail"]!,
-    "state-put": core["state_put"]!,
-    "state-delete": core["state_delete"]!,
-    emit: core["emit"]!,
-    "timer-set": core["timer_set"]!,
-    "timer-cancel": core["timer_cancel"]!,
-    log: core["log"]!,
-    now: core["now"]!,
-    random: core["random"]!,
+    fail: core["fail"],
+    "state-put": core["state_put"],
+    "state-delete": core["state_delete"],
+    emit: core["emit"],
+    "timer-set": core["timer_set"],
+    "timer-cancel": core["timer_cancel"],
+    log: core["log"],
+    now: core["now"],
+    random: core["random"],
   };
 }
 
