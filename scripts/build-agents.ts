@@ -23,7 +23,7 @@ const BUILD_SCRIPTS: readonly (readonly [string, string])[] = [
 const agentFolders = [
   // The server bundles TypeScript: that fixture has no module of its own.
   ...readdirSync(join(ROOT, FIXTURES))
-    .filter((name) => name !== "typescript")
+    .filter((name) => !BUNDLED.includes(name))
     .map((name) => `${FIXTURES}/${name}`),
   ...["splitter", "counter", "tally"].map((name) => `examples/wordcount/${name}/assembly`),
   "bench/agents/forward-c",
