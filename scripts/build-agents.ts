@@ -19,7 +19,7 @@ const agentFolders = [
   ...readdirSync(join(ROOT, FIXTURES))
     .filter((name) => name !== "typescript")
     .map((name) => `${FIXTURES}/${name}`),
-  ...["splitter", "counter", "tally"].map((name) => `examples/wordcount/${name}/assembly`),
+  "examples/wordcount/counter/assembly",
   "bench/agents/forward-c",
   "bench/agents/counter/assembly",
 ];
