@@ -29,7 +29,7 @@ export default defineConfig(
       // They belong to a project of their own once they are somebody's.
       "sdk/agent/templates/",
       "sdk/agent/caxton-globals.d.ts",
-      "examples/*/*/",
+      "examples/*/*/assembly/",
       "bench/agents/",
       "test/agents/fixtures/",
     ],

@@ -25,7 +25,7 @@ const agentFolders = [
   ...readdirSync(join(ROOT, FIXTURES))
     .filter((name) => !BUNDLED.includes(name))
     .map((name) => `${FIXTURES}/${name}`),
-  ...["splitter", "counter", "tally"].map((name) => `examples/wordcount/${name}/assembly`),
+  "examples/wordcount/counter/assembly",
   "bench/agents/forward-c",
   "bench/agents/counter/assembly",
 ];

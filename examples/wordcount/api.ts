@@ -1,6 +1,6 @@
 /** Caxton's public gRPC API, as far as this example needs it. */
 import { type CallOptions, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ActorServiceClient, ActorStatus } from "../../src/gen/caxton/v1/actor.ts";
 import { AgentServiceClient } from "../../src/gen/caxton/v1/agent.ts";
@@ -51,13 +51,22 @@ export class Api {
     for (const client of clients) client.close();
   }
 
-  /** `folder` holds agent.yaml, and beside the source in assembly/ the module made of it. */
+  /** `folder` holds agent.yaml. TypeScript goes as it is; of AssemblyScript the module made of it does. */
   async deploy(folder: string): Promise<void> {
     const manifest = readFileSync(join(folder, "agent.yaml"), "utf8");
-    const module = readFileSync(join(folder, "assembly/agent.wasm"));
-    const source = { $case: "module" as const, value: module };
+    const source = typeScriptIn(folder) ?? moduleIn(folder);
     const request = { manifest, source, resetMemory: false };
     await call(this.#agents.deployAgent.bind(this.#agents), request);
+  }
+
+  /** The agent's actors handle nothing until it is resumed, also after a crash; their messages are kept. */
+  async suspend(name: string): Promise<void> {
+    const request = { namespace: "default", name, reason: "the demonstration holds it" };
+    await call(this.#agents.suspendAgent.bind(this.#agents), request);
+  }
+
+  async resume(name: string): Promise<void> {
+    await call(this.#agents.resumeAgent.bind(this.#agents), { namespace: "default", name });
   }
 
   /** Resolves when the message is durable; repeats with the same id take effect once. */
@@ -81,11 +90,15 @@ export class Api {
     return facts;
   }
 
-  /** Addresses of all actors of an agent of the namespace `default`. */
-  async *actors(agent: string): AsyncGenerator<string> {
+  /** Addresses of the actors of an agent of the namespace `default`: all, or those with an open handler. */
+  async *actors(agent: string, which: "all" | "open" = "all"): AsyncGenerator<string> {
+    const filter = {
+      namespace: "default",
+      agent,
+      status: which === "open" ? ActorStatus.OPEN : ActorStatus.UNSPECIFIED,
+    };
     let pageToken = "";
     do {
-      const filter = { namespace: "default", agent, status: ActorStatus.UNSPECIFIED };
       const request = { ...filter, pageSize: PAGE_SIZE, pageToken };
       const page = await call(this.#actors.listActors.bind(this.#actors), request);
       for (const { address } of page.actors) yield address;
@@ -93,17 +106,41 @@ export class Api {
     } while (pageToken !== "");
   }
 
-  /** The committed key-value state of an actor; empty when there is no such actor. */
-  async state(address: string): Promise<Map<string, string>> {
-    const request = { address, prefix: "", pageSize: PAGE_SIZE, pageToken: "" };
+  /** The committed key-value state of an actor that exists, under keys that begin with `prefix`. */
+  async state(address: string, prefix = ""): Promise<Map<string, string>> {
+    const values = new Map<string, string>();
+    let pageToken = "";
+    do {
+      const request = { address, prefix, pageSize: PAGE_SIZE, pageToken };
+      const page = await call(this.#state.listState.bind(this.#state), request);
+      for (const { key, value } of page.entries) values.set(key, Buffer.from(value).toString());
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
+    return values;
+  }
+
+  /** Undefined when there is no such actor or no such key. */
+  async stateText(address: string, key: string): Promise<string | undefined> {
     try {
-      const { entries } = await call(this.#state.listState.bind(this.#state), request);
-      return new Map(entries.map(({ key, value }) => [key, Buffer.from(value).toString()]));
+      const { entry } = await call(this.#state.getState.bind(this.#state), { address, key });
+      return Buffer.from(entry!.value).toString();
     } catch (error) {
-      if ((error as ServiceError).code === status.NOT_FOUND) return new Map();
+      if ((error as ServiceError).code === status.NOT_FOUND) return undefined;
       throw error;
     }
   }
+}
+
+function typeScriptIn(folder: string) {
+  const names = readdirSync(folder).filter((name) => name.endsWith(".ts"));
+  if (names.length === 0) return undefined;
+  const files = names.map((name) => [name, readFileSync(join(folder, name), "utf8")] as const);
+  const value = { language: "typescript", files: Object.fromEntries(files) };
+  return { $case: "bundle" as const, value };
+}
+
+function moduleIn(folder: string) {
+  return { $case: "module" as const, value: readFileSync(join(folder, "assembly/agent.wasm")) };
 }
 
 function call<Q, A>(method: UnaryMethod<Q, A>, request: Q): Promise<A> {

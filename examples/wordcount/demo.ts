@@ -124,6 +124,7 @@ function json({
   kills,
   ackedBeforeKill,
   resumedFrom,
+  awaitsOpenAtKill,
 }: Outcome): string {
   return JSON.stringify({
     counts: Object.fromEntries(ranked(counts)),
@@ -133,6 +134,7 @@ function json({
     kills,
     acked_before_kill: ackedBeforeKill,
     resumed_from: resumedFrom,
+    awaits_open_at_kill: awaitsOpenAtKill,
     exact: faults.length === 0,
   });
 }
@@ -169,7 +171,7 @@ The node serves until Ctrl-C. In another terminal:
   export CAXTON_ENDPOINT=${endpoint}
   ${caxton} agent list
   ${caxton} state get default/counter/${word} count
-  ${caxton} message send --to default/splitter --content "${word} ${word}"
+  ${caxton} message ask --to default/splitter --content "${word} ${word}"
   ${caxton} message ask --to default/tally --performative query-ref
 
 `;

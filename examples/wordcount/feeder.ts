@@ -17,14 +17,15 @@ const PAUSE_MS = 20;
 export type Inlet = Pick<Api, "send" | "facts">;
 
 export class Feeder {
-  readonly #receiver: string;
+  readonly #receivers: readonly string[];
   readonly #messages: readonly string[];
   readonly #isAcked: boolean[];
   #acked = 0;
   #inFlight = 0;
 
-  constructor(receiver: string, messages: readonly string[]) {
-    this.#receiver = receiver;
+  /** The receivers take turns. */
+  constructor(receivers: readonly string[], messages: readonly string[]) {
+    this.#receivers = receivers;
     this.#messages = messages;
     this.#isAcked = messages.map(() => false);
   }
@@ -74,9 +75,10 @@ export class Feeder {
   }
 
   async #send(api: Inlet, index: number): Promise<void> {
+    const receiver = this.#receivers[index % this.#receivers.length]!;
     for (;;) {
       try {
-        await api.send(this.#receiver, `words-${String(index)}`, this.#messages[index]!);
+        await api.send(receiver, `words-${String(index)}`, this.#messages[index]!);
         this.#isAcked[index] = true;
         this.#acked++;
         return;

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Api, type NodeFacts } from "./api.ts";
+import { awaitsOpenAt } from "./awaits.ts";
 import { type Counts, countHere, countsOfActors, differences, totalOf } from "./counts.ts";
 import { Feeder, IN_FLIGHT_MAX } from "./feeder.ts";
 import { type NodePlace, NodeProcess } from "./node-process.ts";
@@ -9,11 +10,16 @@ import { many, number, step } from "./screen.ts";
 import { chunksOf, wordsOnly } from "./text.ts";
 
 const AGENTS = ["splitter", "counter", "tally"] as const;
-const SPLITTER = "default/splitter/default";
+const COUNTER = "counter";
+/** Several actors split at the same time. */
+const SPLITTERS = Array.from({ length: 8 }, (_, key) => `default/splitter/${String(key)}`);
 const TALLY = "default/tally/default";
 /** The node is killed between these shares of the acknowledgements. */
 const KILL_FROM = 0.2;
 const KILL_TO = 0.8;
+/** So few messages are handled as fast as they are acknowledged. */
+const FEW_MESSAGES = 64;
+const OPEN_MS = 60_000;
 const LOOK_MS = 50;
 /** With nothing left to handle and no turn for so long, what is missing will not come. */
 const QUIET_MS = 5000;
@@ -27,6 +33,7 @@ export interface Outcome {
   readonly kills: number;
   readonly ackedBeforeKill: number;
   readonly resumedFrom: number;
+  readonly awaitsOpenAtKill: number;
   readonly node: NodeProcess;
   readonly endpoint: string;
 }
@@ -40,21 +47,27 @@ export interface RunOptions {
 
 export async function run({ place, bytes, started }: RunOptions): Promise<Outcome> {
   const messages = chunksOf(wordsOnly(bytes));
-  const feeder = new Feeder(SPLITTER, messages);
+  const feeder = new Feeder(SPLITTERS, messages);
   const first = await boot(place, started);
   await deploy(first.api);
+  const isHeld = messages.length > 0 && messages.length < FEW_MESSAGES;
+  if (isHeld) await hold(first.api);
   await feedUntilKilled(first.node, first.api, feeder, messages.length);
+  const killedAtMs = Date.now();
   const ackedBeforeKill = feeder.acked;
   const resumedFrom = feeder.position;
   const { node, endpoint, api } = await boot(place, started);
+  if (isHeld) await api.resume(COUNTER);
   await feedOn(api, feeder, messages.length);
   const expected = countHere(bytes);
   await settle(api, totalOf(expected));
+  const awaitsOpenAtKill = await awaitsOpenAt(api, killedAtMs);
+  step("await").done(`${many(awaitsOpenAtKill, "handler")} went on where the kill had found them`);
   const { counts, faults } = await check(api, expected);
   const facts = await api.facts();
   api.close();
   const figures = { sent: messages.length, facts, kills: 1, ackedBeforeKill, resumedFrom };
-  return { counts, faults, ...figures, node, endpoint };
+  return { counts, faults, ...figures, awaitsOpenAtKill, node, endpoint };
 }
 
 interface Booted {
@@ -85,9 +98,16 @@ async function deploy(api: Api): Promise<void> {
   deploying.done(AGENTS.join(" -> "));
 }
 
+/** A short text would be counted before the kill, and no handler open. */
+async function hold(api: Api): Promise<void> {
+  const holding = step("hold");
+  await api.suspend(COUNTER);
+  holding.done("the counters, until after the kill: the text is short");
+}
+
 /**
- * Kills the node at an acknowledgement drawn at random, while others are in flight. What lies beyond the
- * last moment for it is not sent before, as acknowledgements may still come in after the kill.
+ * Kills the node at an acknowledgement drawn at random, while others are in flight and handlers are open. What
+ * lies beyond the last moment for it is not sent before, as acknowledgements may still come in after the kill.
  */
 async function feedUntilKilled(
   node: NodeProcess,
@@ -100,10 +120,17 @@ async function feedUntilKilled(
   const to = Math.max(from, Math.floor(messages * KILL_TO));
   const others = Math.min(IN_FLIGHT_MAX, Math.ceil((to - from) / 2));
   const killAt = from + Math.floor(Math.random() * (to - others - from + 1));
+  const say = (): void => {
+    feeding.update(`${number(feeder.acked)} of ${many(messages, "message")} acknowledged`);
+  };
+  const early = await feeder.feed(api, from, say);
+  if (early !== undefined) throw early;
+  // From here on there is always more to handle, as messages come in faster.
+  if (from > 0) await someHandlerIsOpen(api);
   let killed: Promise<void> | undefined;
   let inFlight = 0;
   const failure = await feeder.feed(api, to, () => {
-    feeding.update(`${number(feeder.acked)} of ${many(messages, "message")} acknowledged`);
+    say();
     if (feeder.acked < killAt || killed !== undefined) return;
     ({ inFlight } = feeder);
     killed = node.kill();
@@ -113,6 +140,14 @@ async function feedUntilKilled(
   api.close();
   feeding.done(`${number(feeder.acked)} of ${many(messages, "message")} acknowledged`);
   step("kill").done(`SIGKILL to node ${String(node.pid)}, ${many(inFlight, "message")} in flight`);
+}
+
+async function someHandlerIsOpen(api: Api): Promise<void> {
+  const untilMs = performance.now() + OPEN_MS;
+  while (performance.now() < untilMs) {
+    for await (const _ of api.actors("splitter", "open")) return;
+  }
+  throw new Error("no splitter took up its work; node.log says why");
 }
 
 async function feedOn(api: Api, feeder: Feeder, messages: number): Promise<void> {
@@ -128,12 +163,14 @@ async function feedOn(api: Api, feeder: Feeder, messages: number): Promise<void>
   feeding.done(`${from}, ${number(messages)} of ${number(messages)} acknowledged`);
 }
 
-/** Waits until the last stage has heard of all words, or nothing happens any more. */
+/** Waits until the tally has heard of all words and every message is handled, or nothing happens any more. */
 async function settle(api: Api, words: number): Promise<void> {
   const settling = step("handle");
   let facts = await api.facts();
   let changedAtMs = performance.now();
-  while ((await tallied(api)) !== words && performance.now() - changedAtMs < QUIET_MS) {
+  const isDone = async (): Promise<boolean> =>
+    facts.pending === 0 && (await tallied(api)) === words;
+  while (!(await isDone()) && performance.now() - changedAtMs < QUIET_MS) {
     await sleep(LOOK_MS);
     const now = await api.facts();
     if (now.handled !== facts.handled || now.pending > 0) changedAtMs = performance.now();
@@ -144,7 +181,7 @@ async function settle(api: Api, words: number): Promise<void> {
 }
 
 async function tallied(api: Api): Promise<number> {
-  const summary = (await api.state(TALLY)).get("summary");
+  const summary = await api.stateText(TALLY, "summary");
   return summary === undefined ? 0 : (JSON.parse(summary) as { total: number }).total;
 }
 

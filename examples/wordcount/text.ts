@@ -3,12 +3,11 @@
  * a word is a run of a to z.
  */
 
-const CHUNKS = 200;
+const CHUNKS = 100;
 const CHUNK_BYTES_MIN = 8;
 const CHUNK_BYTES_MAX = 64 * 1024;
 /** One message carries a chunk, and a word is not cut. */
 const WORD_BYTES_MAX = 200 * 1024;
-const KEY_BYTES_MAX = 256;
 
 /** The words of a text with one space between them: ASCII, so that characters are bytes. */
 export function wordsOnly(bytes: Uint8Array): string {
@@ -19,7 +18,7 @@ export function wordsOnly(bytes: Uint8Array): string {
     .trim();
 }
 
-/** Cuts such text between words into chunks for the splitter: about 200, or as many as it takes. */
+/** Cuts such text between words into chunks for the splitter: about 100, or as many as it takes. */
 export function chunksOf(words: string): string[] {
   const bytes = Math.ceil(words.length / CHUNKS);
   return [...cutChunks(words, Math.min(CHUNK_BYTES_MAX, Math.max(CHUNK_BYTES_MIN, bytes)))];
@@ -41,14 +40,4 @@ export function* cutChunks(words: string, bytesMax = CHUNK_BYTES_MAX): Generator
     yield words.slice(from, end);
     from = end + 1;
   }
-}
-
-/** The address of the actor that counts a word, as the splitter makes it. */
-export function counterAddress(word: string): string {
-  if (word.length <= KEY_BYTES_MAX) return `default/counter/${word}`;
-  let hash = 0xcbf29ce484222325n;
-  for (let i = 0; i < word.length; i++) {
-    hash = BigInt.asUintN(64, (hash ^ BigInt(word.charCodeAt(i))) * 0x100000001b3n);
-  }
-  return `default/counter/long-${word.length}-${hash.toString(16).padStart(16, "0")}`;
 }
