@@ -85,7 +85,8 @@ test("acks stop with STORAGE_FAILED for good; after a new start everything ackno
     // Once: a second sync would claim that all is well.
     return failedSyncs === 1 ? systemError("EIO") : undefined;
   });
-  const { wire, stop } = await start(fileSystem);
+  const server = await start(fileSystem);
+  const { wire } = server;
   await wire.deploy(manifest("adder"), fixtureModule("adder"));
   const acked = new Set<string>();
   const send = async (id: string): Promise<string> => {
@@ -122,7 +123,7 @@ test("acks stop with STORAGE_FAILED for good; after a new start everything ackno
   expect(status!.ready).toBe(false);
   expect(status!.notReady.join()).toContain("STORAGE_FAILED");
   expect(failedSyncs).toBe(1);
-  await stop();
+  await server.stop();
 
   const again = await start();
   expect(again.wasClean).toBe(false);
