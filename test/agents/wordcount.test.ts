@@ -1,106 +1,89 @@
-/**
- * The wordcount agents against a count made here. The actors of the test hand messages to each other in
- * the order sent; timers fire when there is nothing else to do.
- */
-import { describe, expect, test } from "vitest";
-import { counterAddress, cutChunks, wordsOnly } from "../../examples/wordcount/text.ts";
-import { Guest, IS_TIMER, QUERY_REF, WANTS_REPLY } from "./guest.ts";
-import { compileAgent } from "./modules.ts";
+/** The wordcount agents on a real kernel, against a count made here. */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pino } from "pino";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { counterAddress, countWords } from "../../examples/wordcount/splitter/words.ts";
+import { cutChunks, wordsOnly } from "../../examples/wordcount/text.ts";
+import { type DeploySource, type RunningKernel, startKernel } from "../../src/actors/index.ts";
+import { loadConfig } from "../../src/base/config.ts";
+import { openEmbeddedStorage, type Storage } from "../../src/storage/index.ts";
+import { compileAgent, ROOT } from "./modules.ts";
 
-const AGENTS = ["splitter", "counter", "tally"] as const;
 const TALLY = "default/tally/default";
-/** The default of a node, with what the host adds to a send. */
-const EFFECTS_BYTES_MAX = 512 * 1024;
-const SEND_OVERHEAD_BYTES = 12 + 32 + 40;
 
-const modules = new Map(
-  await Promise.all(
-    AGENTS.map(
-      async (name) => [name, await compileAgent(`examples/wordcount/${name}/assembly`)] as const,
-    ),
-  ),
-);
+const directory = mkdtempSync(join(tmpdir(), "caxton-wordcount-"));
+const config = loadConfig({
+  sets: [`storage.directory=${directory}`, "workers.count=1", "partitions.count=4"],
+});
+let storage: Storage;
+let kernel: RunningKernel;
 
-class Actors {
-  readonly actors = new Map<string, Guest>();
-  messages = 0;
-  private readonly queue: { to: string; text: string; timer?: bigint }[] = [];
-  private readonly timers: { to: string; id: bigint }[] = [];
+const read = (file: string): string => readFileSync(join(ROOT, "examples/wordcount", file), "utf8");
 
-  at(address: string): Guest {
-    let actor = this.actors.get(address);
-    if (actor === undefined) {
-      const agent = address.split("/")[1] as (typeof AGENTS)[number];
-      actor = new Guest(modules.get(agent)!, { address });
-      this.actors.set(address, actor);
-    }
-    return actor;
-  }
+function typeScript(agent: string, ...names: string[]): DeploySource {
+  const files = new Map(names.map((name) => [name, read(`${agent}/${name}`)]));
+  return { kind: "source", language: "typescript", files };
+}
 
-  send(to: string, text: string): void {
-    this.queue.push({ to, text });
-    while (this.queue.length > 0 || this.timers.length > 0) {
-      const next = this.queue.shift();
-      if (next !== undefined) this.deliver(next.to, next.text);
-      else {
-        const timer = this.timers.shift()!;
-        this.deliver(timer.to, "", timer.id);
-      }
-    }
-  }
-
-  private deliver(to: string, text: string, timer?: bigint): void {
-    this.messages++;
-    const turn = this.at(to).deliver({
-      text,
-      sender: "default/other/actor",
-      ...(timer === undefined ? {} : { flags: IS_TIMER, correlation: timer }),
+beforeAll(async () => {
+  storage = await openEmbeddedStorage(config.storage);
+  kernel = await startKernel({ storage, config, log: pino({ level: "silent" }) });
+  const counter = await compileAgent("examples/wordcount/counter/assembly");
+  const sources = {
+    splitter: typeScript("splitter", "index.ts", "words.ts"),
+    counter: { kind: "module", bytes: counter },
+    tally: typeScript("tally", "index.ts"),
+  } as const;
+  for (const [agent, source] of Object.entries(sources)) {
+    await kernel.agents.deploy({
+      manifest: read(`${agent}/agent.yaml`),
+      source,
+      resetMemory: false,
     });
-    const effectBytes = turn.sends.reduce(
-      (sum, send) =>
-        sum + SEND_OVERHEAD_BYTES + to.length + send.receiver.length + send.text.length,
-      0,
-    );
-    expect(effectBytes).toBeLessThan(EFFECTS_BYTES_MAX);
-    for (const send of turn.sends) this.queue.push({ to: send.receiver, text: send.text });
-    for (const call of turn.calls) {
-      const [kind, id] = call.split(" ");
-      if (kind === "timer") this.timers.push({ to, id: BigInt(id!) });
-    }
   }
+});
+
+afterAll(async () => {
+  await kernel.stop();
+  await storage.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+async function ask(receiver: string, text: string, performative = "request"): Promise<string> {
+  const content = Buffer.from(text);
+  const fields = { receiver, content, contentType: "text/plain", performative, timeoutMs: 30_000 };
+  const { reply } = await kernel.messages.ask(fields);
+  return Buffer.from(reply.content).toString();
 }
 
-function countHere(words: string): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const word of words.match(/[a-z]+/g) ?? []) counts.set(word, (counts.get(word) ?? 0) + 1);
-  return counts;
+interface Summary {
+  readonly total: number;
+  readonly top: readonly { readonly word: string; readonly count: number }[];
 }
 
-function feed(actors: Actors, words: string): void {
-  let splitter = 0;
-  for (const chunk of cutChunks(words)) actors.send(`default/splitter/${splitter++ % 4}`, chunk);
+const summary = async (): Promise<Summary> =>
+  JSON.parse(await ask(TALLY, "", "query-ref")) as Summary;
+
+const countOf = async (word: string): Promise<number> =>
+  Number(await ask(counterAddress(word), "", "query-ref"));
+
+/** Splits in several actors at a time. */
+async function feed(words: string): Promise<string[]> {
+  const chunks = [...cutChunks(words, 8192)];
+  return Promise.all(chunks.map((chunk, i) => ask(`default/splitter/${i % 4}`, chunk)));
 }
 
-function summary(actors: Actors): unknown {
-  const { replies } = actors.at(TALLY).deliver({ performative: QUERY_REF, flags: WANTS_REPLY });
-  return JSON.parse(replies[0]!.text);
-}
-
-function expectExact(actors: Actors, words: string): void {
-  const counts = countHere(words);
-  for (const [word, count] of counts) {
-    const actor = actors.at(counterAddress(word));
-    expect(`${word} ${actor.state.get("count")?.toString()}`).toBe(`${word} ${count}`);
-  }
-  // The tally knows a word by the key of its counter.
-  const ranked = [...counts]
-    .map(([word, count]) => ({ word: counterAddress(word).split("/")[2]!, count }))
-    .sort((a, b) => b.count - a.count || (a.word < b.word ? -1 : 1));
-  expect(summary(actors)).toEqual({
-    words: counts.size,
-    total: [...counts.values()].reduce((sum, count) => sum + count, 0),
-    top: ranked.slice(0, 10),
-  });
+/** When every counter has handled what it was told. */
+async function counted(expected: ReadonlyMap<string, number>): Promise<Map<string, number>> {
+  const pending = async (): Promise<number> => {
+    const { partitions } = await kernel.node.status();
+    return partitions.reduce((sum, { pendingMessages }) => sum + pendingMessages, 0);
+  };
+  await expect.poll(pending, { timeout: 30_000 }).toBe(0);
+  const pairs = [...expected.keys()].map(async (word) => [word, await countOf(word)] as const);
+  return new Map(await Promise.all(pairs));
 }
 
 /** Words from a small vocabulary with a skew like that of a language. */
@@ -136,39 +119,45 @@ describe("what a word is", () => {
   });
 });
 
-describe("the pipeline", () => {
-  test("counts every word once, over several messages to the same actors", () => {
-    const actors = new Actors();
-    const words = text(40_000, 800);
-    feed(actors, words);
-    feed(actors, words);
-    expectExact(actors, `${words} ${words}`);
+describe("the pipeline", { timeout: 60_000 }, () => {
+  test("counts every word once, in several actors at a time", async () => {
+    const before = await summary();
+    const words = text(12_000, 400);
+    await feed(words);
+    await feed(words);
+    const expected = countWords(`${words} ${words}`);
+    expect(await counted(expected)).toEqual(expected);
+    const { total, top } = await summary();
+    expect(total - before.total).toBe(24_000);
+    const [most] = [...expected].sort(([, a], [, b]) => b - a);
+    expect(top[0]).toEqual({ word: most![0], count: most![1] });
+    expect(top).toHaveLength(10);
+    for (const { word, count } of top)
+      expect(`${word} ${count}`).toBe(`${word} ${expected.get(word)}`);
   });
 
-  test("counts words that are too long for a key", () => {
+  test("counts words that are too long for a key", async () => {
     const long = "a".repeat(257);
-    const words = `${long} b ${"c".repeat(256)} ${long} ${"d".repeat(2000)} b`;
-    const actors = new Actors();
-    feed(actors, words);
-    expectExact(actors, words);
+    const words = `${long} b ${"c".repeat(256)} ${long} ${"d".repeat(2000)} b ${"e".repeat(200_000)}`;
+    expect(await ask("default/splitter/long", words)).toMatch(/^7 here, \d+ in all$/);
+    const expected = countWords(words);
+    expect(await counted(expected)).toEqual(expected);
   });
 
-  test("takes a chunk of nothing but different words in several turns", () => {
-    const letters = "abcdefghijklmnopq".split("");
-    const words = letters
-      .flatMap((a) => letters.flatMap((b) => letters.map((c) => a + b + c)))
-      .join(" ");
-    const actors = new Actors();
-    actors.send("default/splitter/0", words);
-    expectExact(actors, words);
-    // A count, a timer and a total for each word, and more than one chunk.
-    expect(actors.messages).toBeGreaterThan(3 * 17 ** 3 + 1);
+  test("takes a chunk of nothing but different words in several turns", async () => {
+    const letters = "zyxvutsrqpo".split("");
+    const all = letters.flatMap((a) => letters.flatMap((b) => letters.map((c) => a + b + c)));
+    expect(await ask("default/splitter/different", all.join(" "))).toMatch(/^1331 here/);
+    const expected = new Map(all.map((word) => [word, 1]));
+    expect(await counted(expected)).toEqual(expected);
+    const splitter = await kernel.actors.get("default/splitter/different");
+    // Sends in two turns, twenty replies and the tally's.
+    expect(splitter.turns).toBe(2 + 20 + 1);
   });
 
-  test("does not add two long words that share a key", () => {
-    const actors = new Actors();
-    const counter = counterAddress("a".repeat(300));
-    actors.send(counter, `1 ${"a".repeat(300)}`);
-    expect(() => actors.send(counter, `1 ${"b".repeat(300)}`)).toThrow("two words share this key");
+  test("does not add two long words that share a key", async () => {
+    const counter = counterAddress("f".repeat(300));
+    expect(await ask(counter, `1 ${"f".repeat(300)}`)).toBe("1");
+    await expect(ask(counter, `1 ${"g".repeat(300)}`)).rejects.toThrow("two words share this key");
   });
 });

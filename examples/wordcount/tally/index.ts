@@ -1,11 +1,12 @@
 import type { Context, Message } from "caxton";
 
 const TOP = 10;
+/** Longer than it can take. */
 const PATIENCE = { timeoutMs: 24 * 3_600_000 };
 
 let total = 0;
-/** The addresses of the most frequent words' counters. */
-let top: string[] = [];
+/** The most frequent words as the tally last heard of them, by the addresses of their counters. */
+let top = new Map<string, number>();
 
 /** What a splitter found: how many words, and the counters of the most frequent. */
 interface Found {
@@ -13,35 +14,41 @@ interface Found {
   readonly frequent: readonly string[];
 }
 
-/** `query-ref` asks for the summary as JSON; anything else adds to it. How often a word was seen its counter knows. */
+/** Adds what a splitter found. `query-ref` adds nothing and gets the summary as JSON. */
 export async function onMessage(msg: Message, ctx: Context): Promise<unknown> {
   const beganAtMs = ctx.now();
-  const isQuery = msg.performative === "query-ref";
-  const found: Found = isQuery ? { words: 0, frequent: [] } : msg.json<Found>();
-  const candidates = [...new Set([...top, ...found.frequent])];
-  const counted = await Promise.all(candidates.map((counter) => askCounter(ctx, counter)));
-  const ranked = counted.sort(isAhead).slice(0, TOP);
-  // What changes after the last await changes together.
-  total += found.words;
-  top = ranked.map(({ counter }) => counter);
-  const summary = { total, top: ranked.map(({ word, count }) => ({ word, count })) };
-  ctx.state.put("summary", summary);
-  if (isQuery) return summary;
+  if (msg.performative === "query-ref") {
+    rank(await askCounters(ctx, [...top.keys()]));
+    return summary();
+  }
+  const { words, frequent } = msg.json<Found>();
+  const counts = await askCounters(ctx, frequent);
+  // Other messages were handled meanwhile (reentrant): nothing above may be relied on but what was received.
+  rank(counts);
+  total += words;
+  ctx.state.put("summary", summary());
   ctx.state.put(`handled/${msg.id}`, { beganAtMs, endedAtMs: ctx.now() });
   return total;
 }
 
-interface Counted {
-  readonly counter: string;
-  readonly word: string;
-  readonly count: number;
+type Counted = readonly [counter: string, count: number];
+
+function askCounters(ctx: Context, counters: readonly string[]): Promise<Counted[]> {
+  const query = { ...PATIENCE, performative: "query-ref" };
+  return Promise.all(
+    counters.map(
+      async (counter) => [counter, Number((await ctx.ask(counter, "", query)).text)] as const,
+    ),
+  );
 }
 
-async function askCounter(ctx: Context, counter: string): Promise<Counted> {
-  const reply = await ctx.ask(counter, "", { ...PATIENCE, performative: "query-ref" });
-  return { counter, word: counter.split("/")[2]!, count: Number(reply.text) };
+function rank(counts: readonly Counted[]): void {
+  for (const [counter, count] of counts) top.set(counter, Math.max(count, top.get(counter) ?? 0));
+  const ranked = [...top].sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1));
+  top = new Map(ranked.slice(0, TOP));
 }
 
-function isAhead(a: Counted, b: Counted): number {
-  return b.count - a.count || (a.word < b.word ? -1 : 1);
+function summary() {
+  const words = [...top].map(([counter, count]) => ({ word: counter.split("/")[2]!, count }));
+  return { total, top: words };
 }
