@@ -7,17 +7,23 @@ import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { BUNDLED } from "../test/agents/modules.ts";
 import { compileAssemblyScript } from "../src/actors/wasm/languages/assemblyscript.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const FIXTURES = "test/agents/fixtures";
 const SUMS_FILE = "test/agents/SHA256SUMS";
-const KITS = ["sdk/assemblyscript/caxton", "sdk/c"];
+const KITS = ["sdk/assemblyscript/caxton", "sdk/c", "sdk/wit"];
+/** The script that builds a source of this name. */
+const BUILD_SCRIPTS: readonly (readonly [string, string])[] = [
+  ["agent.c", "sdk/c/build.sh"],
+  ["component.c", "sdk/wit/build.sh"],
+];
 
 const agentFolders = [
   // The server bundles TypeScript: that fixture has no module of its own.
   ...readdirSync(join(ROOT, FIXTURES))
-    .filter((name) => name !== "typescript")
+    .filter((name) => !BUNDLED.includes(name))
     .map((name) => `${FIXTURES}/${name}`),
   "examples/wordcount/counter/assembly",
   "bench/agents/forward-c",
@@ -27,8 +33,9 @@ const agentFolders = [
 async function build(folder: string): Promise<void> {
   const path = join(ROOT, folder);
   const module = join(path, "agent.wasm");
-  if (existsSync(join(path, "agent.c"))) {
-    execFileSync("sh", [join(ROOT, "sdk/c/build.sh"), join(path, "agent.c"), module]);
+  const script = BUILD_SCRIPTS.find(([source]) => existsSync(join(path, source)));
+  if (script !== undefined) {
+    execFileSync("sh", [join(ROOT, script[1]), join(path, script[0]), module]);
   } else if (existsSync(join(path, "agent.wat"))) {
     execFileSync("wasm-as", ["--enable-reference-types", join(path, "agent.wat"), "-o", module]);
   } else {

@@ -15,7 +15,6 @@ describe("a message", () => {
       flags: WANTS_REPLY | 16,
       performative: 255,
       contentType: 255,
-      correlation: 0xffffffffffffffffn,
       extensions: [
         [1, "conversation"],
         [2, "with"],
@@ -32,13 +31,19 @@ describe("a message", () => {
     });
     expect(replies[0]!.text).toBe(
       "the-id|somebody|default/probe/k~20|own-performative|application/x-own|conversation|with|to|" +
-        "1234567890123|ontology|language|protocol|short|long|true|18446744073709551615|7",
+        "1234567890123|ontology|language|protocol|short|long|true|7",
     );
+  });
+
+  test("has a correlation of 64 bits", () => {
+    const correlation = 0xffffffffffffffffn;
+    const { replies } = probe().deliver({ text: "correlation", flags: WANTS_REPLY, correlation });
+    expect(replies[0]!.text).toBe("18446744073709551615");
   });
 
   test("without extensions has empty ones", () => {
     expect(probe().ask("message")).toBe(
-      "id-1|default/other/two|default/agent/one|inform|text/plain||||0||||none|none|false|0|7",
+      "id-1|default/other/two|default/agent/one|inform|text/plain||||0||||none|none|false|7",
     );
   });
 
@@ -67,7 +72,11 @@ describe("a draft", () => {
     });
     expect(sends[0]!.extensions).toEqual([
       [1, Buffer.from("c")],
+      [2, Buffer.from("rw")],
+      [3, Buffer.from("irt")],
       [4, replyBy],
+      [5, Buffer.from("o")],
+      [6, Buffer.from("l")],
       [7, Buffer.from("p")],
       [8, Buffer.from("own-performative")],
       [9, Buffer.from("application/x-own")],
@@ -126,15 +135,15 @@ describe("host calls", () => {
   });
 
   test("take chance from the host, Math.random included", () => {
-    const [host, library] = probe().ask("random").split(" ");
+    const [host, library] = probe().ask("chance").split(" ");
     expect(host).toBe("0.25");
-    expect(probe().ask("random").split(" ")[1]).toBe(library);
+    expect(probe().ask("chance").split(" ")[1]).toBe(library);
   });
 
   test("emit events and write log lines", () => {
     const guest = probe();
     expect(guest.deliver({ text: "emit topic a b" }).calls).toEqual(["emit topic a b"]);
-    expect(guest.deliver({ text: "log careful" }).calls).toEqual(["log 2 careful"]);
+    expect(guest.deliver({ text: "log 2 careful" }).calls).toEqual(["log 2 careful"]);
     expect(guest.deliver({ text: "console hello" }).calls).toEqual(["log 1 hello"]);
   });
 

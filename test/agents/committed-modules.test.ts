@@ -3,19 +3,13 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, expect, test } from "vitest";
+import { dirname, join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
 import { deployPipeline } from "../../src/actors/wasm/deploy/pipeline.ts";
-import { ROOT } from "./modules.ts";
+import { BUNDLED, ROOT, checksums, committedModules } from "./modules.ts";
 
-/** What built the committed C modules; another version may give other bytes. */
-const CLANG_VERSION = "14.0.6";
-
-const sums = readFileSync(join(ROOT, "test/agents/SHA256SUMS"), "utf8")
-  .trim()
-  .split("\n")
-  .map((line) => line.split("  ") as [string, string]);
-const modules = sums.map(([, path]) => path).filter((path) => path.endsWith(".wasm"));
+const sums = checksums();
+const modules = committedModules();
 
 const scratch = mkdtempSync(join(tmpdir(), "caxton-agents-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
@@ -32,12 +26,9 @@ test("every source, kit and module is the one the others were built with", () =>
   expect(changed).toEqual([]);
 });
 
-/** Has no module of its own: the server bundles it. */
-const BUNDLED = "typescript";
-
 test("no agent is left out", () => {
   const folders = readdirSync(join(ROOT, "test/agents/fixtures")).filter(
-    (name) => name !== BUNDLED,
+    (name) => !BUNDLED.includes(name),
   );
   expect(
     folders.map((name) => `test/agents/fixtures/${name}/agent.wasm`).filter(isLeftOut),
@@ -61,28 +52,35 @@ test.each(modules)("%s can be deployed", async (path) => {
   expect(outcome.passed).toBe(true);
 });
 
-const clang = spawnSync("clang-14", ["--version"], { encoding: "utf8" });
-const hasToolchain =
-  clang.status === 0 &&
-  clang.stdout.includes(CLANG_VERSION) &&
-  spawnSync("wasm-ld-14", ["--version"]).status === 0;
-if (!hasToolchain) {
-  console.warn(`C agents are not rebuilt: there is no clang ${CLANG_VERSION} with wasm-ld here`);
-}
-
-test.skipIf(!hasToolchain).each(modules.filter((path) => isFromC(path)))(
-  "%s is what its C source gives",
-  (path) => {
-    const built = join(scratch, path.replaceAll("/", "-"));
-    execFileSync("sh", [join(ROOT, "sdk/c/build.sh"), source(path), built]);
-    expect(readFileSync(built).equals(readFileSync(join(ROOT, path)))).toBe(true);
+/** Tools that give the committed bytes; another version may give others. */
+const C_TOOLS = [
+  ["clang-14", "14.0.6"],
+  ["wasm-ld-14", ""],
+] as const;
+const BUILDS = [
+  { source: "agent.c", script: "sdk/c/build.sh", tools: C_TOOLS },
+  {
+    source: "component.c",
+    script: "sdk/wit/build.sh",
+    tools: [...C_TOOLS, ["wit-bindgen", "0.63.0"], ["jco", "1.16.1"]] as const,
   },
-);
+];
 
-function source(module: string): string {
-  return join(ROOT, module.replace(/wasm$/, "c"));
-}
+describe.each(BUILDS)("built from $source by $script", ({ source, script, tools }) => {
+  const missing = tools.filter(([tool, version]) => {
+    const told = spawnSync(tool, ["--version"], { encoding: "utf8" });
+    return told.status !== 0 || !told.stdout.includes(version);
+  });
+  if (missing.length > 0) {
+    const names = missing.map((tool) => tool.join(" ").trim()).join(", ");
+    console.warn(`Modules from ${source} are not rebuilt: there is no ${names} here`);
+  }
+  const sourceOf = (module: string): string => join(dirname(module), source);
+  const built = modules.filter((module) => sums.some(([, path]) => path === sourceOf(module)));
 
-function isFromC(module: string): boolean {
-  return sums.some(([, path]) => path === module.replace(/wasm$/, "c"));
-}
+  test.skipIf(missing.length > 0).each(built)("%s is what its source gives", (module) => {
+    const again = join(scratch, module.replaceAll("/", "-"));
+    execFileSync("sh", [join(ROOT, script), join(ROOT, sourceOf(module)), again]);
+    expect(readFileSync(again).equals(readFileSync(join(ROOT, module)))).toBe(true);
+  });
+});

@@ -4,6 +4,22 @@ import { compileAssemblyScript } from "../../src/actors/wasm/languages/assemblys
 
 export const ROOT = join(import.meta.dirname, "../..");
 
+/** Checksum and path of every source, kit and module that belong together. */
+export function checksums(): [string, string][] {
+  const lines = readFileSync(join(ROOT, "test/agents/SHA256SUMS"), "utf8").trim().split("\n");
+  return lines.map((line) => line.split("  ") as [string, string]);
+}
+
+/** Paths of all modules that are committed. */
+export function committedModules(): string[] {
+  return checksums()
+    .map(([, path]) => path)
+    .filter((path) => path.endsWith(".wasm"));
+}
+
+/** Fixtures in TypeScript, which the server bundles: they have no module of their own. */
+export const BUNDLED: readonly string[] = ["typescript", "probe-typescript"];
+
 /** The committed module of test/agents/fixtures/<name>. */
 export const fixture = (name: string): Buffer =>
   readFileSync(join(ROOT, "test/agents/fixtures", name, "agent.wasm"));

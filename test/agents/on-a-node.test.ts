@@ -30,17 +30,28 @@ const MANIFEST = {
   },
 };
 
+const AGENTS = ["adder", "asker", "echo", "hostile", "probe", "probe-component", "ticker"];
+
 const directory = mkdtempSync(join(tmpdir(), "caxton-agents-node-"));
 let storage: Storage;
 let kernel: RunningKernel;
 
-beforeAll(async () => {
+async function start(): Promise<void> {
   const config = loadConfig({
     sets: [`storage.directory=${directory}`, "workers.count=2", "partitions.count=4"],
   });
   storage = await openEmbeddedStorage(config.storage);
   kernel = await startKernel({ storage, config, log: pino({ level: "silent" }) });
-  for (const name of ["adder", "asker", "echo", "hostile", "probe", "ticker"]) {
+}
+
+async function stop(): Promise<void> {
+  await kernel.stop();
+  await storage.close();
+}
+
+beforeAll(async () => {
+  await start();
+  for (const name of AGENTS) {
     await kernel.agents.deploy({
       manifest: JSON.stringify({ ...MANIFEST, metadata: { name } }),
       source: { kind: "module", bytes: fixture(name) },
@@ -50,8 +61,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await kernel.stop();
-  await storage.close();
+  await stop();
   rmSync(directory, { recursive: true, force: true });
 });
 
@@ -119,7 +129,7 @@ describe("the AssemblyScript kit", () => {
   test("takes one time and one chance in a turn", async () => {
     const [now, date] = [await ask("default/probe/2", "now"), await ask("default/probe/2", "date")];
     expect(Number(date)).toBeGreaterThanOrEqual(Number(now));
-    const [host, library] = (await ask("default/probe/2", "random")).split(" ").map(Number);
+    const [host, library] = (await ask("default/probe/2", "chance")).split(" ").map(Number);
     for (const value of [host!, library!]) {
       expect(value).toBeGreaterThanOrEqual(0);
       expect(value).toBeLessThan(1);
@@ -173,5 +183,34 @@ describe("the hostile agent", () => {
       "EFFECTS_TOO_LARGE",
       "CALL_DEPTH_EXCEEDED",
     ]);
+  });
+});
+
+describe("a component", () => {
+  const actor = "default/probe-component/1";
+
+  test("asks agents of another kind, and waits for timers", async () => {
+    expect(await ask(actor, "ask default/echo/1 10000 hello")).toBe("reply hello");
+    expect(await ask(actor, "both default/probe/1 default/probe-component/2")).toBe(
+      "unknown unknown",
+    );
+    expect(await ask(actor, "wait 3 5")).toBe("timer 3");
+    expect(await ask(actor, "ask default/nobody/1 10000 x")).toMatch(/^failure AGENT_NOT_FOUND /);
+  });
+
+  test("fails by an error, without effects", async () => {
+    expect(await ask(actor, "count 1")).toBe("1");
+    await expect(ask(actor, "error no more")).rejects.toThrow(/no more/);
+    expect(await codeOf(actor, "count-fail 5")).toBe("AGENT_FAILED");
+    expect(await codeOf(actor, "outside put")).toBe("HOST_CALL_INVALID");
+    expect(await ask(actor, "count 1")).toBe("2");
+  });
+
+  test("keeps its memory and its state over a restart of the node", async () => {
+    await ask(actor, "put key value");
+    await stop();
+    await start();
+    expect(await ask(actor, "count 1")).toBe("3");
+    expect(await ask(actor, "get key")).toBe("value");
   });
 });

@@ -255,7 +255,7 @@ export class Ledger {
     const token = note.token.startsWith("answer") ? `${partition} ${note.token}` : note.token;
     const before = this.handled.get(token);
     promise(
-      before === undefined || this.repeated.has(token),
+      before === undefined || this.repeated.has(rootOf(token)),
       () => `${token} was handled by ${before ?? ""} and again by ${where}`,
     );
     this.handled.set(token, where);
@@ -374,6 +374,11 @@ function noteIn(frame: Buffer, at: number): string | undefined {
   const value = topic + frame.readUInt16LE(at + EFFECT_AT_SHORT);
   if (frame.toString("latin1", topic, value) !== NOTE_TOPIC) return undefined;
   return frame.toString("utf8", value, value + frame.readUInt32LE(at + EFFECT_AT_NUMBER));
+}
+
+/** Of the client's message that all came of: handled twice, an actor of two lives may send the same again. */
+function rootOf(token: string): string {
+  return token.split("+", 1)[0]!;
 }
 
 function agentOf(address: string): string {

@@ -59,13 +59,6 @@ describe("the file", () => {
     expect(messagesOf(Uint8Array.from(bytes))).toEqual([expect.stringMatching(/^Not WebAssembly/)]);
   });
 
-  test("a component is told from a module", () => {
-    const component = [0x00, 0x61, 0x73, 0x6d, 0x0d, 0x00, 0x01, 0x00];
-    const [finding] = findingsOf(Uint8Array.from(component));
-    expect(finding?.message).toMatch(/component/);
-    expect(finding?.hint).toMatch(/later version/);
-  });
-
   test("an unknown version", () => {
     const bytes = [0x00, 0x61, 0x73, 0x6d, 0x02, 0x00, 0x00, 0x00];
     expect(messagesOf(Uint8Array.from(bytes))).toEqual([expect.stringMatching(/version 2/)]);

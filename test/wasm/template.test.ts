@@ -116,7 +116,8 @@ describe("a template", () => {
     expect(log!(1, 0, 4)).toBe(undefined);
     expect(() => fail!(0, 0)).toThrow(HostTrap);
     for (const [name, call] of Object.entries(others)) {
-      expect(() => call(0n, 0, 0, 0)).toThrow(`${name} was called before the first message`);
+      const first = name.startsWith("timer") ? 0n : 0;
+      expect(() => call(first, 0, 0, 0)).toThrow(`${name} was called before the first message`);
     }
   });
 });

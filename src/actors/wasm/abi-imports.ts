@@ -30,7 +30,7 @@ export const CAXTON_IMPORTS = {
   self: type(i32s(2), "i32"),
 } as const satisfies ImportTable;
 
-const WASI_IMPORTS = {
+export const WASI_IMPORTS = {
   args_get: type(i32s(2), "i32"),
   args_sizes_get: type(i32s(2), "i32"),
   environ_get: type(i32s(2), "i32"),

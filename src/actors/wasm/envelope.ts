@@ -18,8 +18,8 @@ export const FLAG_CLIENT = 16;
 /** Offsets of header fields. */
 const AT_TOTAL = 0;
 export const AT_FLAGS = 4;
-const AT_PERFORMATIVE = 6;
-const AT_CONTENT_TYPE = 7;
+export const AT_PERFORMATIVE = 6;
+export const AT_CONTENT_TYPE = 7;
 export const AT_ID_BYTES = 8;
 const AT_SENDER_BYTES = 10;
 export const AT_RECEIVER_BYTES = 12;
@@ -27,7 +27,7 @@ export const AT_EXTENSION_BYTES = 16;
 export const AT_CONTENT_BYTES = 20;
 export const AT_CORRELATION = 24;
 
-const PERFORMATIVES = [
+export const PERFORMATIVES = [
   "inform",
   "request",
   "query-if",
@@ -51,21 +51,26 @@ const PERFORMATIVES = [
   "request-when",
   "request-whenever",
 ] as const;
-const CONTENT_TYPES = ["application/octet-stream", "application/json", "text/plain"] as const;
-const OTHER = 255;
+export const CONTENT_TYPES = [
+  "application/octet-stream",
+  "application/json",
+  "text/plain",
+] as const;
+/** Code of a performative or content type that is written out in an extension. */
+export const OTHER = 255;
 
 export const TAG_CONVERSATION_ID = 1;
 export const TAG_REPLY_WITH = 2;
 export const TAG_IN_REPLY_TO = 3;
-const TAG_REPLY_BY = 4;
-const TAG_ONTOLOGY = 5;
-const TAG_LANGUAGE = 6;
-const TAG_PROTOCOL = 7;
-const TAG_PERFORMATIVE = 8;
-const TAG_CONTENT_TYPE = 9;
-const TAG_HEADER = 10;
+export const TAG_REPLY_BY = 4;
+export const TAG_ONTOLOGY = 5;
+export const TAG_LANGUAGE = 6;
+export const TAG_PROTOCOL = 7;
+export const TAG_PERFORMATIVE = 8;
+export const TAG_CONTENT_TYPE = 9;
+export const TAG_HEADER = 10;
 export const TAG_CHAIN = 11;
-const TAG_ERROR_CODE = 12;
+export const TAG_ERROR_CODE = 12;
 
 const utf8 = new TextEncoder();
 const utf8Decoder = new TextDecoder();
@@ -117,7 +122,7 @@ export function encodeEnvelope(fields: EnvelopeFields): Buffer {
   return bytes;
 }
 
-function codeOf(table: readonly string[], value: string): number {
+export function codeOf(table: readonly string[], value: string): number {
   const index = table.indexOf(value);
   return index < 0 ? OTHER : index;
 }

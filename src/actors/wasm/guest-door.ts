@@ -12,6 +12,8 @@ export interface GuestDoor {
   compile?(program: Uint8Array): Uint8Array;
   /** Runs a program's top level in an instance that was just initialised. */
   prepare?(compiled: Uint8Array): void;
+  /** What the guest says against being run; asked when it is deployed, before any message. */
+  complaint?(): string | undefined;
 }
 
 export interface DoorKind {

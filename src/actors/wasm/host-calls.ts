@@ -16,7 +16,7 @@ import type { TurnContext } from "./turn-context.ts";
 const FAIL_TEXT_BYTES_MAX = 8192;
 
 /** Events, timers and what a turn may know of itself. */
-class HostCalls {
+export class HostCalls {
   private readonly turn: TurnContext;
 
   constructor(turn: TurnContext) {
@@ -74,19 +74,13 @@ class HostCalls {
     trap("AGENT_FAILED", turn.memory.bytes.toString("utf8", start, end));
   }
 
-  config(key: number, keyLen: number, buf: number, bufLen: number): number {
+  config(key: number, keyLen: number): Buffer | undefined {
     const { turn } = this;
     turn.requireMessage("config_get");
     const start = turn.range(key, keyLen, "config_get");
     const name = turn.memory.bytes.toString("utf8", start, start + (keyLen >>> 0));
     const { config } = turn.environment.manifest;
-    const value = Object.hasOwn(config, name) ? config[name] : undefined;
-    return turn.give(
-      value === undefined ? undefined : Buffer.from(value),
-      buf,
-      bufLen,
-      "config_get",
-    );
+    return Object.hasOwn(config, name) ? Buffer.from(config[name]!) : undefined;
   }
 
   flag(key: number, keyLen: number): number {
@@ -99,10 +93,9 @@ class HostCalls {
     return flags[name] === true ? 1 : 0;
   }
 
-  self(buf: number, bufLen: number): number {
-    const { turn } = this;
-    turn.requireMessage("self");
-    return turn.give(turn.actor.addressBytes, buf, bufLen, "self");
+  self(): Buffer {
+    this.turn.requireMessage("self");
+    return this.turn.actor.addressBytes;
   }
 }
 
@@ -113,11 +106,16 @@ export function caxtonImports(turn: TurnContext) {
   const calls = new HostCalls(turn);
   return {
     send: (ptr: number, len: number) => {
-      messages.send(ptr, len);
+      const start = turn.range(ptr, len, "send");
+      messages.send(turn.memory.bytes, start, len >>> 0);
     },
-    ask: (ptr: number, len: number, timeoutMs: number) => messages.ask(ptr, len, timeoutMs),
+    ask: (ptr: number, len: number, timeoutMs: number) => {
+      const start = turn.range(ptr, len, "ask");
+      return messages.ask(turn.memory.bytes, start, len >>> 0, timeoutMs);
+    },
     reply: (ptr: number, len: number) => {
-      messages.reply(ptr, len);
+      const start = turn.range(ptr, len, "reply");
+      messages.reply(turn.memory.bytes, start, len >>> 0);
     },
     fail: (ptr: number, len: number) => calls.fail(ptr, len),
     state_get: (k: number, kl: number, b: number, bl: number) => state.stateGet(k, kl, b, bl),
@@ -142,9 +140,10 @@ export function caxtonImports(turn: TurnContext) {
     },
     now: () => turn.nowMs,
     random: () => turn.random.nextFloat(),
-    config_get: (k: number, kl: number, b: number, bl: number) => calls.config(k, kl, b, bl),
+    config_get: (k: number, kl: number, b: number, bl: number) =>
+      turn.give(calls.config(k, kl), b, bl, "config_get"),
     flag_get: (k: number, kl: number) => calls.flag(k, kl),
-    self: (b: number, bl: number) => calls.self(b, bl),
+    self: (b: number, bl: number) => turn.give(calls.self(), b, bl, "self"),
   };
 }
 

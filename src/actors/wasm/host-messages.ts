@@ -44,12 +44,12 @@ export class HostMessages {
     this.turn = turn;
   }
 
-  send(ptr: number, len: number): void {
+  send(bytes: Buffer, start: number, length: number): void {
     this.turn.requireMessage("send");
-    this.sendDraft(EFFECT_SEND, EFFECT_SEND_HEADER_BYTES, ptr, len, NO_BYTES);
+    this.sendDraft(EFFECT_SEND, EFFECT_SEND_HEADER_BYTES, bytes, start, length, NO_BYTES);
   }
 
-  ask(ptr: number, len: number, timeoutMs: number): bigint {
+  ask(bytes: Buffer, start: number, length: number, timeoutMs: number): bigint {
     const { turn } = this;
     turn.requireMessage("ask");
     const { limits } = turn.environment.manifest;
@@ -58,7 +58,14 @@ export class HostMessages {
       trap("OVERLOADED", `the actor waits for ${String(limits.asksPendingMax)} replies already`);
     }
     const number = turn.sendNo;
-    const at = this.sendDraft(EFFECT_ASK, EFFECT_ASK_HEADER_BYTES, ptr, len, this.chain());
+    const at = this.sendDraft(
+      EFFECT_ASK,
+      EFFECT_ASK_HEADER_BYTES,
+      bytes,
+      start,
+      length,
+      this.chain(),
+    );
     const { view } = turn.ring;
     const wait = timeoutMs >>> 0 || ASK_TIMEOUT_DEFAULT_MS;
     view.setFloat64(at + EFFECT_ASK_AT_DEADLINE, turn.nowMs + wait, true);
@@ -88,26 +95,25 @@ export class HostMessages {
     return extension(TAG_CHAIN, chain);
   }
 
-  reply(ptr: number, len: number): void {
+  reply(bytes: Buffer, start: number, length: number): void {
     const { turn } = this;
     turn.requireMessage("reply");
     if (turn.replied) trap("HOST_CALL_INVALID", "reply: this handler has replied already");
     turn.replied = true;
+    this.checkDraft(bytes, start, length, true);
     const { root } = this.turn;
     const toClient = (root.flags & FLAG_CLIENT) !== 0;
     const wanted = (root.flags & FLAG_WANTS_REPLY) !== 0;
     const parts = envelopeParts(root.envelope, 0);
-    if ((root.flags & FLAG_TIMER) !== 0 || (toClient && !wanted)) {
-      this.checkDraft(ptr, len, true);
-      return;
-    }
+    if ((root.flags & FLAG_TIMER) !== 0 || (toClient && !wanted)) return;
     const extensions = this.replyExtensions();
     const receiver = root.envelope.subarray(parts.sender, parts.receiver);
     const hash = toClient ? 0 : hashAddress(receiver, 0, receiver.length);
     const at = this.writeMessage(
       EFFECT_REPLY,
       EFFECT_SEND_HEADER_BYTES,
-      this.checkDraft(ptr, len, true),
+      bytes,
+      start,
       receiver,
       hash,
       extensions,
@@ -134,12 +140,8 @@ export class HostMessages {
     return Buffer.concat(added);
   }
 
-  /** Checks a draft's form; returns its checked start. */
-  private checkDraft(ptr: number, len: number, isReply: boolean): number {
-    const { turn } = this;
-    const start = turn.range(ptr, len, isReply ? "reply" : "send");
-    const length = len >>> 0;
-    const bytes = turn.memory.bytes;
+  /** Checks a draft's form. */
+  private checkDraft(bytes: Buffer, start: number, length: number, isReply: boolean): void {
     if (length < DRAFT_HEADER_BYTES)
       trap("HOST_CALL_INVALID", "the draft is shorter than its header");
     const receiverBytes = bytes[start + 4]! | (bytes[start + 5]! << 8);
@@ -158,23 +160,22 @@ export class HostMessages {
     ) {
       trap("HOST_CALL_INVALID", "the draft's extensions are malformed");
     }
-    const max = turn.environment.manifest.limits.messageBytesMax;
+    const max = this.turn.environment.manifest.limits.messageBytesMax;
     if (length > max) {
       trap("MESSAGE_TOO_LARGE", `a message of ${String(length)} bytes passes ${String(max)}`);
     }
-    return start;
   }
 
   private sendDraft(
     kind: number,
     headerBytes: number,
-    ptr: number,
-    len: number,
+    bytes: Buffer,
+    start: number,
+    length: number,
     extensions: Buffer,
   ): number {
     const { turn } = this;
-    const start = this.checkDraft(ptr, len, false);
-    const bytes = turn.memory.bytes;
+    this.checkDraft(bytes, start, length, false);
     const receiverBytes = bytes[start + 4]! | (bytes[start + 5]! << 8);
     const hash = hashAddress(bytes, start + DRAFT_HEADER_BYTES, receiverBytes);
     if (hash < 0) {
@@ -183,7 +184,7 @@ export class HostMessages {
       trap("INVALID_ADDRESS", `"${shown}" is not an address`);
     }
     if (turn.replayState === undefined) this.checkCredit(hash);
-    return this.writeMessage(kind, headerBytes, start, undefined, hash, extensions);
+    return this.writeMessage(kind, headerBytes, bytes, start, undefined, hash, extensions);
   }
 
   /** An agent that floods is stopped at its source: the turn fails and is retried with back-off. */
@@ -203,6 +204,7 @@ export class HostMessages {
   private writeMessage(
     kind: number,
     headerBytes: number,
+    bytes: Buffer,
     draft: number,
     receiver: Buffer | undefined,
     hash: number,
@@ -210,7 +212,6 @@ export class HostMessages {
   ): number {
     const { turn } = this;
     const { ring, actor } = this.turn;
-    const bytes = turn.memory.bytes;
     const draftReceiver = bytes[draft + 4]! | (bytes[draft + 5]! << 8);
     const draftExtensions = bytes.readUInt32LE(draft + 8);
     const contentBytes = bytes.readUInt32LE(draft + 12);

@@ -19,10 +19,13 @@ export class HostState {
     return turn.actor.state.get(key);
   }
 
+  get(key: number, keyLen: number): Buffer | undefined {
+    this.turn.requireMessage("state_get");
+    return this.stateValue(this.turn.key(key, keyLen, "state_get"));
+  }
+
   stateGet(key: number, keyLen: number, buf: number, bufLen: number): number {
-    const { turn } = this;
-    turn.requireMessage("state_get");
-    return turn.give(this.stateValue(turn.key(key, keyLen, "state_get")), buf, bufLen, "state_get");
+    return this.turn.give(this.get(key, keyLen), buf, bufLen, "state_get");
   }
 
   statePut(key: number, keyLen: number, value: number, valueLen: number): void {
@@ -79,7 +82,8 @@ export class HostState {
     actor.stateDraftBytes = draftBytes;
   }
 
-  stateList(prefix: number, prefixLen: number, buf: number, bufLen: number): number {
+  /** Keys with the prefix in byte order, as latin1. */
+  keys(prefix: number, prefixLen: number): string[] {
     const { turn } = this;
     turn.requireMessage("state_list");
     const start = turn.range(prefix, prefixLen, "state_list");
@@ -92,12 +96,16 @@ export class HostState {
       if (value === null) keys.delete(key);
       else keys.add(key);
     }
-    const parts = [...keys].sort().map((key) => {
+    return [...keys].sort();
+  }
+
+  stateList(prefix: number, prefixLen: number, buf: number, bufLen: number): number {
+    const parts = this.keys(prefix, prefixLen).map((key) => {
       const part = Buffer.allocUnsafe(2 + key.length);
       part.writeUInt16LE(key.length, 0);
       part.write(key, 2, "latin1");
       return part;
     });
-    return turn.give(Buffer.concat(parts), buf, bufLen, "state_list");
+    return this.turn.give(Buffer.concat(parts), buf, bufLen, "state_list");
   }
 }

@@ -13,6 +13,7 @@ import type { Actor, Handler, RootMessage } from "../partition/actor.ts";
 import type { PendingMessage } from "../partition/message.ts";
 import type { LogLine } from "../turn-batch.ts";
 import type { EffectRing } from "./effects.ts";
+import type { GuestDoor } from "./guest-door.ts";
 
 const KEY_BYTES_MAX = 1024;
 const LOG_BYTES_MAX = 8192;
@@ -28,6 +29,8 @@ export function trap(code: ErrorCode, reason: string): never {
 /** Memory of the running instance; `bytes` is renewed when the guest has grown it. */
 export interface GuestMemory {
   bytes: Buffer;
+  /** How its instance is called. */
+  readonly door?: GuestDoor;
   refresh(): void;
 }
 

@@ -2,6 +2,7 @@
  * Judges one module. Whatever its bytes, it is refused with findings or it stays within its caps when it runs,
  * and does what the original does as long as no cap stops it.
  */
+import { CORE_ABI } from "../../../src/actors/wasm/abi-exports.ts";
 import { CAXTON_IMPORTS } from "../../../src/actors/wasm/abi-imports.ts";
 import { checkImports } from "../../../src/actors/wasm/deploy/static-stage.ts";
 import { HOST_EXPORT } from "../../../src/actors/wasm/rewrite/host-exports.ts";
@@ -46,7 +47,7 @@ function hold(condition: boolean, what: string): void {
 export function checkModule(bytes: Uint8Array): Verdict {
   try {
     const { model, findings, module } = tryRewriteModule(bytes, LIMITS);
-    const unknownImports = checkImports(model);
+    const unknownImports = checkImports(model, CORE_ABI);
     if (module !== undefined && unknownImports.length === 0) return runBoth(model, module);
     hold(findings.length + unknownImports.length > 0, "refused without a finding");
     hold(

@@ -8,6 +8,7 @@ import { CaxtonError, type ErrorCode, type Finding } from "../../../base/errors.
 import type { DeployStage, DeployStageName } from "../../kernel.ts";
 import type { AgentLimits } from "../../manifest.ts";
 import { OPTIONAL_EXPORTS } from "../abi-exports.ts";
+import { OPTIONAL_FUNCTIONS } from "../component/world.ts";
 import type { Door } from "../doors.ts";
 import { encodeDelta } from "../memory-delta.ts";
 import { mapTrace } from "../quickjs/stack-trace.ts";
@@ -64,6 +65,10 @@ export type DeployOutcome =
 
 const PAGE_BYTES = 65_536;
 
+/** Names of the hooks for a change of version, of all kinds of agents. */
+const EXPORTING = ["caxton_export_state", "export-state", "exportState"];
+const IMPORTING = ["caxton_import_state", "import-state", "importState"];
+
 /** `program`: what the module is to run when it is not the agent itself but its language's. */
 export async function deployPipeline(
   bytes: Uint8Array,
@@ -86,8 +91,11 @@ export async function deployPipeline(
     return passed;
   };
 
-  const door = program === undefined ? "core" : program.door;
-  const { findings, module } = runStaticStage(bytes, { ...agent, ...node }, door);
+  const { findings, module, door } = runStaticStage(
+    bytes,
+    { ...agent, ...node },
+    program?.door,
+  );
   finish("static", findings, staticFacts(bytes, module));
   if (module === undefined) {
     const code = bytes.length > node.moduleBytesMax ? "MODULE_TOO_LARGE" : "INVALID_MODULE";
@@ -107,7 +115,7 @@ export async function deployPipeline(
     return refuse(stages, "INVALID_MODULE", sandbox);
   }
   const contract = contractFindings(seen);
-  if (!finish("contract", contract, contractFacts(module.info))) {
+  if (!finish("contract", contract, contractFacts(module.info, door))) {
     return refuse(stages, "INVALID_MODULE", contract);
   }
   finish("resources", [], resourceFacts(module.info, seen));
@@ -120,8 +128,8 @@ export async function deployPipeline(
       door,
       template: templateOf(module, seen),
       sourceMap: program?.sourceMap,
-      exportsState: exported.includes("exportState") || exported.includes("caxton_export_state"),
-      importsState: exported.includes("importState") || exported.includes("caxton_import_state"),
+      exportsState: EXPORTING.some((name) => exported.includes(name)),
+      importsState: IMPORTING.some((name) => exported.includes(name)),
     },
   };
 }
@@ -163,7 +171,7 @@ const STEP_TEXTS = {
   initialize: "The module's initialisation failed",
   program: "The program's top level failed",
   alloc: "caxton_alloc failed",
-  health: "caxton_health failed",
+  health: "The health check failed",
 } as const;
 
 function sandboxFindings(
@@ -180,7 +188,8 @@ function sandboxFacts({ fuelInitialize }: SandboxObservation): Readonly<Record<s
   return fuelInitialize === undefined ? {} : { fuelInitialize: String(fuelInitialize) };
 }
 
-function contractFindings({ allocated, health, memoryBytes }: SandboxObservation): Finding[] {
+function contractFindings(seen: SandboxObservation): Finding[] {
+  const { allocated, health, complaint, memoryBytes } = seen;
   const findings: Finding[] = [];
   if (allocated !== undefined && allocated + SANDBOX_ALLOC_BYTES > (memoryBytes ?? 0)) {
     findings.push({
@@ -196,12 +205,20 @@ function contractFindings({ allocated, health, memoryBytes }: SandboxObservation
       hint: "Answer 0 unless the agent really can't work.",
     });
   }
+  if (complaint !== undefined) {
+    findings.push({
+      at: "export health",
+      message: `The agent says that it is not healthy: ${complaint}`,
+      hint: "Complain only when the agent really can't work.",
+    });
+  }
   return findings;
 }
 
-function contractFacts({ exports }: ModuleInfo): Readonly<Record<string, string>> {
+function contractFacts({ exports }: ModuleInfo, door: Door): Readonly<Record<string, string>> {
   const names = exports.map(({ name }) => name);
-  const optional = Object.keys(OPTIONAL_EXPORTS).filter((name) => names.includes(name));
+  const known = door === "component" ? OPTIONAL_FUNCTIONS : OPTIONAL_EXPORTS;
+  const optional = Object.keys(known).filter((name) => names.includes(name));
   return { optionalExports: optional.join(", ") };
 }
 

@@ -35,6 +35,8 @@ export interface SandboxObservation {
   readonly allocated?: number | undefined;
   /** What `caxton_health` answers, where it is exported. */
   readonly health?: number | undefined;
+  /** What the guest's door found against running it. */
+  readonly complaint?: string | undefined;
   readonly memoryBytes?: number;
 }
 

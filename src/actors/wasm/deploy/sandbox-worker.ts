@@ -61,6 +61,8 @@ class Sandbox {
       seen = { fuelInitialize: this.request.fuel - instance.fuelLeft(), template };
       seen = { ...seen, allocated: this.call("alloc", "caxton_alloc", SANDBOX_ALLOC_BYTES) };
       seen = { ...seen, health: this.call("health", "caxton_health") };
+      instance.begin(this.fuel);
+      seen = { ...seen, complaint: this.step("health", () => instance.door.complaint?.()) };
       return { ...seen, memoryBytes: instance.memoryBytes };
     } catch (error) {
       if (error instanceof StepFailed) return { ...seen, failure: error.failure };
