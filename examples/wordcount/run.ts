@@ -147,7 +147,7 @@ async function someHandlerIsOpen(api: Api): Promise<void> {
   while (performance.now() < untilMs) {
     for await (const _ of api.actors("splitter", "open")) return;
   }
-  throw new Error("no splitter took up its work; node.log says why");
+  throw new Error(`no splitter had taken up its work after ${number(OPEN_MS / 1000)} s`);
 }
 
 async function feedOn(api: Api, feeder: Feeder, messages: number): Promise<void> {
