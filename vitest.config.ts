@@ -59,11 +59,11 @@ export default defineConfig({
         maxWorkers: 1,
         isolate: false,
       }),
-      // These start servers: one file at a time leaves them a core.
+      // These mostly wait for the processes they start.
       project("integration", {
         include: globs(SPECIAL.integration),
         testTimeout: 120_000,
-        maxWorkers: 1,
+        maxWorkers: 2,
       }),
       project("crash", { include: globs(SPECIAL.crash), testTimeout: 300_000, maxWorkers: 1 }),
     ],

@@ -1,23 +1,22 @@
 /**
- * Random messages to every committed module, with its memory lost and restored at random points.
+ * Random messages to every committed module and an agent in TypeScript, with its memory lost and restored at random points.
  * Usage: node scripts/replay-property.ts [messages] [seed]
  */
-import { deployCommitted } from "../test/agents/probes.ts";
-import { committedModules } from "../test/agents/modules.ts";
+import { replayedAgents } from "../test/agents/probes.ts";
 import { checkReplay } from "../test/agents/replay-property.ts";
 
 const [messages = "10000", seed = "1"] = process.argv.slice(2);
 let passed = 0;
 let failed = 0;
-for (const path of committedModules()) {
+for (const [name, deploy] of replayedAgents()) {
   try {
-    const run = checkReplay(await deployCommitted(path), Number(seed), Number(messages));
+    const run = checkReplay(await deploy(), Number(seed), Number(messages));
     console.log(
-      `${path}: ${run.messages} messages, ${run.failures} failed turns, ${run.restores} restores`,
+      `${name}: ${run.messages} messages, ${run.failures} failed turns, ${run.restores} restores`,
     );
     passed++;
   } catch (error) {
-    console.log(`${path}, seed ${seed}: ${error instanceof Error ? error.message : String(error)}`);
+    console.log(`${name}, seed ${seed}: ${error instanceof Error ? error.message : String(error)}`);
     failed++;
   }
 }

@@ -32,11 +32,11 @@ const vitest = (project: string) => ["vitest", "run", "--project", project];
 
 const VERIFY: readonly Suite[] = [
   { name: "format", budgetS: 15, command: ["prettier", "--check", "--log-level=warn", "."] },
-  { name: "lint", budgetS: 60, command: ["eslint", "--max-warnings=0", "."] },
-  { name: "types", budgetS: 25, command: ["tsc", "--project", "."] },
+  { name: "lint", budgetS: 50, command: ["eslint", "--max-warnings=0", "."] },
+  { name: "types", budgetS: 20, command: ["tsc", "--project", "."] },
   {
     name: "imports",
-    budgetS: 15,
+    budgetS: 8,
     command: [
       "depcruise",
       "--config",
@@ -48,18 +48,18 @@ const VERIFY: readonly Suite[] = [
       "examples",
     ],
   },
-  { name: "dead-code", budgetS: 15, command: ["knip"] },
-  { name: "proto", budgetS: 10, command: ["buf", "lint", "proto"] },
-  { name: "generated", budgetS: 15, command: ["node", "scripts/generate.ts", "--check"] },
-  { name: "unit", budgetS: 70, command: vitest("unit") },
-  { name: "sim", budgetS: 60, command: vitest("sim") },
+  { name: "dead-code", budgetS: 8, command: ["knip"] },
+  { name: "proto", budgetS: 5, command: ["buf", "lint", "proto"] },
+  { name: "generated", budgetS: 8, command: ["node", "scripts/generate.ts", "--check"] },
+  { name: "unit", budgetS: 50, command: vitest("unit") },
+  { name: "sim", budgetS: 50, command: vitest("sim") },
 ];
 
 const BEYOND_VERIFY: readonly Suite[] = [
-  { name: "contract", budgetS: 30, command: vitest("contract") },
-  { name: "agents", budgetS: 60, command: vitest("agents") },
-  { name: "integration", budgetS: 150, command: vitest("integration") },
-  { name: "crash", budgetS: 75, command: vitest("crash") },
+  { name: "contract", budgetS: 10, command: vitest("contract") },
+  { name: "agents", budgetS: 80, command: vitest("agents") },
+  { name: "integration", budgetS: 210, command: vitest("integration") },
+  { name: "crash", budgetS: 80, command: vitest("crash") },
 ];
 
 const ALL = [...VERIFY, ...BEYOND_VERIFY];

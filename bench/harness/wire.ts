@@ -1,5 +1,12 @@
 /** What the benchmarks ask of a server, over the wire like any client. */
 import { credentials, type ServiceError } from "@grpc/grpc-js";
+import {
+  type Actor,
+  ActorServiceClient,
+  type GetActorResponse,
+  ListActorsRequest,
+  type ListActorsResponse,
+} from "../../src/gen/caxton/v1/actor.ts";
 import { AgentServiceClient, type DeployAgentRequest } from "../../src/gen/caxton/v1/agent.ts";
 import {
   type AskResponse,
@@ -15,13 +22,17 @@ import {
 export type AgentSource = NonNullable<DeployAgentRequest["source"]>;
 type Callback<A> = (error: ServiceError | null, answer: A) => void;
 
+const PAGE_ACTORS_MAX = 1000;
+
 export class Wire {
+  readonly #actors: ActorServiceClient;
   readonly #agents: AgentServiceClient;
   readonly #messages: MessageServiceClient;
   readonly #node: NodeServiceClient;
 
   constructor(endpoint: string) {
     const channel = [endpoint, credentials.createInsecure()] as const;
+    this.#actors = new ActorServiceClient(...channel);
     this.#agents = new AgentServiceClient(...channel);
     this.#messages = new MessageServiceClient(...channel);
     this.#node = new NodeServiceClient(...channel);
@@ -45,13 +56,33 @@ export class Wire {
     return answer.reply!.content;
   }
 
+  async actor(address: string): Promise<Actor> {
+    const answer = await promised<GetActorResponse>((done) =>
+      this.#actors.getActor({ address }, done),
+    );
+    return answer.actor!;
+  }
+
+  async *actors(agent: string): AsyncGenerator<Actor> {
+    const request = { namespace: "default", agent, pageSize: PAGE_ACTORS_MAX };
+    let pageToken = "";
+    do {
+      const page = await promised<ListActorsResponse>((done) =>
+        this.#actors.listActors(ListActorsRequest.create({ ...request, pageToken }), done),
+      );
+      yield* page.actors;
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
+  }
+
   async status(): Promise<NodeStatus> {
     const answer = await promised<GetStatusResponse>((done) => this.#node.getStatus({}, done));
     return answer.status!;
   }
 
   close(): void {
-    for (const client of [this.#agents, this.#messages, this.#node]) client.close();
+    const clients = [this.#actors, this.#agents, this.#messages, this.#node];
+    for (const client of clients) client.close();
   }
 }
 

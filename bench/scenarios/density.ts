@@ -41,6 +41,7 @@ async function measure(
     const rssMb = await settledRssMb(server);
     const after = await readActivations(server.httpEndpoint);
     if (after.signs !== before.signs) throw new Error("actors came back from the store");
+    await expectAllLive(wire, actors);
     return {
       [`actors_per_gb_${kind}`]: (actors * MB_PER_GB) / rssMb,
       [`rss_${kind}_mb`]: rssMb,
@@ -51,4 +52,10 @@ async function measure(
     wire.close();
     await server.kill();
   }
+}
+
+async function expectAllLive(wire: Wire, actors: number): Promise<void> {
+  let live = 0;
+  for await (const { memoryBytes } of wire.actors("counter")) if (memoryBytes > 0) live++;
+  if (live !== actors) throw new Error(`${live} of ${actors} actors are in memory`);
 }

@@ -7,7 +7,7 @@ import { deployPipeline, type DeployOutcome } from "../../src/actors/wasm/deploy
 import { bundleTypeScript, readQuickJs } from "../../src/actors/wasm/languages/typescript.ts";
 import type { LoadedModule } from "../../src/actors/wasm/loaded-module.ts";
 import { decodeDelta } from "../../src/actors/wasm/memory-delta.ts";
-import { BUNDLED, ROOT } from "./modules.ts";
+import { BUNDLED, ROOT, committedModules } from "./modules.ts";
 
 const NODE = { moduleBytesMax: 4 * 1024 * 1024 };
 
@@ -20,6 +20,17 @@ const LIMITS = {
   fuelPerMessage: 100_000_000,
   turnTimeoutMs: 5000,
 };
+
+/** Every committed module, and an agent in TypeScript: its name and how it is deployed. */
+export function replayedAgents(): [string, () => Promise<LoadedModule>][] {
+  const script = "test/agents/fixtures/probe-typescript";
+  return [
+    ...committedModules().map((path): [string, () => Promise<LoadedModule>] => {
+      return [path, () => deployCommitted(path)];
+    }),
+    [script, () => deployTypeScript(script)],
+  ];
+}
 
 export function deployProbe(name: string): Promise<LoadedModule> {
   const folder = `test/agents/fixtures/${name}`;

@@ -77,7 +77,8 @@ describe("sending and asking", () => {
       "1",
       "none",
       "true",
-      "0",
+      // Bytes of the content.
+      "7",
     ]);
   });
 

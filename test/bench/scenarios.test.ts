@@ -67,12 +67,12 @@ test("actors come back from the store, one at a time", async () => {
 });
 
 test("a killed server answers for every partition, then for every actor", async () => {
-  const sizes = ["--actors", "300", "--turns", "3", "--tail-turns", "100000"];
+  const sizes = ["--actors", "300", "--turns", "3", "--tail-turns", "20000"];
   const report = await bench("recover", ...sizes);
   expectFigures(report, ["ready_seconds", "all_exact_seconds", "replayed_turns_per_second"]);
   expect(report.figures["verified_partitions"]).toBe(16);
   expect(report.figures["verified_actors"]).toBe(300);
-  expect(report.figures["replayed_turns"]).toBeGreaterThanOrEqual(100_000);
+  expect(report.figures["replayed_turns"]).toBeGreaterThanOrEqual(20_000);
 });
 
 test("half of what a server can do, for a while", async () => {

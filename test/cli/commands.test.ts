@@ -167,7 +167,7 @@ describe("with an agent", () => {
       caxton("message", "ask", "--to", `default/probe/${key}`, "--content", content);
     const { child, ended } = start(["agent", "logs", "probe", "-f", "--actor", "logs"]);
     const first = new Promise((resolve) => child.stdout.once("data", resolve));
-    await say("logs", "log one");
+    await say("logs", "log 2 one");
     await first;
     await say("elsewhere", "console two");
     expect((await start(["agent", "logs", "probe", "--level", "warn"]).ended).stdout).toMatch(

@@ -48,7 +48,7 @@ test("replay writes no log lines: they were written when the turns ran", async (
   const lines = () => server.log().filter((line) => line["actor"] === receiver);
   await start(directory);
   await wire.deploy(manifest("probe"), fixtureModule("probe"));
-  for (const word of ["one", "two", "three"]) await wire.askText(receiver, `log ${word}`);
+  for (const word of ["one", "two", "three"]) await wire.askText(receiver, `log 2 ${word}`);
   const words = () => lines().map(({ msg, rolledBack }) => [msg, rolledBack]);
   await expect.poll(words, { timeout: 10_000 }).toEqual([
     ["one", undefined],
@@ -59,7 +59,7 @@ test("replay writes no log lines: they were written when the turns ran", async (
   await server.kill("SIGKILL");
 
   await start(directory);
-  await wire.askText(receiver, "log four");
+  await wire.askText(receiver, "log 2 four");
   await expect.poll(words, { timeout: 10_000 }).toEqual([["four", undefined]]);
   const { node } = wire;
   const { status } = await wire.call(node.getStatus.bind(node), {});

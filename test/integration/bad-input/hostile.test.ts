@@ -4,7 +4,17 @@ import { ActorStatus } from "../../../src/gen/caxton/v1/actor.ts";
 import { AgentStatus } from "../../../src/gen/caxton/v1/agent.ts";
 import type { DeadLetter } from "../../../src/gen/caxton/v1/dead_letter.ts";
 import { type ServerProcess, startServerProcess } from "../../support/server.ts";
-import { agentBuilder, br, bulk, i32, loop, OPS, VOID } from "../../support/wasm-builder.ts";
+import {
+  agentBuilder,
+  br,
+  bulk,
+  global,
+  i32,
+  loop,
+  ModuleBuilder,
+  OPS,
+  VOID,
+} from "../../support/wasm-builder.ts";
 import { bytes, fixtureModule, manifest, Wire } from "../../support/wire.ts";
 import { expectRefused, Witness } from "./witness.ts";
 
@@ -101,6 +111,18 @@ describe("what an agent does without end is stopped, and leaves nothing behind",
     await witness.expectUnchanged();
   });
 
+  test("returns a place outside memory for its next message", async () => {
+    await wire.deploy(manifest("misplacing", "{attemptsMax: 1}"), misplacing());
+    await witness.remember();
+    const message = { receiver: "default/misplacing/x", content: bytes("1") };
+    await expectRefused(wire.ask(message), "NO_REPLY", /without a reply/);
+    await expectRefused(wire.ask(message), "HOST_CALL_INVALID", /caxton_alloc.*outside memory/);
+    const { turns, mailboxMessages } = await actorAt(message.receiver);
+    expect({ turns, mailboxMessages }).toEqual({ turns: 1, mailboxMessages: 0 });
+    expect(await deadLettersOf("misplacing")).toMatchObject([{ code: "HOST_CALL_INVALID" }]);
+    await witness.expectUnchanged();
+  });
+
   test("grows memory: it gets its limit and no more", async () => {
     expect(await wire.askText("default/hostile/memory", "memory")).toBe(String(PAGES_MAX));
     const { memoryBytes } = await actorAt("default/hostile/memory");
@@ -116,6 +138,27 @@ describe("what an agent does without end is stopped, and leaves nothing behind",
     await witness.expectUnchanged();
   });
 });
+
+/** Replies nothing; after its first message it wants the next one behind its memory. */
+function misplacing(): Uint8Array {
+  const builder = new ModuleBuilder();
+  builder.memory(1);
+  builder.export("memory", 2, 0);
+  const place = builder.global("i32", true, i32(1024));
+  builder.function({
+    params: ["i32"],
+    results: ["i32"],
+    body: global.get(place),
+    exported: "caxton_alloc",
+  });
+  builder.function({
+    params: ["i32", "i32"],
+    results: ["i32"],
+    body: [...i32(-4), ...global.set(place), ...i32(0)],
+    exported: "caxton_handle",
+  });
+  return builder.build();
+}
 
 describe("floods", () => {
   test("of itself: the mailbox stops them, then its supervision", async () => {

@@ -72,6 +72,26 @@ function withoutHandle(): Uint8Array {
   return builder.build();
 }
 
+/** Has the host write its messages to the last four bytes and on. */
+function withAllocOutside(): Uint8Array {
+  const builder = new ModuleBuilder();
+  builder.memory(1);
+  builder.export("memory", 2, 0);
+  builder.function({
+    params: ["i32"],
+    results: ["i32"],
+    body: i32(65_532),
+    exported: "caxton_alloc",
+  });
+  builder.function({
+    params: ["i32", "i32"],
+    results: ["i32"],
+    body: i32(0),
+    exported: "caxton_handle",
+  });
+  return builder.build();
+}
+
 function withInvalidBody(): Uint8Array {
   const builder = agentBuilder();
   builder.function({ results: ["i32"], body: [0x42, 0] });
@@ -97,6 +117,7 @@ describe("a module that is refused leaves the agent of its name alone", () => {
     ["shared memory", () => withMemory(1, 2, 3), /threads|shared/],
     ["several memories", withTwoMemories, /more than one memory/],
     ["minimum memory above the cap", () => withMemory(PAGES_MAX + 1), /5 pages.*4|4.*5 pages/],
+    ["a place for messages outside memory", withAllocOutside, /caxton_alloc.*65532.*outside/],
     ["missing export", withoutHandle, /does not export caxton_handle/],
     [
       "start function that loops",

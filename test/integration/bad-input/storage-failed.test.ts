@@ -1,16 +1,18 @@
-/** A sync that fails under a running kernel: nothing is acknowledged after it, and nothing acknowledged is lost. */
+/** A sync that fails under a running node: nothing is acknowledged after it, and nothing acknowledged is lost. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { afterAll, expect, test } from "vitest";
-import { type RunningKernel, startKernel } from "../../../src/actors/index.ts";
+import { startKernel } from "../../../src/actors/index.ts";
+import { ApiMetrics, ReadinessProbe, startGrpc } from "../../../src/api/index.ts";
 import { loadConfig } from "../../../src/base/config.ts";
-import { CaxtonError } from "../../../src/base/errors.ts";
+import { Lifecycle } from "../../../src/base/lifecycle.ts";
 import type { FileSystem } from "../../../src/storage/embedded/file-system.ts";
-import { openEmbeddedStorage, type Storage } from "../../../src/storage/index.ts";
+import { openEmbeddedStorage } from "../../../src/storage/index.ts";
 import { failingFileSystem, systemError } from "../../storage/support.ts";
-import { bytes, fixtureModule, manifest } from "../../support/wire.ts";
+import { bytes, fixtureModule, manifest, Wire, WireError } from "../../support/wire.ts";
+import { expectRefused } from "./witness.ts";
 
 const RECEIVER = "default/adder/kept";
 
@@ -21,6 +23,7 @@ const config = loadConfig({
     "storage.sizeBytesMax=67108864",
     "workers.count=2",
     "partitions.count=4",
+    "api.grpc.port=0",
   ],
 });
 
@@ -29,34 +32,47 @@ afterAll(() => {
 });
 
 interface Node {
-  readonly storage: Storage;
-  readonly kernel: RunningKernel;
+  readonly wire: Wire;
+  readonly wasClean: boolean;
+  stop(): Promise<void>;
 }
 
+/** What the server is made of, with a file system of ours below it. */
 async function start(fileSystem?: FileSystem): Promise<Node> {
+  const log = pino({ enabled: false });
+  const lifecycle = new Lifecycle(log);
   const faulty = fileSystem === undefined ? {} : { fileSystem };
-  const storage = await openEmbeddedStorage({ ...config.storage, ...faulty });
-  return { storage, kernel: await startKernel({ storage, config, log: pino({ enabled: false }) }) };
+  const storage = await lifecycle.start(
+    "storage",
+    () => openEmbeddedStorage({ ...config.storage, ...faulty }),
+    (opened) => opened.close(),
+  );
+  const kernel = await lifecycle.start(
+    "kernel",
+    () => startKernel({ storage, config, log }),
+    (running) => running.stop(),
+  );
+  const metrics = new ApiMetrics();
+  const readiness = new ReadinessProbe();
+  const api = { kernel, limits: config.limits, log, metrics };
+  const { port } = await lifecycle.start(
+    "api",
+    () => startGrpc(config.api.grpc, api, readiness),
+    (listener) => listener.stop(),
+  );
+  readiness.serving(kernel);
+  const wire = new Wire(`127.0.0.1:${port}`);
+  const stop = async (): Promise<void> => {
+    wire.close();
+    await lifecycle.stop();
+    metrics.close();
+  };
+  return { wire, wasClean: storage.opening.clean, stop };
 }
 
-async function stop({ kernel, storage }: Node): Promise<void> {
-  await kernel.stop();
-  await storage.close();
-}
-
-function add(kernel: RunningKernel, id: string) {
+function add(wire: Wire, id: string) {
   const content = bytes("1");
-  return kernel.messages.send({ receiver: RECEIVER, id, contentType: "text/plain", content });
-}
-
-async function codeOf(work: Promise<unknown>): Promise<string> {
-  try {
-    await work;
-    return "acknowledged";
-  } catch (error) {
-    if (error instanceof CaxtonError) return error.code;
-    throw error;
-  }
+  return wire.send({ receiver: RECEIVER, id, contentType: "text/plain", content });
 }
 
 test("acks stop with STORAGE_FAILED for good; after a new start everything acknowledged is there", async () => {
@@ -69,15 +85,19 @@ test("acks stop with STORAGE_FAILED for good; after a new start everything ackno
     // Once: a second sync would claim that all is well.
     return failedSyncs === 1 ? systemError("EIO") : undefined;
   });
-  const node = await start(fileSystem);
-  const { agents, node: operations } = node.kernel;
-  const source = { kind: "module" as const, bytes: fixtureModule("adder") };
-  await agents.deploy({ manifest: manifest("adder"), source, resetMemory: false });
+  const server = await start(fileSystem);
+  const { wire } = server;
+  await wire.deploy(manifest("adder"), fixtureModule("adder"));
   const acked = new Set<string>();
   const send = async (id: string): Promise<string> => {
-    const code = await codeOf(add(node.kernel, id));
-    if (code === "acknowledged") acked.add(id);
-    return code;
+    try {
+      await add(wire, id);
+      acked.add(id);
+      return "acknowledged";
+    } catch (error) {
+      if (error instanceof WireError) return error.detail?.code ?? error.message;
+      throw error;
+    }
   };
   for (let i = 0; i < 20; i++) expect(await send(`before-${i}`)).toBe("acknowledged");
 
@@ -90,30 +110,28 @@ test("acks stop with STORAGE_FAILED for good; after a new start everything ackno
   expect(new Set(codes)).toEqual(new Set(["acknowledged", "STORAGE_FAILED"]));
   // The rest of the disk works again: the answer stays the same, for every kind of call.
   const ackedBefore = acked.size;
-  for (let i = 0; i < 10; i++) expect(await send(`after-${i}`)).toBe("STORAGE_FAILED");
+  const why = /EIO/;
+  for (let i = 0; i < 10; i++) await expectRefused(add(wire, `after-${i}`), "STORAGE_FAILED", why);
   expect(acked.size).toBe(ackedBefore);
-  expect(await codeOf(agents.suspend("default", "adder", ""))).toBe("STORAGE_FAILED");
-  expect(await codeOf(node.kernel.actors.get(RECEIVER))).toBe("STORAGE_FAILED");
-  const status = await operations.status();
-  expect(status.ready).toBe(false);
-  expect(status.notReady.join()).toContain("STORAGE_FAILED");
+  const { agents, actors, node } = wire;
+  const adder = { namespace: "default", name: "adder", reason: "" };
+  const suspending = wire.call(agents.suspendAgent.bind(agents), adder);
+  await expectRefused(suspending, "STORAGE_FAILED", why);
+  const reading = wire.call(actors.getActor.bind(actors), { address: RECEIVER });
+  await expectRefused(reading, "STORAGE_FAILED", why);
+  const { status } = await wire.call(node.getStatus.bind(node), {});
+  expect(status!.ready).toBe(false);
+  expect(status!.notReady.join()).toContain("STORAGE_FAILED");
   expect(failedSyncs).toBe(1);
-  await stop(node);
+  await server.stop();
 
   const again = await start();
-  expect(again.storage.opening.clean).toBe(false);
-  for (const id of acked) {
-    expect(await add(again.kernel, id)).toMatchObject({ duplicate: true });
-  }
+  expect(again.wasClean).toBe(false);
+  for (const id of acked) expect(await add(again.wire, id)).toMatchObject({ duplicate: true });
   // Repeats of what was not acknowledged count once, whatever the disk made of the first.
   const asked = [...Array(20).keys()].map((i) => `before-${i}`);
   for (let i = 0; i < codes.length; i++) asked.push(`during-${i}`);
-  for (const id of asked.filter((one) => !acked.has(one))) await add(again.kernel, id);
-  const { reply } = await again.kernel.messages.ask({
-    receiver: RECEIVER,
-    contentType: "text/plain",
-    content: bytes("0"),
-  });
-  expect(Buffer.from(reply.content).toString()).toBe(`${asked.length} ${asked.length + 1}`);
-  await stop(again);
+  for (const id of asked.filter((one) => !acked.has(one))) await add(again.wire, id);
+  expect(await again.wire.askText(RECEIVER, "0")).toBe(`${asked.length} ${asked.length + 1}`);
+  await again.stop();
 });

@@ -91,11 +91,7 @@ export async function deployPipeline(
     return passed;
   };
 
-  const { findings, module, door } = runStaticStage(
-    bytes,
-    { ...agent, ...node },
-    program?.door,
-  );
+  const { findings, module, door } = runStaticStage(bytes, { ...agent, ...node }, program?.door);
   finish("static", findings, staticFacts(bytes, module));
   if (module === undefined) {
     const code = bytes.length > node.moduleBytesMax ? "MODULE_TOO_LARGE" : "INVALID_MODULE";
