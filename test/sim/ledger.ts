@@ -255,7 +255,7 @@ export class Ledger {
     const token = note.token.startsWith("answer") ? `${partition} ${note.token}` : note.token;
     const before = this.handled.get(token);
     promise(
-      before === undefined || this.repeated.has(rootOf(token)),
+      before === undefined || this.mayRecur(token, note.sender),
       () => `${token} was handled by ${before ?? ""} and again by ${where}`,
     );
     this.handled.set(token, where);
@@ -275,6 +275,15 @@ export class Ledger {
     const place = actor.places.get(note.sender) ?? -1;
     promise(note.place > place, () => `${where}: ${token} of ${note.sender} came after ${place}`);
     actor.places.set(note.sender, note.place);
+  }
+
+  /**
+   * A client's message that was taken twice; and what its handling sends, by an actor whose agent was removed
+   * in between: in its second life it counts its sends from the beginning.
+   */
+  private mayRecur(token: string, sender: string): boolean {
+    if (this.repeated.has(token)) return true;
+    return this.repeated.has(rootOf(token)) && this.removed.has(agentOf(sender));
   }
 
   private send(partition: number, book: Book, envelope: Buffer, unnumbered: boolean): void {
@@ -376,7 +385,7 @@ function noteIn(frame: Buffer, at: number): string | undefined {
   return frame.toString("utf8", value, value + frame.readUInt32LE(at + EFFECT_AT_NUMBER));
 }
 
-/** Of the client's message that all came of: handled twice, an actor of two lives may send the same again. */
+/** Of the client's message that all came of. */
 function rootOf(token: string): string {
   return token.split("+", 1)[0]!;
 }
