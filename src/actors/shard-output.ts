@@ -133,11 +133,13 @@ export class ShardOutput {
     done?.(lengths.map((length) => bytes.subarray(at, (at += length))));
   }
 
-  /** Makes a blob durable. Its bytes are given away. */
-  store(content: Buffer<ArrayBuffer>, stored: (sha256: string) => void): void {
+  /** Makes a blob durable. Its bytes are given away, but for those in shared memory. */
+  store(content: Buffer, stored: (sha256: string) => void): void {
     const requestId = ++this.lastRequest;
     this.stores.set(requestId, stored);
-    this.post({ kind: "store", requestId, content }, [content.buffer]);
+    const { buffer } = content;
+    const transfer = buffer instanceof ArrayBuffer ? [buffer] : [];
+    this.post({ kind: "store", requestId, content }, transfer);
   }
 
   stored(requestId: number, sha256: string): void {

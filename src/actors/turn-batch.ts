@@ -142,7 +142,10 @@ export type ReplayResult =
 /** Runs guest code. The real one runs WebAssembly, the simulation scripted agents. */
 export interface TurnExecutor {
   run(batch: TurnBatch): void;
-  /** Live memory as bytes that `startReplay` takes; undefined when only replay brings it back. */
+  /**
+   * Live memory as bytes that `startReplay` takes, valid until the next call; undefined when only replay
+   * brings it back.
+   */
   image(actor: Actor): Uint8Array | undefined;
   /** Begins to rebuild an actor's memory, from an image when there is one: drops what it has. */
   startReplay(actor: Actor, idPrefix: Buffer, base: ReplayBase | undefined): void;

@@ -5,8 +5,17 @@ const INITIAL_BYTES = 4096;
 
 /** Appends to a buffer that doubles when it is full. */
 export class BinaryWriter {
-  private bytes = Buffer.allocUnsafe(INITIAL_BYTES);
+  private readonly allocate: (bytes: number) => Buffer;
+  private bytes: Buffer;
   private at = 0;
+
+  constructor(
+    initialBytes = INITIAL_BYTES,
+    allocate = (bytes: number): Buffer => Buffer.allocUnsafe(bytes),
+  ) {
+    this.allocate = allocate;
+    this.bytes = allocate(initialBytes);
+  }
 
   get length(): number {
     return this.at;
@@ -59,14 +68,27 @@ export class BinaryWriter {
 
   /** How many, and each. */
   list<T>(items: Iterable<T>, write: (item: T) => void): void {
-    const countAt = this.at;
-    this.u32(0);
+    const setCount = this.later();
     let count = 0;
     for (const item of items) {
       write(item);
       count++;
     }
-    this.bytes.writeUInt32LE(count, countAt);
+    setCount(count);
+  }
+
+  /** Leaves room for a u32; the function returned fills it. */
+  later(): (value: number) => void {
+    const at = this.at;
+    this.u32(0);
+    return (value) => {
+      this.bytes.writeUInt32LE(value, at);
+    };
+  }
+
+  /** What was written, as it is: growing does not change it, nor does what is written after it. */
+  view(from: number, to: number): Buffer {
+    return this.bytes.subarray(from, to);
   }
 
   /** A copy of what was written. */
@@ -77,7 +99,7 @@ export class BinaryWriter {
   private reserve(bytes: number): void {
     const need = this.at + bytes;
     if (need <= this.bytes.length) return;
-    const grown = Buffer.allocUnsafe(Math.max(need, this.bytes.length * 2));
+    const grown = this.allocate(Math.max(need, this.bytes.length * 2));
     this.bytes.copy(grown, 0, 0, this.at);
     this.bytes = grown;
   }

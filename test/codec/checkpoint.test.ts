@@ -5,7 +5,8 @@ import { describe, expect, test } from "vitest";
 import { hashAddressText } from "../../src/actors/address.ts";
 import { compileManifest } from "../../src/actors/manifest.ts";
 import { Handler } from "../../src/actors/partition/actor.ts";
-import { decodeActorImage, encodeActorImage } from "../../src/actors/partition/actor-image.ts";
+import { BinaryWriter } from "../../src/base/binary.ts";
+import { decodeActorImage, writeActorImage } from "../../src/actors/partition/actor-image.ts";
 import { AgentShare } from "../../src/actors/partition/agent-share.ts";
 import { readCheckpoint } from "../../src/actors/partition/checkpoint-reader.ts";
 import { writeCheckpoint } from "../../src/actors/partition/checkpoint-writer.ts";
@@ -127,7 +128,9 @@ describe("a checkpoint", () => {
 
 describe("an image", () => {
   const actor = [...stateWithEverything().actors].find(({ handlers }) => handlers.size > 0)!;
-  const image = encodeActorImage(actor, Buffer.from("memory"));
+  const writer = new BinaryWriter();
+  writeActorImage(writer, actor, Buffer.from("memory"));
+  const image = writer.finish();
 
   test("is the committed bytes", () => {
     expect(image.toString("hex")).toBe(golden("image-v1.bin").toString("hex"));

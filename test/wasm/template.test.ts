@@ -4,9 +4,15 @@ import { deployPipeline } from "../../src/actors/wasm/deploy/pipeline.ts";
 import { WasmInstance } from "../../src/actors/wasm/instance.ts";
 import { templateImage } from "../../src/actors/wasm/loaded-module.ts";
 import type { LoadedModule } from "../../src/actors/wasm/loaded-module.ts";
-import { decodeDelta, deltaOf, encodeDelta } from "../../src/actors/wasm/memory-delta.ts";
+import {
+  DeltaEncoder,
+  decodeDelta,
+  deltaOf,
+  encodeDelta,
+} from "../../src/actors/wasm/memory-delta.ts";
 import { coreDoor } from "../../src/actors/wasm/core-door.ts";
 import { EffectRing } from "../../src/actors/wasm/effects.ts";
+import { Spares } from "../../src/actors/wasm/spares.ts";
 import { HostTrap, TurnContext } from "../../src/actors/wasm/turn-context.ts";
 import { SeededRandom } from "../../src/base/random.ts";
 import { LIMITS } from "../support/rewritten.ts";
@@ -122,6 +128,43 @@ describe("a template", () => {
   });
 });
 
+describe("a spare instance", () => {
+  async function used(): Promise<{ loaded: LoadedModule; instance: WasmInstance }> {
+    const loaded = await load(builder().build());
+    const instance = new WasmInstance(loaded, {});
+    instance.advance(loaded.template!);
+    instance.bytes.fill(0xff, 5000, 70_000);
+    instance.advance({ ...loaded.template!, globals: [1, 2n, 3, 4n] });
+    return { loaded, instance };
+  }
+
+  test("is as its template again, whatever its actor did to it", async () => {
+    const { loaded, instance } = await used();
+    const spares = new Spares();
+    spares.give(loaded, instance);
+    expect(spares.take(loaded)).toBe(instance);
+    expect(instance.image()).toEqual(templateImage(loaded, loaded.template!));
+    expect(spares.take(loaded)).toBe(undefined);
+  });
+
+  test("goes to no other module", async () => {
+    const { loaded, instance } = await used();
+    const spares = new Spares();
+    spares.give(loaded, instance);
+    expect(spares.take({ ...loaded })).toBe(undefined);
+  });
+
+  test("is not made of memory that has grown, nor of a module without a template", async () => {
+    const { loaded, instance } = await used();
+    const spares = new Spares();
+    spares.give({ ...loaded, template: undefined }, instance);
+    const { memoryBytes } = instance;
+    instance.advance({ ...loaded.template!, memoryBytes: memoryBytes + 65_536 });
+    spares.give(loaded, instance);
+    expect(spares.take(loaded)).toBe(undefined);
+  });
+});
+
 describe("a difference of memories", () => {
   test("names exactly the pages that differ, in either direction, and what was grown", () => {
     const base = Buffer.alloc(2 * 65_536, 3);
@@ -133,6 +176,10 @@ describe("a difference of memories", () => {
     expect([...delta.pageNumbers]).toEqual([0, 3, 33]);
     const again = decodeDelta(encodeDelta(delta, BASE), BASE);
     expect(again).toEqual(delta);
+    const encoder = new DeltaEncoder();
+    encoder.encode(Buffer.alloc(0), Buffer.alloc(65_536, 1), [], BASE);
+    const encoded = encoder.encode(base, memory, [1, 2n], BASE);
+    expect(decodeDelta(encoded, BASE)).toEqual(delta);
   });
 
   test("is refused when bytes are missing", () => {

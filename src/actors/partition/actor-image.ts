@@ -3,7 +3,8 @@
  * from instead of the actor's first turn.
  */
 import { crc32 } from "node:zlib";
-import { BinaryReader, BinaryWriter } from "../../base/binary.ts";
+import { BinaryReader } from "../../base/binary.ts";
+import type { BinaryWriter } from "../../base/binary.ts";
 import { Handler } from "./actor.ts";
 import type { Actor } from "./actor.ts";
 
@@ -20,17 +21,15 @@ export interface ReplayBase {
   readonly handlers: Map<number, Handler>;
 }
 
-export function encodeActorImage(actor: Actor, memory: Uint8Array): Buffer {
-  const writer = new BinaryWriter();
+export function writeActorImage(writer: BinaryWriter, actor: Actor, memory: Uint8Array): void {
+  const from = writer.length;
   writer.u32(IMAGE_MAGIC);
-  writer.u32(0);
+  const checksum = writer.later();
   writer.u32(actor.environment.id);
   writer.block(memory);
   writeState(writer, actor.state);
   writeHandlers(writer, actor.handlers.values());
-  const image = writer.finish();
-  image.writeUInt32LE(crc32(image.subarray(CHECKED_FROM)), 4);
-  return image;
+  checksum(crc32(writer.view(from + CHECKED_FROM, writer.length)));
 }
 
 /** Undefined when the bytes are damaged. */

@@ -5,13 +5,12 @@
  * 1. An image has just the turns whose entries are written: memory that is ahead of them is not taken.
  * 2. An actor's durable image gives way when the new one's pack is durable; until then its turns stay indexed.
  */
+import type { BinaryWriter } from "../../base/binary.ts";
 import type { TurnExecutor } from "../turn-batch.ts";
 import type { Actor, ActorImage } from "./actor.ts";
-import { encodeActorImage } from "./actor-image.ts";
+import { writeActorImage } from "./actor-image.ts";
+import { PACK_BYTES_MAX } from "./image-packs.ts";
 import type { ImagePacks, ImageRef, PackIdentity } from "./image-packs.ts";
-
-/** A pack this large is stored without waiting for more. */
-const PACK_BYTES_MAX = 4 * 1024 * 1024;
 
 export interface BlobPart {
   readonly sha256: string;
@@ -20,8 +19,8 @@ export interface BlobPart {
 }
 
 export interface BlobPorts {
-  /** Makes a blob durable. */
-  store(content: Buffer<ArrayBuffer>, stored: (sha256: string) => void): void;
+  /** Makes a blob durable. Its bytes change no more. */
+  store(content: Buffer, stored: (sha256: string) => void): void;
   /** Undefined when the blob is absent or can't be read. */
   fetch(part: BlobPart, done: (bytes: Buffer | undefined) => void): void;
 }
@@ -50,11 +49,14 @@ export class ActorImages {
   take(actor: Actor): void {
     if (!actor.isDirty || actor.unwritten > 0 || actor.phase.kind === "recovering") return;
     const memory = this.executor.image(actor);
-    if (memory !== undefined) this.add(actor, encodeActorImage(actor, memory), actor.turns.newest);
+    if (memory === undefined) return;
+    this.add(actor, actor.turns.newest, (writer) => {
+      writeActorImage(writer, actor, memory);
+    });
   }
 
-  private add(actor: Actor, bytes: Buffer, newestTurn: number): void {
-    const image = { ref: this.packs.add(bytes, this.identity), newestTurn };
+  private add(actor: Actor, newestTurn: number, write: (writer: BinaryWriter) => void): void {
+    const image = { ref: this.packs.add(write, this.identity), newestTurn };
     actor.newImage = image;
     this.taken.push({ actor, image });
     if (this.packs.fillingBytes >= PACK_BYTES_MAX) this.flush();
@@ -87,7 +89,11 @@ export class ActorImages {
     this.read(image.ref, (bytes) => {
       // Damaged ones stay where they are: whoever needs the actor finds out.
       const isStill = actor.image === image && actor.newImage === undefined;
-      if (bytes !== undefined && isStill) this.add(actor, bytes, image.newestTurn);
+      if (bytes !== undefined && isStill) {
+        this.add(actor, image.newestTurn, (writer) => {
+          writer.raw(bytes);
+        });
+      }
       done();
     });
   }

@@ -8,6 +8,10 @@
 import { BinaryWriter } from "../../base/binary.ts";
 
 const PACK_MAGIC = 0x31505843; // "CXP1"
+/** A pack this large is stored without waiting for more. */
+export const PACK_BYTES_MAX = 4 * 1024 * 1024;
+/** For the image that passes the bound. */
+const LAST_IMAGE_BYTES = 256 * 1024;
 
 export interface Pack {
   /** Rises; those of earlier processes are numbered first. */
@@ -27,9 +31,8 @@ export interface ImageRef {
 class FillingPack implements Pack {
   readonly number: number;
   readonly sha256 = undefined;
-  readonly writer = new BinaryWriter();
-  /** By offset. */
-  readonly images = new Map<number, Buffer>();
+  /** Shared memory: images are read here while the storage thread writes them. Pages not used cost nothing. */
+  readonly writer = new BinaryWriter(PACK_BYTES_MAX + LAST_IMAGE_BYTES, sharedBytes);
 
   constructor(number: number) {
     this.number = number;
@@ -47,7 +50,7 @@ export interface PackIdentity {
 }
 
 export interface SealedPack {
-  readonly content: Buffer<ArrayBuffer>;
+  readonly content: Buffer;
   /** To be called when the content is durable; returns the pack in its new form. */
   readonly stored: (sha256: string) => Pack;
 }
@@ -83,13 +86,15 @@ export class ImagePacks {
     return true;
   }
 
-  add(image: Buffer, { partition, incarnation, epoch }: PackIdentity): ImageRef {
+  add(
+    write: (writer: BinaryWriter) => void,
+    { partition, incarnation, epoch }: PackIdentity,
+  ): ImageRef {
     this.filling ??= this.start([partition, incarnation, epoch]);
     const pack = this.filling;
     const offset = pack.length;
-    pack.writer.raw(image);
-    pack.images.set(offset, image);
-    return { pack, offset, length: image.length };
+    write(pack.writer);
+    return { pack, offset, length: pack.length - offset };
   }
 
   private start(identity: readonly number[]): FillingPack {
@@ -109,12 +114,12 @@ export class ImagePacks {
       this.packs.set(pack.number, durable);
       return durable;
     };
-    return { content: pack.writer.finish(), stored };
+    return { content: pack.writer.view(0, pack.length), stored };
   }
 
   /** The image while its pack is not durable. */
-  inMemory({ pack, offset }: ImageRef): Buffer | undefined {
-    return pack instanceof FillingPack ? pack.images.get(offset) : undefined;
+  inMemory({ pack, offset, length }: ImageRef): Buffer | undefined {
+    return pack instanceof FillingPack ? pack.writer.view(offset, offset + length) : undefined;
   }
 
   /** Durable packs but those in `used`. */
@@ -125,4 +130,8 @@ export class ImagePacks {
   drop(pack: Pack): void {
     this.packs.delete(pack.number);
   }
+}
+
+function sharedBytes(bytes: number): Buffer {
+  return Buffer.from(new SharedArrayBuffer(bytes));
 }

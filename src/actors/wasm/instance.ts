@@ -4,8 +4,8 @@ import type { LiveMemory } from "../partition/actor.ts";
 import { DOORS } from "./doors.ts";
 import type { GuestDoor } from "./guest-door.ts";
 import type { LoadedModule } from "./loaded-module.ts";
-import { deltaOf, writeDelta } from "./memory-delta.ts";
-import type { GlobalValue, MemoryDelta, MemoryImage } from "./memory-delta.ts";
+import { copyChanges, writeDelta } from "./memory-delta.ts";
+import type { DeltaEncoder, GlobalValue, MemoryDelta, MemoryImage } from "./memory-delta.ts";
 import type { GuestMemory } from "./turn-context.ts";
 import { HOST_EXPORT, globalSetter } from "./rewrite/host-exports.ts";
 
@@ -81,10 +81,10 @@ export class WasmInstance implements LiveMemory, GuestMemory {
     this.setGlobals(image.globals);
   }
 
-  /** What leads from the base to the present memory. */
-  changesTo(base: MemoryImage): MemoryDelta {
+  /** What leads from the base to the present memory, see DeltaEncoder. */
+  encodeChanges(encoder: DeltaEncoder, base: MemoryImage, baseSha256: string): Uint8Array {
     this.refresh();
-    return deltaOf(base.pages, this.bytes, this.globalValues());
+    return encoder.encode(base.pages, this.bytes, this.globalValues(), baseSha256);
   }
 
   /** Makes this instance, whose memory is as the delta's base, what the delta leads to. */
@@ -92,6 +92,17 @@ export class WasmInstance implements LiveMemory, GuestMemory {
     this.growTo(delta.memoryBytes);
     writeDelta(delta, this.bytes);
     this.setGlobals(delta.globals);
+  }
+
+  /** Makes it as the image says, whatever it was before. False when its memory has another size. */
+  resetTo(image: MemoryImage): boolean {
+    this.refresh();
+    if (this.bytes.length !== image.pages.length) return false;
+    copyChanges(image.pages, this.bytes);
+    this.setGlobals(image.globals);
+    this.undo = undefined;
+    this.isUsed = true;
+    return true;
   }
 
   private growTo(bytes: number): void {

@@ -24,6 +24,7 @@ export interface MemoryDelta {
 const DELTA_PAGE_BYTES = 4096;
 /** Looked at first: most of a memory does not change. */
 const BLOCK_BYTES = 65_536;
+const ZEROS = Buffer.alloc(BLOCK_BYTES);
 
 const MAGIC = 0x444d5843;
 const VERSION = 1;
@@ -41,10 +42,20 @@ export function deltaOf(
   memory: Buffer,
   globals: readonly GlobalValue[],
 ): MemoryDelta {
-  const zeros = Buffer.alloc(BLOCK_BYTES);
+  const numbers = changedPages(base, memory);
+  const pages = Buffer.alloc(numbers.length * DELTA_PAGE_BYTES);
+  numbers.forEach((number, i) => {
+    const from = number * DELTA_PAGE_BYTES;
+    memory.copy(pages, i * DELTA_PAGE_BYTES, from, from + DELTA_PAGE_BYTES);
+  });
+  return { memoryBytes: memory.length, pageNumbers: Uint32Array.from(numbers), pages, globals };
+}
+
+/** Numbers of the pages in which a memory differs from its base. */
+function changedPages(base: Buffer, memory: Buffer): number[] {
   const numbers: number[] = [];
   for (let block = 0; block < memory.length; block += BLOCK_BYTES) {
-    const known = block < base.length ? base.subarray(block, block + BLOCK_BYTES) : zeros;
+    const known = block < base.length ? base.subarray(block, block + BLOCK_BYTES) : ZEROS;
     if (memory.compare(known, 0, BLOCK_BYTES, block, block + BLOCK_BYTES) === 0) continue;
     for (let at = 0; at < BLOCK_BYTES; at += DELTA_PAGE_BYTES) {
       const from = block + at;
@@ -54,12 +65,15 @@ export function deltaOf(
       }
     }
   }
-  const pages = Buffer.alloc(numbers.length * DELTA_PAGE_BYTES);
-  numbers.forEach((number, i) => {
+  return numbers;
+}
+
+/** Makes a memory as `source`, which is as long, touching only the pages that differ. */
+export function copyChanges(source: Buffer, memory: Buffer): void {
+  for (const number of changedPages(source, memory)) {
     const from = number * DELTA_PAGE_BYTES;
-    memory.copy(pages, i * DELTA_PAGE_BYTES, from, from + DELTA_PAGE_BYTES);
-  });
-  return { memoryBytes: memory.length, pageNumbers: Uint32Array.from(numbers), pages, globals };
+    source.copy(memory, from, from, from + DELTA_PAGE_BYTES);
+  }
 }
 
 /** Writes the pages that differ into a memory that is as the base was, and long enough. */
@@ -74,12 +88,55 @@ export function writeDelta(delta: MemoryDelta, memory: Buffer): void {
 /** `base`: SHA-256 (hex) of the blob it is a difference to. */
 export function encodeDelta(delta: MemoryDelta, base: string): Buffer {
   const { globals, pageNumbers, pages } = delta;
+  const out = Buffer.alloc(encodedBytes(globals.length, pageNumbers.length));
+  const pagesAt = writeHead(out, delta.memoryBytes, globals, pageNumbers, base);
+  out.set(pages, pagesAt);
+  return out;
+}
+
+/**
+ * Encodes differences of live memories without memory of its own for each: V8 collects its whole heap whenever
+ * buffers of some 64 MB have come and gone.
+ */
+export class DeltaEncoder {
+  private out = Buffer.alloc(BLOCK_BYTES);
+
+  /** What leads from the base to a memory, as `encodeDelta` writes it. Valid until the next call. */
+  encode(
+    base: Buffer,
+    memory: Buffer,
+    globals: readonly GlobalValue[],
+    baseSha256: string,
+  ): Uint8Array {
+    const numbers = changedPages(base, memory);
+    const bytes = encodedBytes(globals.length, numbers.length);
+    if (bytes > this.out.length) this.out = Buffer.alloc(Math.max(bytes, 2 * this.out.length));
+    let at = writeHead(this.out, memory.length, globals, numbers, baseSha256);
+    for (const number of numbers) {
+      const from = number * DELTA_PAGE_BYTES;
+      at += memory.copy(this.out, at, from, from + DELTA_PAGE_BYTES);
+    }
+    return this.out.subarray(0, bytes);
+  }
+}
+
+function encodedBytes(globals: number, pages: number): number {
+  return HEADER_BYTES + globals * GLOBAL_BYTES + pages * (4 + DELTA_PAGE_BYTES);
+}
+
+/** Returns where the pages go. */
+function writeHead(
+  out: Buffer,
+  memoryBytes: number,
+  globals: readonly GlobalValue[],
+  pageNumbers: Uint32Array | readonly number[],
+  base: string,
+): number {
   const tableAt = HEADER_BYTES + globals.length * GLOBAL_BYTES;
-  const out = Buffer.alloc(tableAt + 4 * pageNumbers.length + pages.length);
   out.writeUInt32LE(MAGIC, 0);
   out.writeUInt32LE(VERSION, 4);
   out.write(base, AT_BASE, "hex");
-  out.writeUInt32LE(delta.memoryBytes, AT_MEMORY_BYTES);
+  out.writeUInt32LE(memoryBytes, AT_MEMORY_BYTES);
   out.writeUInt32LE(globals.length, AT_GLOBALS);
   out.writeUInt32LE(pageNumbers.length, AT_PAGES);
   globals.forEach((value, i) => {
@@ -88,8 +145,7 @@ export function encodeDelta(delta: MemoryDelta, base: string): Buffer {
     out.writeBigInt64LE(BigInt.asIntN(64, BigInt(value)), at + 4);
   });
   pageNumbers.forEach((number, i) => out.writeUInt32LE(number, tableAt + 4 * i));
-  out.set(pages, tableAt + 4 * pageNumbers.length);
-  return out;
+  return tableAt + 4 * pageNumbers.length;
 }
 
 /** Refuses bytes that are no difference to this base. */

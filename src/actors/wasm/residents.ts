@@ -9,21 +9,27 @@
 import type { Actor } from "../partition/actor.ts";
 import type { WasmInstance } from "./instance.ts";
 
+export interface Departures {
+  /** Called before an actor's memory is dropped to make room. */
+  leaving(actor: Actor): void;
+  /** The actor has no memory any more; this was it. */
+  left(actor: Actor, instance: WasmInstance): void;
+}
+
 export class Residents {
   private readonly max: number;
-  /** Called before an actor's memory is dropped to make room. */
-  private readonly leaving: (actor: Actor) => void;
+  private readonly departures: Departures;
   private readonly actors: Actor[] = [];
   /** Where the search for one that may leave goes on. */
   private hand = 0;
 
-  constructor(max: number, leaving: (actor: Actor) => void) {
+  constructor(max: number, departures: Departures) {
     this.max = max;
-    this.leaving = leaving;
+    this.departures = departures;
   }
 
-  private get hasRoom(): boolean {
-    return this.actors.length < this.max;
+  private hasRoom(newcomers: number): boolean {
+    return this.actors.length + newcomers <= this.max;
   }
 
   /** Takes in the memory the actor may have got. */
@@ -46,9 +52,9 @@ export class Residents {
     instance.place = -1;
   }
 
-  /** Actors leave until there is room for one more, or none may leave. */
-  makeRoom(): void {
-    for (let looks = 2 * this.actors.length; !this.hasRoom && looks > 0; looks--) {
+  /** Actors leave until there is room for so many more, or none may leave. */
+  makeRoom(newcomers: number): void {
+    for (let looks = 2 * this.actors.length; !this.hasRoom(newcomers) && looks > 0; looks--) {
       if (this.hand >= this.actors.length) this.hand = 0;
       if (!this.tryLeave(this.actors[this.hand]!)) this.hand++;
     }
@@ -67,8 +73,9 @@ export class Residents {
       instance.isUsed = false;
       return false;
     }
-    this.leaving(actor);
+    this.departures.leaving(actor);
     this.drop(actor);
+    this.departures.left(actor, instance);
     return true;
   }
 }

@@ -11,7 +11,7 @@ import { Script } from "node:vm";
 import { TURN_OVERHEAD_BYTES } from "../../storage/frame-codec.ts";
 import type { UpgradeFields } from "../../storage/frame-codec.ts";
 import { invariant } from "../../base/assert.ts";
-import { CaxtonError, ensureError } from "../../base/errors.ts";
+import { ensureError } from "../../base/errors.ts";
 import type { Clock } from "../../base/clock.ts";
 import { startOf } from "../environment.ts";
 import type { Environment } from "../environment.ts";
@@ -33,13 +33,15 @@ import type {
 import { DOORS } from "./doors.ts";
 import type { Door } from "./doors.ts";
 import { encodeEnvelope, envelopeFlags } from "./envelope.ts";
+import { explainFailure, tooLong } from "./explain-failure.ts";
 import { HostTrap, TurnContext } from "./turn-context.ts";
 import { WasmInstance } from "./instance.ts";
 import { templateImage } from "./loaded-module.ts";
 import type { LoadedModule } from "./loaded-module.ts";
-import { decodeDelta, encodeDelta } from "./memory-delta.ts";
+import { DeltaEncoder, decodeDelta } from "./memory-delta.ts";
 import { mapTrace } from "./quickjs/stack-trace.ts";
 import { Residents } from "./residents.ts";
+import { Spares } from "./spares.ts";
 
 /** A batch starts no further turn after this long, so that the time limit is almost all one turn's. */
 const BATCH_SLICE_MS = 10;
@@ -73,6 +75,8 @@ export class WasmExecutor implements TurnExecutor {
   private readonly replays = new Map<Actor, Replay>();
   private readonly fuels = new Map<number, bigint>();
   private readonly residents: Residents;
+  private readonly spares = new Spares();
+  private readonly encoder = new DeltaEncoder();
   /** A guest section made instances that the list of residents lacks. */
   private hasNew = false;
 
@@ -85,8 +89,13 @@ export class WasmExecutor implements TurnExecutor {
     this.batch = batch;
     this.clock = clock;
     this.source = source;
-    this.residents = new Residents(limits.residentsMax, (actor) => {
-      source.leaving(actor);
+    this.residents = new Residents(limits.residentsMax, {
+      leaving: (actor) => {
+        source.leaving(actor);
+      },
+      left: (actor, instance) => {
+        this.spares.give(source.module(startOf(actor.environment)), instance);
+      },
     });
     this.turn = new TurnContext(batch.ring, batch.logs, limits.askChainMax);
     for (const [door, kind] of Object.entries(DOORS)) {
@@ -97,12 +106,15 @@ export class WasmExecutor implements TurnExecutor {
   run(batch: TurnBatch): void {
     invariant(batch === this.batch, "an executor runs its own batch");
     let timeoutMs = 0;
+    let newcomers = 0;
     for (let i = 0; i < batch.count; i++) {
-      const limit = batch.actors[i]!.environment.manifest.limits.turnTimeoutMs;
+      const actor = batch.actors[i]!;
+      const limit = actor.environment.manifest.limits.turnTimeoutMs;
       if (limit > timeoutMs) timeoutMs = limit;
+      if (actor.live === undefined && actor !== batch.actors[i - 1]) newcomers++;
     }
     this.turn.replayState = undefined;
-    this.residents.makeRoom();
+    this.residents.makeRoom(newcomers);
     const timedOut = this.limited(timeoutMs + BATCH_SLICE_MS, () => {
       this.runTurns(batch);
     });
@@ -228,32 +240,28 @@ export class WasmExecutor implements TurnExecutor {
   }
 
   private explain(actor: Actor, thrown: unknown): TurnFailure {
-    if (thrown instanceof CaxtonError) return { code: thrown.code, reason: thrown.message };
-    const error = ensureError(thrown);
-    const { limits } = actor.environment.manifest;
-    const { memory } = this.turn;
-    if (memory instanceof WasmInstance && error instanceof WebAssembly.RuntimeError) {
-      if (memory.fuelLeft() < 0) {
-        const fuel = String(limits.fuelPerMessage);
-        return { code: "FUEL_EXHAUSTED", reason: `the message used all of its ${fuel} fuel` };
-      }
-      if (memory.depth() > limits.callDepthMax) return tooDeep(limits.callDepthMax);
-    }
-    if (error instanceof RangeError && /call stack/.test(error.message)) {
-      return tooDeep(limits.callDepthMax);
-    }
-    if (error instanceof RangeError) return { code: "OVERLOADED", reason: error.message };
-    return { code: "AGENT_TRAPPED", reason: error.message };
+    return explainFailure(thrown, actor.environment.manifest.limits, this.turn.memory);
   }
 
   private create(actor: Actor, environment: Environment): WasmInstance {
     const loaded = this.source.module(startOf(environment));
-    const instance = this.instantiate(loaded);
     this.hasNew = true;
-    this.turn.beginInitialisation(instance);
-    if (loaded.template === undefined) instance.initialize(this.fuel(environment));
-    else instance.advance(loaded.template);
+    let instance = this.fresh(loaded);
+    if (instance === undefined) {
+      instance = this.instantiate(loaded);
+      this.turn.beginInitialisation(instance);
+      instance.initialize(this.fuel(environment));
+    }
     actor.live = instance;
+    return instance;
+  }
+
+  /** An initialised instance; undefined when its module has no template. Runs no guest code. */
+  private fresh(loaded: LoadedModule): WasmInstance | undefined {
+    const spare = this.spares.take(loaded);
+    if (spare !== undefined || loaded.template === undefined) return spare;
+    const instance = this.instantiate(loaded);
+    instance.advance(loaded.template);
     return instance;
   }
 
@@ -301,12 +309,13 @@ export class WasmExecutor implements TurnExecutor {
     const start = startOf(actor.environment);
     const loaded = this.source.module(start);
     if (instance === undefined || loaded.template === undefined) return undefined;
-    return encodeDelta(instance.changesTo(templateImage(loaded, loaded.template)), start);
+    const base = templateImage(loaded, loaded.template);
+    return instance.encodeChanges(this.encoder, base, start);
   }
 
   startReplay(actor: Actor, idPrefix: Buffer, base: ReplayBase | undefined): void {
     this.residents.drop(actor);
-    this.residents.makeRoom();
+    this.residents.makeRoom(1);
     this.replays.set(actor, {
       state: base?.state ?? new Map(actor.baseState),
       handlers: base?.handlers ?? new Map<number, Handler>(),
@@ -317,8 +326,7 @@ export class WasmExecutor implements TurnExecutor {
     const loaded = this.source.module(start);
     const delta = decodeDelta(base.memory, start);
     // No guest code runs here: a rewritten module has no start function.
-    const instance = this.instantiate(loaded);
-    instance.advance(loaded.template!);
+    const instance = this.fresh(loaded)!;
     instance.advance(delta);
     actor.live = instance;
     this.residents.add(actor);
@@ -481,12 +489,4 @@ export class WasmExecutor implements TurnExecutor {
 
 function diverged(reason: string): ReplayResult {
   return { kind: "failed", code: "REPLAY_DIVERGED", reason };
-}
-
-function tooLong(limitMs: number): TurnFailure {
-  return { code: "TURN_TIMEOUT", reason: `the turn ran longer than ${String(limitMs)} ms` };
-}
-
-function tooDeep(limit: number): TurnFailure {
-  return { code: "CALL_DEPTH_EXCEEDED", reason: `more than ${String(limit)} calls were nested` };
 }
