@@ -1,12 +1,14 @@
 /** What every command gets: the client, the printer, and one way to end. */
 import type { Command } from "commander";
 import { failureText } from "../src/base/failure-text.ts";
-import { ApiClient } from "./client.ts";
+import { type CaxtonClient, connect } from "../sdk/client-ts/index.ts";
 import { endingOf } from "./failure.ts";
 import { type Output, Printer } from "./output.ts";
 
+const CALL_TIMEOUT_MS = 60_000;
+
 export interface Session {
-  readonly client: ApiClient;
+  readonly client: CaxtonClient;
   readonly printer: Printer;
 }
 
@@ -22,7 +24,9 @@ export async function inSession(
 ): Promise<void> {
   const { endpoint, output } = command.optsWithGlobals<GlobalOptions>();
   try {
-    await work({ client: new ApiClient(endpoint), printer: new Printer(output) });
+    // Repeating is for the person or the script: the exit code says whether it may help.
+    const client = connect({ endpoint, timeoutMs: CALL_TIMEOUT_MS, attemptsMax: 1 });
+    await work({ client, printer: new Printer(output) });
   } catch (thrown) {
     process.exitCode = reportFailure(thrown);
   }

@@ -46,13 +46,12 @@ export function actorCommand(): Command {
     .option("--limit <n>", "rows at most", positiveInteger, ROWS_DEFAULT)
     .action((options: ListOptions, own: Command) =>
       inSession(own, async ({ client, printer }) => {
-        const actors = client.actors();
         const { namespace, agent } = options;
         const status =
           STATUSES.find((known) => enumName(known) === options.status) ?? ActorStatus.UNSPECIFIED;
         const rows = await collectPages(options.limit, async (pageSize, pageToken) => {
           const request = { namespace, agent, status, pageSize, pageToken };
-          const page = await client.call(actors.listActors.bind(actors), request);
+          const page = await client.actors.listActors(request);
           return { items: page.actors, nextPageToken: page.nextPageToken };
         });
         printer.rows(rows, COLUMNS);
@@ -70,8 +69,7 @@ function addAddressCommands(command: Command): void {
     .argument(...argument)
     .action((address: string, _: object, own: Command) =>
       inSession(own, async ({ client, printer }) => {
-        const actors = client.actors();
-        const { actor } = await client.call(actors.getActor.bind(actors), { address });
+        const { actor } = await client.actors.getActor({ address });
         printer.facts(actor!, COLUMNS);
       }),
     );
@@ -81,8 +79,7 @@ function addAddressCommands(command: Command): void {
     .argument(...argument)
     .action((address: string, _: object, own: Command) =>
       inSession(own, async ({ client, printer }) => {
-        const actors = client.actors();
-        const { actor } = await client.call(actors.releaseActor.bind(actors), { address });
+        const { actor } = await client.actors.releaseActor({ address });
         printer.sentence(`${actor!.address} is released`, actor);
       }),
     );
@@ -92,8 +89,7 @@ function addAddressCommands(command: Command): void {
     .argument(...argument)
     .action((address: string, _: object, own: Command) =>
       inSession(own, async ({ client, printer }) => {
-        const actors = client.actors();
-        const { actor } = await client.call(actors.resetActor.bind(actors), { address });
+        const { actor } = await client.actors.resetActor({ address });
         printer.sentence(`${actor!.address} is reset`, actor);
       }),
     );

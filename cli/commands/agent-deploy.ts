@@ -6,9 +6,6 @@ import { enumName } from "../plain.ts";
 import { inSession, type Session } from "../session.ts";
 import { redeployOnChange } from "../watch.ts";
 
-/** Compiling sources and the sandbox run take their time. */
-const DEPLOY_TIMEOUT_MS = 120_000;
-
 interface DeployOptions extends SourceOptions {
   readonly resetMemory: boolean;
   readonly watch: boolean;
@@ -42,8 +39,7 @@ export function deployCommand(): Command {
 }
 
 async function deploy({ client, printer }: Session, request: DeployAgentRequest): Promise<void> {
-  const agents = client.agents();
-  const answer = await client.call(agents.deployAgent.bind(agents), request, DEPLOY_TIMEOUT_MS);
+  const answer = await client.deploy(request);
   const { namespace, name, version } = answer.agent!;
   const outcome = answer.changed ? "is deployed" : "is unchanged";
   printer.sentence(`${namespace}/${name} ${outcome}, version ${version.slice(0, 12)}`, answer);

@@ -38,7 +38,7 @@ export function logsCommand(): Command {
 function printLog(session: Session, agent: string, options: LogsOptions): Promise<void> {
   const { actor: key, level, tail, follow } = options;
   const request = { ...agentName(agent), key, level: LEVELS[level], tail, follow };
-  return printEvents(session, session.client.agents().streamAgentLog(request), lineText);
+  return printEvents(session, session.client.agents.streamAgentLog(request), lineText);
 }
 
 function lineText({ timeMs, level, address, text, rolledBack }: StreamAgentLogResponse): string {

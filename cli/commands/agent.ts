@@ -43,8 +43,7 @@ export function agentCommand(): Command {
     .option("--namespace <namespace>", "only this namespace", "")
     .action((options: { namespace: string }, own: Command) =>
       inSession(own, async ({ client, printer }) => {
-        const agents = client.agents();
-        const answer = await client.call(agents.listAgents.bind(agents), options);
+        const answer = await client.agents.listAgents(options);
         printer.rows(answer.agents, COLUMNS);
       }),
     );
@@ -61,8 +60,7 @@ function addNamedCommands(command: Command): void {
     .argument(...argument)
     .action((text: string, _: object, own: Command) =>
       inSession(own, async ({ client, printer }) => {
-        const agents = client.agents();
-        const { agent } = await client.call(agents.getAgent.bind(agents), agentName(text));
+        const { agent } = await client.agents.getAgent(agentName(text));
         printer.facts(agent!, FACTS);
       }),
     );
@@ -72,8 +70,7 @@ function addNamedCommands(command: Command): void {
     .argument(...argument)
     .action((text: string, _: object, own: Command) =>
       inSession(own, async ({ client, printer }) => {
-        const agents = client.agents();
-        const answer = await client.call(agents.deleteAgent.bind(agents), agentName(text));
+        const answer = await client.agents.deleteAgent(agentName(text));
         printer.sentence(`${text} is deleted`, answer);
       }),
     );
@@ -84,9 +81,8 @@ function addNamedCommands(command: Command): void {
     .option("--reason <text>", "shown wherever the agent is", "")
     .action((text: string, { reason }: { reason: string }, own: Command) =>
       inSession(own, async ({ client, printer }) => {
-        const agents = client.agents();
         const request = { ...agentName(text), reason };
-        const answer = await client.call(agents.suspendAgent.bind(agents), request);
+        const answer = await client.agents.suspendAgent(request);
         printer.sentence(`${text} is suspended`, answer.agent);
       }),
     );
@@ -96,8 +92,7 @@ function addNamedCommands(command: Command): void {
     .argument(...argument)
     .action((text: string, _: object, own: Command) =>
       inSession(own, async ({ client, printer }) => {
-        const agents = client.agents();
-        const answer = await client.call(agents.resumeAgent.bind(agents), agentName(text));
+        const answer = await client.agents.resumeAgent(agentName(text));
         printer.sentence(`${text} runs`, answer.agent);
       }),
     );

@@ -35,10 +35,9 @@ export function deadLetterCommand(): Command {
     .option("--limit <n>", "rows at most", positiveInteger, ROWS_DEFAULT)
     .action(({ namespace, agent, limit }: ListOptions, own: Command) =>
       inSession(own, async ({ client, printer }) => {
-        const letters = client.deadLetters();
         const rows = await collectPages(limit, async (pageSize, pageToken) => {
           const request = { namespace, agent, pageSize, pageToken };
-          const page = await client.call(letters.listDeadLetters.bind(letters), request);
+          const page = await client.deadLetters.listDeadLetters(request);
           return { items: page.deadLetters, nextPageToken: page.nextPageToken };
         });
         printer.rows(rows, COLUMNS);
@@ -50,8 +49,7 @@ export function deadLetterCommand(): Command {
     .argument("<id>", "id of the dead letter")
     .action((id: string, _: object, own: Command) =>
       inSession(own, async ({ client, printer }) => {
-        const letters = client.deadLetters();
-        const answer = await client.call(letters.retryDeadLetter.bind(letters), { id });
+        const answer = await client.deadLetters.retryDeadLetter({ id });
         printer.sentence(`${id} is back in its mailbox`, answer);
       }),
     );
@@ -61,8 +59,7 @@ export function deadLetterCommand(): Command {
     .argument("<id>", "id of the dead letter")
     .action((id: string, _: object, own: Command) =>
       inSession(own, async ({ client, printer }) => {
-        const letters = client.deadLetters();
-        const answer = await client.call(letters.dropDeadLetter.bind(letters), { id });
+        const answer = await client.deadLetters.dropDeadLetter({ id });
         printer.sentence(`${id} is dropped`, answer);
       }),
     );

@@ -14,8 +14,6 @@ import { inSession, type Session } from "../session.ts";
 import { printEvents } from "../stream.ts";
 
 const ASK_TIMEOUT_MS = 30_000;
-/** So that the server's own answer about a deadline arrives before the call's. */
-const ANSWER_ALLOWANCE_MS = 5000;
 const STREAMED_CONTENT_LENGTH_MAX = 120;
 
 interface MessageOptions {
@@ -92,8 +90,7 @@ function withMessageOptions(command: Command): Command {
 }
 
 async function send({ client, printer }: Session, message: OutgoingMessage): Promise<void> {
-  const messages = client.messages();
-  const answer = await client.call(messages.sendMessage.bind(messages), { message });
+  const answer = await client.messages.sendMessage({ message });
   const outcome = answer.duplicate ? "was already accepted" : "is accepted";
   const place = `partition ${answer.partition}, frame ${answer.frame}`;
   printer.sentence(`${answer.id} ${outcome} (${place})`, answer);
@@ -101,10 +98,7 @@ async function send({ client, printer }: Session, message: OutgoingMessage): Pro
 
 async function ask(session: Session, message: OutgoingMessage, timeoutMs: number): Promise<void> {
   const { client, printer } = session;
-  const messages = client.messages();
-  const request = { message, timeoutMs };
-  const callTimeoutMs = timeoutMs + ANSWER_ALLOWANCE_MS;
-  const answer = await client.call(messages.ask.bind(messages), request, callTimeoutMs);
+  const answer = await client.messages.ask({ message, timeoutMs }, { timeoutMs });
   const reply: Message = answer.reply!;
   if (printer.isWide) {
     printer.facts(reply, [
@@ -121,8 +115,11 @@ async function ask(session: Session, message: OutgoingMessage, timeoutMs: number
 async function stream(session: Session, options: StreamOptions): Promise<void> {
   const { address, performative: performatives, conversation: conversationId } = options;
   const request = { address, performatives, conversationId };
-  const events = session.client.messages().subscribeMessages(request);
-  events.on("metadata", () => note("subscribed"));
+  const events = session.client.subscribe(request);
+  void events.opened.then(
+    () => note("subscribed"),
+    () => undefined,
+  );
   await printEvents(session, events, eventText, options.count);
 }
 

@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { EXIT } from "../../src/base/exit-codes.ts";
 import { VERSION } from "../../src/base/version.ts";
 import type { NodeStatus, PartitionStatus } from "../../src/gen/caxton/v1/node.ts";
-import { CallError } from "../failure.ts";
+import { CaxtonError } from "../../sdk/client-ts/index.ts";
 import { type Column, note, timeText } from "../output.ts";
 import { inSession, type Session } from "../session.ts";
 
@@ -78,24 +78,22 @@ export function versionCommand(): Command {
     .description("versions of this program and of the server")
     .action((_: object, own: Command) =>
       inSession(own, async ({ client, printer }) => {
-        const node = client.node();
         try {
-          const server = await client.call(node.getVersion.bind(node), {});
+          const server = await client.node.getVersion({});
           const abi = `API ${server.apiVersion}, agent ABI ${server.abiVersion}`;
           const text = `caxton ${VERSION}\nserver ${server.version} (${abi})`;
           printer.sentence(text, { client: { version: VERSION }, server });
         } catch (error) {
-          if (!(error instanceof CallError)) throw error;
+          if (!(error instanceof CaxtonError)) throw error;
           printer.sentence(`caxton ${VERSION}`, { client: { version: VERSION } });
-          note(error.failure.message);
+          note(error.message);
         }
       }),
     );
 }
 
 async function nodeStatus({ client }: Session): Promise<NodeStatus> {
-  const node = client.node();
-  const { status } = await client.call(node.getStatus.bind(node), {});
+  const { status } = await client.node.getStatus({});
   return status!;
 }
 

@@ -29,8 +29,7 @@ export function stateCommand(): Command {
     .argument("<key>", "key of the value")
     .action((actor: string, key: string, _: object, own: Command) =>
       inSession(own, async ({ client, printer }) => {
-        const state = client.state();
-        const { entry } = await client.call(state.getState.bind(state), { address: actor, key });
+        const { entry } = await client.state.getState({ address: actor, key });
         printer.content(entry!.value, entry);
       }),
     );
@@ -42,11 +41,10 @@ export function stateCommand(): Command {
     .option("--limit <n>", "rows at most", positiveInteger, ROWS_DEFAULT)
     .action((actor: string, options: { prefix: string; limit: number }, own: Command) =>
       inSession(own, async ({ client, printer }) => {
-        const state = client.state();
         const { prefix, limit } = options;
         const rows = await collectPages(limit, async (pageSize, pageToken) => {
           const request = { address: actor, prefix, pageSize, pageToken };
-          const page = await client.call(state.listState.bind(state), request);
+          const page = await client.state.listState(request);
           return { items: page.entries, nextPageToken: page.nextPageToken };
         });
         printer.rows(rows, COLUMNS);

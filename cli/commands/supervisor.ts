@@ -14,9 +14,8 @@ export function supervisorCommand(): Command {
     .option("--actors <n>", "actors shown per agent, at most 1000", positiveInteger, ACTORS_DEFAULT)
     .action(({ actors }: { actors: number }, own: Command) =>
       inSession(own, async ({ client, printer }) => {
-        const supervisor = client.supervisor();
         const request = { actorsMax: actors };
-        const { root } = await client.call(supervisor.getTree.bind(supervisor), request);
+        const { root } = await client.supervisor.getTree(request);
         if (printer.isForPrograms) printer.document(root);
         else printer.lines([nodeText(root!), ...branches(root!, "")]);
       }),
