@@ -1,18 +1,9 @@
 /** Failures a command ends with, wherever they come from. */
 import { EXIT, exitCodeOf, exitCodeOfStatus } from "../src/base/exit-codes.ts";
 import { ensureError } from "../src/base/errors.ts";
-import { type Failure, failureOf } from "../src/base/failure-text.ts";
+import { type Failure, failureOf, failureText } from "../src/base/failure-text.ts";
 import { CaxtonError } from "../sdk/client-ts/index.ts";
-
-/** The command line or a file it names is wrong; nothing was sent. */
-export class UsageError extends Error {
-  readonly hint: string;
-
-  constructor(message: string, hint = "") {
-    super(message);
-    this.hint = hint;
-  }
-}
+import { Declined, UsageError } from "./usage-error.ts";
 
 export interface Ending {
   readonly failure: Failure;
@@ -28,5 +19,13 @@ export function endingOf(thrown: unknown): Ending {
     const { message, hint } = error;
     return { failure: { message, hint, code: "", findings: [] }, exitCode: EXIT.usage };
   }
-  return { failure: failureOf(error), exitCode: exitCodeOf(error) };
+  const exitCode = error instanceof Declined ? EXIT.interrupted : exitCodeOf(error);
+  return { failure: failureOf(error), exitCode };
+}
+
+/** Returns the exit code that goes with it. */
+export function reportFailure(thrown: unknown): number {
+  const { failure, exitCode } = endingOf(thrown);
+  process.stderr.write(failureText(failure));
+  return exitCode;
 }

@@ -12,9 +12,9 @@ import { isDeepStrictEqual } from "node:util";
 import { ensureError } from "../src/base/errors.ts";
 import type { DeployAgentRequest } from "../src/gen/caxton/v1/agent.ts";
 import { CaxtonError } from "../sdk/client-ts/index.ts";
-import { UsageError } from "./failure.ts";
+import { UsageError } from "./usage-error.ts";
 import { note } from "./output.ts";
-import { reportFailure } from "./session.ts";
+import { reportFailure } from "./failure.ts";
 
 /** An editor saves in several steps, and people save several files. */
 const QUIET_MS = 150;

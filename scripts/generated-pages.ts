@@ -92,7 +92,8 @@ function cliPage(): string {
     help("caxton", program.helpInformation() + EXIT_NOTE),
     help("caxton server", serverCommand().helpInformation()),
     ...program.commands
-      .filter((c) => c.name() !== "server")
+      // The server describes itself, and what begins with _ is for shells.
+      .filter((c) => !/^(server$|_)/.test(c.name()))
       .flatMap((c) => commandHelp("caxton", c)),
   ]);
 }

@@ -4,7 +4,6 @@ import { type DeployOptions as SourceOptions, readAgent } from "../agent-source.
 import { note, pairs } from "../output.ts";
 import { enumName } from "../plain.ts";
 import { inSession, type Session } from "../session.ts";
-import { redeployOnChange } from "../watch.ts";
 
 interface DeployOptions extends SourceOptions {
   readonly resetMemory: boolean;
@@ -27,13 +26,15 @@ export function deployCommand(): Command {
     .option("--reset-memory", "drop what live actors keep in memory if the code changed", false)
     .option("--watch", "deploy again whenever a file changes, until interrupted", false)
     .action((path: string, options: DeployOptions, own: Command) =>
-      inSession(own, (session) => {
+      inSession(own, async (session) => {
         const read = (): DeployAgentRequest => ({
           ...readAgent(path, options),
           resetMemory: options.resetMemory,
         });
         const send = (request: DeployAgentRequest) => deploy(session, request);
-        return options.watch ? redeployOnChange(path, read, send) : send(read());
+        if (!options.watch) return send(read());
+        const { redeployOnChange } = await import("../watch.ts");
+        return redeployOnChange(path, read, send);
       }),
     );
 }

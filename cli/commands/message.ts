@@ -2,12 +2,11 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { ensureError } from "../../src/base/errors.ts";
 import type {
-  Message,
   OutgoingMessage,
   SubscribeMessagesResponse,
 } from "../../src/gen/caxton/v1/message.ts";
 import { collectPair, collectText, durationMs, positiveInteger } from "../arguments.ts";
-import { UsageError } from "../failure.ts";
+import { UsageError } from "../usage-error.ts";
 import { note } from "../output.ts";
 import { textOf } from "../plain.ts";
 import { inSession, type Session } from "../session.ts";
@@ -98,18 +97,19 @@ async function send({ client, printer }: Session, message: OutgoingMessage): Pro
 
 async function ask(session: Session, message: OutgoingMessage, timeoutMs: number): Promise<void> {
   const { client, printer } = session;
-  const answer = await client.messages.ask({ message, timeoutMs }, { timeoutMs });
-  const reply: Message = answer.reply!;
+  const { receiver, content, ...fields } = message;
+  const answer = await client.ask(receiver, content, { ...fields, timeoutMs });
+  const { id, duplicate, message: reply } = answer;
   if (printer.isWide) {
     printer.facts(reply, [
       { title: "ID", value: (m) => m.id },
       { title: "SENDER", value: (m) => m.sender },
       { title: "PERFORMATIVE", value: (m) => m.performative },
       { title: "CONTENT-TYPE", value: (m) => m.contentType },
-      { title: "DUPLICATE", value: () => answer.duplicate },
+      { title: "DUPLICATE", value: () => duplicate },
     ]);
   }
-  printer.content(reply.content, answer);
+  printer.content(reply.content, { id, duplicate, reply });
 }
 
 async function stream(session: Session, options: StreamOptions): Promise<void> {

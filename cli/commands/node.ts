@@ -1,16 +1,14 @@
 import { Command } from "commander";
 import { EXIT } from "../../src/base/exit-codes.ts";
-import { VERSION } from "../../src/base/version.ts";
 import type { NodeStatus, PartitionStatus } from "../../src/gen/caxton/v1/node.ts";
-import { CaxtonError } from "../../sdk/client-ts/index.ts";
-import { type Column, note, timeText } from "../output.ts";
-import { inSession, type Session } from "../session.ts";
+import { type Column, timeText } from "../output.ts";
+import { inSession, inWatchedSession, type Session, withWatch } from "../session.ts";
 
 const FACTS: readonly Column<NodeStatus>[] = [
-  { title: "NODE", value: (status) => status.nodeId },
+  { title: "NODE", value: (status) => status.nodeId, isName: true },
   { title: "VERSION", value: (status) => status.version },
   { title: "STARTED", value: (status) => timeText(status.startedAtMs) },
-  { title: "READY", value: readyText },
+  { title: "READY", value: readyText, isStatus: true },
   { title: "WORKERS", value: (status) => status.workers },
   { title: "PARTITIONS", value: (status) => status.partitions.length },
   { title: "ACTORS", value: sum("actors") },
@@ -39,11 +37,10 @@ const PARTITION_COLUMNS: readonly Column<PartitionStatus>[] = [
 
 export function nodeCommand(): Command {
   const command = new Command("node").description("the node behind the endpoint");
-  command
-    .command("status")
+  withWatch(command.command("status"))
     .description("show the node; -o wide adds partitions and limits")
     .action((_: object, own: Command) =>
-      inSession(own, async (session) => {
+      inWatchedSession(own, async (session) => {
         const status = await nodeStatus(session);
         const { printer } = session;
         printer.facts(status, FACTS);
@@ -69,25 +66,6 @@ export function healthCommand(): Command {
         const text = ready ? "ready" : `not ready: ${notReady.join("; ")}`;
         session.printer.sentence(text, { ready, notReady });
         if (!ready) process.exitCode = EXIT.unavailable;
-      }),
-    );
-}
-
-export function versionCommand(): Command {
-  return new Command("version")
-    .description("versions of this program and of the server")
-    .action((_: object, own: Command) =>
-      inSession(own, async ({ client, printer }) => {
-        try {
-          const server = await client.node.getVersion({});
-          const abi = `API ${server.apiVersion}, agent ABI ${server.abiVersion}`;
-          const text = `caxton ${VERSION}\nserver ${server.version} (${abi})`;
-          printer.sentence(text, { client: { version: VERSION }, server });
-        } catch (error) {
-          if (!(error instanceof CaxtonError)) throw error;
-          printer.sentence(`caxton ${VERSION}`, { client: { version: VERSION } });
-          note(error.message);
-        }
       }),
     );
 }

@@ -14,8 +14,6 @@ const BACKOFF_FIRST_MS = 50;
 const BACKOFF_MAX_MS = 2000;
 /** The delay is up to this much longer, so that many clients don't come back at once. */
 const JITTER = 0.5;
-/** So that the server's own answer about a deadline arrives before the call's. */
-const ANSWER_ALLOWANCE_MS = 5000;
 
 const CHANNEL_OPTIONS = {
   "grpc.max_receive_message_length": -1,
@@ -40,6 +38,8 @@ export interface ChannelOptions {
 
 export interface CallPlan<Q> {
   readonly timeoutMs: number;
+  /** Beyond the time: for the server's own answer that it is over. */
+  readonly graceMs?: number;
   /** Made again, it has the effect of one. */
   readonly repeatable: boolean;
   /** Of what is left of the time. */
@@ -71,7 +71,7 @@ export class Channel {
       try {
         const remainingMs = Math.max(1, endMs - Date.now());
         const request = plan.request(remainingMs);
-        return await this.#once(method, request, endMs + ANSWER_ALLOWANCE_MS);
+        return await this.#once(method, request, endMs + (plan.graceMs ?? 0));
       } catch (error) {
         const delayMs = mayRepeat(error, plan.repeatable) ? backoffMs(error, attempt) : Infinity;
         const isLast = attempt >= this.#attemptsMax || Date.now() + delayMs >= endMs;

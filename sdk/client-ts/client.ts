@@ -23,6 +23,7 @@ import { type Content, contentOf, encodeContent } from "./content.ts";
 import { type CallOptions, callsOf } from "./services.ts";
 
 const TIMEOUT_MS = 30_000;
+const ANSWER_GRACE_MS = 5000;
 /** Compiling sources and the sandbox run take their time. */
 const DEPLOY_TIMEOUT_MS = 120_000;
 
@@ -99,6 +100,7 @@ export class CaxtonClient {
     const message = this.#outgoing(to, content, fields);
     const answer = await this.#channel.call(MessageServiceService.ask, {
       timeoutMs,
+      graceMs: ANSWER_GRACE_MS,
       repeatable: true,
       request: (remainingMs) => ({ message, timeoutMs: Math.ceil(remainingMs) }),
     });
