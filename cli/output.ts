@@ -82,6 +82,11 @@ export class Printer {
     for (const line of lines) this.#line(printable(line));
   }
 
+  /** Lines that carry styles; what others wrote was made printable in them. */
+  drawn(lines: readonly string[]): void {
+    for (const line of lines) this.#line(line);
+  }
+
   document(answer: unknown): void {
     if (this.#output.kind === "yaml") this.#write(stringify(plain(answer)));
     else this.#line(JSON.stringify(plain(answer), undefined, 2));

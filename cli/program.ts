@@ -10,6 +10,7 @@ import { messageCommand } from "./commands/message.ts";
 import { healthCommand, nodeCommand } from "./commands/node.ts";
 import { stateCommand } from "./commands/state.ts";
 import { supervisorCommand } from "./commands/supervisor.ts";
+import { topCommand } from "./commands/top.ts";
 import { versionCommand } from "./commands/version.ts";
 import { OUTPUTS, outputFormat, TABLE } from "./output-format.ts";
 
@@ -43,6 +44,7 @@ export function createProgram(showGlobalOptions = true): Command {
     deadLetterCommand(),
     supervisorCommand(),
     nodeCommand(),
+    topCommand(),
     healthCommand(),
     completionCommand(),
     versionCommand(),

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -160,6 +160,55 @@ describe("with an agent", () => {
     expect(JSON.parse(stdout)).toMatchObject({
       message: { receiver: "default/probe/seen", content: "self" },
     });
+  });
+
+  test("-o name and columns by path", async () => {
+    expect(await caxton("agent", "list", "-o", "name")).toMatchObject({
+      ...{ code: EXIT.ok, stdout: "default/probe\n" },
+    });
+    const columns = "custom-columns=NAME:.name,PAGES:manifest.limits.memoryPagesMax,NONE:nothing";
+    expect((await caxton("agent", "inspect", "probe", "-o", columns)).stdout).toBe(
+      "NAME   PAGES  NONE\nprobe  256    -\n",
+    );
+  });
+
+  test("watching prints the answer, and then what changed", async () => {
+    const args = ["actor", "list", "--agent", "probe", "--watch", "--interval", "20ms"];
+    const { child, ended } = start(args);
+    const chunks: string[] = [];
+    const came = new Promise((resolve) =>
+      child.stdout.on("data", (chunk: Buffer) => {
+        chunks.push(chunk.toString());
+        if (chunks.length === 1) start(["message", "ask", "--to", "default/probe/watched"]);
+        if (chunk.toString().includes("default/probe/watched")) resolve(chunk);
+      }),
+    );
+    await came;
+    child.kill();
+    await ended;
+    expect(chunks[0]).toMatch(/^ADDRESS +STATUS/);
+    expect(chunks.slice(1).join("")).toMatch(/^\+ default\/probe\/watched +\w+/m);
+  });
+
+  test("top prints once where there is no terminal", async () => {
+    const { code, stdout } = await caxton("top", "--interval", "1ms");
+    expect(code).toBe(EXIT.ok);
+    expect(stdout).toMatch(/^\S+ {3}0\.1\.0 .*ready[^]*turns\/s \d[^]*^WORKER[^]*^AGENT[^]*probe/m);
+    expect(await json("top", "--interval", "1ms")).toMatchObject({
+      agents: [{ agent: "default/probe", status: "running" }],
+      total: { partitions: [0, 1, 2, 3], ready: true },
+    });
+  });
+
+  test("bash completes names from the server", async () => {
+    await caxton("message", "ask", "--to", "default/probe/tabbed");
+    const script = `eval "$("$0" completion bash)"
+      COMP_WORDS=("$0" --endpoint "$1" message send --to default/probe/tab)
+      COMP_CWORD=6
+      _caxton "$0"
+      printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const { stdout } = spawnSync("bash", ["-c", script, LAUNCHER, server.endpoint]);
+    expect(stdout.toString()).toBe("default/probe/tabbed\n");
   });
 
   test("logs: what there is, then what comes", async () => {
