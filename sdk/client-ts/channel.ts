@@ -2,8 +2,9 @@
  * One connection, and calls over it.
  *
  * Owns the connection and whether it was closed.
- * 1. A call that the server refused for now is made again within its deadline.
- * 2. A call whose fate is unknown is made again only when it may take effect twice.
+ * 1. Only a call that has the effect of one when it is made twice is made again: also of a refusal it may be
+ *    unknown how far the call got.
+ * 2. No attempt begins after the deadline of the call.
  */
 import { Client, type ClientReadableStream, credentials, Metadata } from "@grpc/grpc-js";
 import type { ServiceError } from "@grpc/grpc-js";
@@ -73,9 +74,9 @@ export class Channel {
         const request = plan.request(remainingMs);
         return await this.#once(method, request, endMs + (plan.graceMs ?? 0));
       } catch (error) {
-        const delayMs = mayRepeat(error, plan.repeatable) ? backoffMs(error, attempt) : Infinity;
-        const isLast = attempt >= this.#attemptsMax || Date.now() + delayMs >= endMs;
-        if (isLast || !(await this.#pause(delayMs))) throw error;
+        if (!plan.repeatable || !isRetryable(error) || attempt >= this.#attemptsMax) throw error;
+        const delayMs = backoffMs(error, attempt);
+        if (Date.now() + delayMs >= endMs || !(await this.#pause(delayMs))) throw error;
       }
     }
   }
@@ -139,8 +140,8 @@ function completed<Q>(method: Method<Q, unknown>, request: Partial<Q>): Q {
   return { ...method.requestDeserialize(Buffer.alloc(0)), ...request };
 }
 
-function mayRepeat(error: unknown, repeatable: boolean): error is CaxtonError {
-  return error instanceof CaxtonError && error.retryable && (error.isAnswer || repeatable);
+function isRetryable(error: unknown): error is CaxtonError {
+  return error instanceof CaxtonError && error.retryable;
 }
 
 function backoffMs({ retryAfterMs }: CaxtonError, attempt: number): number {

@@ -2,7 +2,9 @@ import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Command } from "commander";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createProgram } from "../../cli/program.ts";
 import { EXIT } from "../../src/base/exit-codes.ts";
 import { LAUNCHER, type ServerProcess, startServerProcess } from "../support/server.ts";
 import { fixtureModule, fixturePath } from "../support/wire.ts";
@@ -25,7 +27,11 @@ interface Outcome {
   readonly stderr: string;
 }
 
+/** Every command line that was given to a program. */
+const given: string[] = [];
+
 function start(args: readonly string[], stdin = "") {
+  given.push(args.join(" "));
   const env = { ...process.env, CAXTON_ENDPOINT: server.endpoint };
   const child = spawn(LAUNCHER, args, { env, stdio: ["pipe", "pipe", "pipe"] });
   child.stdin.end(stdin);
@@ -128,7 +134,8 @@ describe("with an agent", () => {
     expect(await caxton("state", "get", to, "shape")).toMatchObject({ code: EXIT.notFound });
     expect(await json("actor", "inspect", to)).toMatchObject({ address: to, stateKeys: 1 });
     expect((await caxton("actor", "list", "--agent", "probe")).stdout).toContain(to);
-    expect((await caxton("actor", "reset", to)).code).toBe(EXIT.ok);
+    expect((await caxton("actor", "reset", to, "--yes")).code).toBe(EXIT.ok);
+    expect((await caxton("actor", "release", to)).stdout).toBe(`${to} is released\n`);
     expect((await caxton("state", "get", to, "colour")).stdout).toBe("blue");
   });
 
@@ -142,7 +149,11 @@ describe("with an agent", () => {
     );
     const letters = (await json("dead-letter", "list")) as { id: string }[];
     expect(letters).toMatchObject([{ message: { receiver: "default/probe/bad" }, attempts: 1 }]);
-    expect((await caxton("dead-letter", "drop", letters[0]!.id)).code).toBe(EXIT.ok);
+    expect((await caxton("dead-letter", "retry", letters[0]!.id)).stdout).toMatch(/ is back in/);
+    // It fails as before and is back, as another dead letter.
+    const again = async () => (await json("dead-letter", "list")) as { id: string }[];
+    await expect.poll(again, { timeout: 10_000 }).toHaveLength(1);
+    expect((await caxton("dead-letter", "drop", (await again())[0]!.id)).code).toBe(EXIT.ok);
     expect(await json("dead-letter", "list")).toEqual([]);
   });
 
@@ -240,6 +251,20 @@ describe("with an agent", () => {
     expect(await json("health")).toEqual({ ready: true, notReady: [] });
     expect(await json("version")).toMatchObject({ server: { apiVersion: "caxton.v1" } });
   });
+});
+
+test("every command of the wire was run here", () => {
+  const elsewhere = ["server", "agent init", "agent test"];
+  const byBash = ["completion", "__complete"];
+  const known = [...elsewhere, ...byBash];
+  const leaves = (command: Command, path: string): string[] =>
+    command.commands.length === 0
+      ? [path]
+      : command.commands.flatMap((inner) => leaves(inner, `${path} ${inner.name()}`.trim()));
+  const expected = leaves(createProgram(), "").filter((path) => !known.includes(path));
+  expect(
+    expected.filter((path) => !given.some((line) => `${line} `.startsWith(`${path} `))),
+  ).toEqual([]);
 });
 
 test("a refused manifest: every finding and the code for bad input", async () => {
