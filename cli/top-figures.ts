@@ -34,6 +34,8 @@ export interface TopFigures {
   readonly total: ShardFigures;
   readonly deadLetters: number;
   readonly commitsPerSecond: number;
+  /** 1 is one core. */
+  readonly cpuCores: number;
   readonly workers: readonly ShardFigures[];
   readonly partitions: readonly ShardFigures[];
   readonly agents: readonly AgentFigures[];
@@ -65,6 +67,7 @@ export function figuresOf(before: Look, after: Look): TopFigures {
     total: shard(0, node.partitions),
     deadLetters: sum(node.partitions, "deadLetters"),
     commitsPerSecond: rate(before.node.storage?.commits, node.storage?.commits),
+    cpuCores: rate(before.node.process?.cpuSeconds, node.process?.cpuSeconds),
     workers: [...byWorker].map(([worker, parts]) => shard(worker, parts)),
     partitions: node.partitions.map((part) => shard(part.worker, [part])),
     agents: after.agents.map((agent) => {

@@ -63,7 +63,8 @@ export function topLines(figures: TopFigures, sort: Sort, linesMax = Infinity): 
   return lines.slice(0, linesMax);
 }
 
-function headLines({ node, atMs, total, deadLetters, commitsPerSecond }: TopFigures): string[] {
+function headLines(figures: TopFigures): string[] {
+  const { node, atMs, total, deadLetters, commitsPerSecond, cpuCores } = figures;
   const { nodeId, version, startedAtMs, ready, notReady, storage, workers } = node;
   const state = ready ? "ready" : `no: ${notReady.join("; ")}`;
   const upText = `up ${durationText(atMs - startedAtMs)}`;
@@ -81,6 +82,8 @@ function headLines({ node, atMs, total, deadLetters, commitsPerSecond }: TopFigu
       ["dead letters", count(deadLetters)],
     ]),
     facts([
+      ["cpu", `${Math.round(cpuCores * 100)} %`],
+      ["memory", bytesText(node.process?.rssBytes ?? 0)],
       ["workers", count(workers)],
       ["partitions", count(total.partitions.length)],
       ["actors", count(total.actors)],

@@ -9,6 +9,8 @@ const FACTS: readonly Column<NodeStatus>[] = [
   { title: "VERSION", value: (status) => status.version },
   { title: "STARTED", value: (status) => timeText(status.startedAtMs) },
   { title: "READY", value: readyText, isStatus: true },
+  { title: "CPU-SECONDS", value: (status) => (status.process?.cpuSeconds ?? 0).toFixed(1) },
+  { title: "MEMORY-BYTES", value: (status) => status.process?.rssBytes ?? 0 },
   { title: "WORKERS", value: (status) => status.workers },
   { title: "PARTITIONS", value: (status) => status.partitions.length },
   { title: "ACTORS", value: sum("actors") },

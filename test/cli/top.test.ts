@@ -11,7 +11,9 @@ function look(atMs: number, turns: readonly number[], handled: Record<string, nu
   const agents = Object.entries(handled).map(([name, messagesHandled]) =>
     Agent.create({ namespace: "default", name, messagesHandled }),
   );
-  return { atMs, node: NodeStatus.create({ nodeId: "n1", ready: true, partitions }), agents };
+  const process = { cpuSeconds: atMs / 4000 };
+  const node = NodeStatus.create({ nodeId: "n1", ready: true, partitions, process });
+  return { atMs, node, agents };
 }
 
 const BEFORE = look(1000, [10, 20, 30, 40], { a: 100, b: 0 });
@@ -24,6 +26,7 @@ test("rates are of the time between the looks, by partition, worker and agent", 
     { worker: 1, partitions: [1, 3], turnsPerSecond: 10 },
   ]);
   expect(figures.total).toMatchObject({ turnsPerSecond: 15, pending: 4 });
+  expect(figures.cpuCores).toBe(0.25);
   expect(figures.agents.map((row) => row.handledPerSecond)).toEqual([5, 20, 3]);
 });
 
