@@ -87,7 +87,8 @@ function headLines(figures: TopFigures): string[] {
       ["workers", count(workers)],
       ["partitions", count(total.partitions.length)],
       ["actors", count(total.actors)],
-    ]) + `   ${full ? styled("red", `${storageText}, FULL`) : storageText}`,
+    ]),
+    full ? styled("red", `${storageText}, FULL`) : storageText,
   ];
 }
 
