@@ -61,7 +61,10 @@ async function ending(
   work: (session: { client: CaxtonClient; output: Output }) => Promise<void>,
 ): Promise<void> {
   const { endpoint, output, color } = command.optsWithGlobals<Options>();
-  if (!color) process.env["NO_COLOR"] = "1";
+  if (!color) {
+    process.env["NO_COLOR"] = "1";
+    delete process.env["FORCE_COLOR"];
+  }
   // Help and completion do without the wire, and start in half the time.
   const { connect } = await import("../sdk/client-ts/index.ts");
   // Repeating is for the person or the script: the exit code says whether it may help.

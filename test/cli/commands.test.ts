@@ -30,9 +30,9 @@ interface Outcome {
 /** Every command line that was given to a program. */
 const given: string[] = [];
 
-function start(args: readonly string[], stdin = "") {
+function start(args: readonly string[], stdin = "", more: Record<string, string> = {}) {
   given.push(args.join(" "));
-  const env = { ...process.env, CAXTON_ENDPOINT: server.endpoint };
+  const env = { ...process.env, CAXTON_ENDPOINT: server.endpoint, ...more };
   const child = spawn(LAUNCHER, args, { env, stdio: ["pipe", "pipe", "pipe"] });
   child.stdin.end(stdin);
   let stdout = "";
@@ -181,6 +181,14 @@ describe("with an agent", () => {
     expect((await caxton("agent", "inspect", "probe", "-o", columns)).stdout).toBe(
       "NAME   PAGES  NONE\nprobe  256    -\n",
     );
+  });
+
+  test("a status has a colour, and --no-color has none", async () => {
+    const colours = { FORCE_COLOR: "1" };
+    const coloured = await start(["agent", "list"], "", colours).ended;
+    expect(coloured.stdout).toContain("\x1b[32mrunning\x1b[39m");
+    const plain = await start(["--no-color", "agent", "list"], "", colours).ended;
+    expect(plain.stdout).toMatch(/^NAMESPACE [^\x1b]* running [^\x1b]*$/);
   });
 
   test("watching prints the answer, and then what changed", async () => {
