@@ -1,10 +1,11 @@
 /**
  * One connection, and calls over it.
  *
- * Owns the connection and whether it was closed.
+ * Owns the connection, whether it was closed, and the calls under way.
  * 1. Only a call that has the effect of one when it is made twice is made again: also of a refusal it may be
  *    unknown how far the call got.
  * 2. No attempt begins after the deadline of the call.
+ * 3. Nothing goes on after close(): calls under way fail.
  */
 import { Client, type ClientReadableStream, credentials, Metadata } from "@grpc/grpc-js";
 import type { ServiceError } from "@grpc/grpc-js";
@@ -37,6 +38,10 @@ export interface ChannelOptions {
   readonly attemptsMax: number;
 }
 
+interface Call {
+  cancel(): void;
+}
+
 export interface CallPlan<Q> {
   readonly timeoutMs: number;
   /** Beyond the time: for the server's own answer that it is over. */
@@ -58,6 +63,7 @@ export class Channel {
   readonly #attemptsMax: number;
   readonly #client: Client;
   readonly #closing = new AbortController();
+  readonly #underWay = new Set<Call>();
 
   constructor({ endpoint, timeoutMs, attemptsMax }: ChannelOptions) {
     this.endpoint = endpoint;
@@ -88,6 +94,8 @@ export class Channel {
       ...([path, requestSerialize, responseDeserialize] as const),
       completed(method, request),
     );
+    this.#underWay.add(events);
+    events.once("status", () => this.#underWay.delete(events));
     const opened = new Promise<void>((resolve, reject) => {
       events.once("metadata", () => resolve());
       events.on("error", (error) => reject(new CaxtonError(error as ServiceError, endpoint)));
@@ -99,22 +107,25 @@ export class Channel {
 
   close(): void {
     this.#closing.abort();
+    for (const call of this.#underWay) call.cancel();
     this.#client.close();
   }
 
   #once<Q, A>(method: Method<Q, A>, request: Partial<Q>, deadline: number): Promise<A> {
     const { path, requestSerialize, responseDeserialize } = method;
     return new Promise((resolve, reject) => {
-      this.#client.makeUnaryRequest(
+      const call = this.#client.makeUnaryRequest(
         ...([path, requestSerialize, responseDeserialize] as const),
         completed(method, request),
         new Metadata(),
         { deadline },
         (error, answer) => {
+          this.#underWay.delete(call);
           if (error === null) resolve(answer!);
           else reject(new CaxtonError(error, this.endpoint));
         },
       );
+      this.#underWay.add(call);
     });
   }
 

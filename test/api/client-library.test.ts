@@ -112,6 +112,19 @@ test("a subscription begins, gives what comes, and ends with the loop", async ()
   ]);
 });
 
+test("closing ends what is under way", async () => {
+  const { endpoint } = server;
+  const closed = connect({ endpoint });
+  const events = closed.subscribe({});
+  await events.opened;
+  await caxton.agents.suspendAgent({ namespace: "default", name: "narrow" });
+  const asked = failure(closed.ask("default/narrow/later", "1"));
+  const reading = failure(events[Symbol.asyncIterator]().next());
+  closed.close();
+  expect(await asked).toMatchObject({ code: "CANCELLED" });
+  expect(await reading).toMatchObject({ code: "CANCELLED" });
+});
+
 test("asks go on over kill -9 and a restart, each once", async () => {
   const to = "default/adder/survivor";
   let asked = 0;
