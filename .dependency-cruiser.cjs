@@ -47,7 +47,10 @@ module.exports = {
       name: "cli-speaks-only-the-wire",
       severity: "error",
       from: { path: "^cli/" },
-      to: { path: "^(src|sdk|bench|test|scripts|examples)/", pathNot: "^src/(base|gen)/" },
+      to: {
+        path: "^(src|sdk|bench|test|scripts|examples)/",
+        pathNot: "^src/(base|gen)/|^sdk/client-ts/index\\.ts$",
+      },
     },
     {
       name: "tests-of-authors-start-a-node-and-speak-the-wire",
@@ -55,7 +58,16 @@ module.exports = {
       from: { path: "^sdk/agent/testing/" },
       to: {
         path: "^(src|cli|bench|test|scripts|examples)/",
-        pathNot: "^src/(base|gen)/|^src/server\\.ts$|^cli/(agent-source|client|failure)\\.ts$",
+        pathNot: "^src/(base|gen)/|^src/server\\.ts$|^cli/agent-source\\.ts$",
+      },
+    },
+    {
+      name: "the-client-library-is-made-of-the-wire-alone",
+      severity: "error",
+      from: { path: "^sdk/client-ts/" },
+      to: {
+        path: "^(src|cli|sdk|bench|test|scripts|examples)/",
+        pathNot: "^src/gen/|^sdk/client-ts/",
       },
     },
     {

@@ -21,6 +21,7 @@ export default defineConfig(
     ignores: [
       "node_modules/",
       "coverage/",
+      "**/dist/",
       ".cache/",
       ".caxton/",
       "src/gen/",

@@ -4,7 +4,7 @@ import { basename, dirname, extname, join, relative, resolve } from "node:path";
 import { type Document, parseDocument } from "yaml";
 import { ensureError } from "../src/base/errors.ts";
 import type { DeployAgentRequest } from "../src/gen/caxton/v1/agent.ts";
-import { UsageError } from "./failure.ts";
+import { UsageError } from "./usage-error.ts";
 import { typeScriptEntry, typeScriptFiles } from "./typescript-files.ts";
 
 export interface DeployOptions {

@@ -4,12 +4,15 @@ import { EXIT, EXIT_TEXT, type ExitName } from "../src/base/exit-codes.ts";
 import { VERSION } from "../src/base/version.ts";
 import { actorCommand } from "./commands/actor.ts";
 import { agentCommand } from "./commands/agent.ts";
+import { completeCommand, completionCommand } from "./commands/completion.ts";
 import { deadLetterCommand } from "./commands/dead-letter.ts";
 import { messageCommand } from "./commands/message.ts";
-import { healthCommand, nodeCommand, versionCommand } from "./commands/node.ts";
+import { healthCommand, nodeCommand } from "./commands/node.ts";
 import { stateCommand } from "./commands/state.ts";
 import { supervisorCommand } from "./commands/supervisor.ts";
-import { OUTPUTS } from "./output.ts";
+import { topCommand } from "./commands/top.ts";
+import { versionCommand } from "./commands/version.ts";
+import { OUTPUTS, outputFormat, TABLE } from "./output-format.ts";
 
 const ENDPOINT_DEFAULT = "127.0.0.1:50051";
 const HELP_WIDTH = 100;
@@ -26,10 +29,11 @@ export function createProgram(showGlobalOptions = true): Command {
         .default(ENDPOINT_DEFAULT),
     )
     .addOption(
-      new Option("-o, --output <format>", "how answers are printed")
-        .choices(OUTPUTS)
-        .default("table"),
+      new Option("-o, --output <format>", `how answers are printed: ${OUTPUTS}`)
+        .argParser(outputFormat)
+        .default(TABLE, TABLE.kind),
     )
+    .option("--no-color", "no colours, also on a terminal; NO_COLOR does the same")
     .command("server", "start a node", { executableFile: SERVER_FILE })
     .addHelpText("after", `\n${exitCodeHelp()}`);
   for (const command of [
@@ -40,11 +44,14 @@ export function createProgram(showGlobalOptions = true): Command {
     deadLetterCommand(),
     supervisorCommand(),
     nodeCommand(),
+    topCommand(),
     healthCommand(),
+    completionCommand(),
     versionCommand(),
   ]) {
     program.addCommand(command);
   }
+  program.addCommand(completeCommand(program), { hidden: true });
   everyCommand(program, (command) => {
     command
       .configureHelp({ helpWidth: HELP_WIDTH, showGlobalOptions, optionDescription })

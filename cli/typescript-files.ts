@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { isAbsolute, join, relative, resolve } from "node:path";
 import { buildSync } from "esbuild";
-import { UsageError } from "./failure.ts";
+import { UsageError } from "./usage-error.ts";
 
 const ENTRIES = ["index.ts", "index.js", "src/index.ts"];
 const SOURCE = /\.(ts|js|mts|mjs|json)$/;

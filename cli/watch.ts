@@ -11,9 +11,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { ensureError } from "../src/base/errors.ts";
 import type { DeployAgentRequest } from "../src/gen/caxton/v1/agent.ts";
-import { CallError, UsageError } from "./failure.ts";
+import { CaxtonError } from "../sdk/client-ts/index.ts";
+import { UsageError } from "./usage-error.ts";
 import { note } from "./output.ts";
-import { reportFailure } from "./session.ts";
+import { reportFailure } from "./failure.ts";
 
 /** An editor saves in several steps, and people save several files. */
 const QUIET_MS = 150;
@@ -44,8 +45,8 @@ export async function redeployOnChange(
 }
 
 function hintFor(error: unknown): string | undefined {
-  if (!(error instanceof CallError)) return undefined;
-  if (error.failure.code !== "MEMORY_STATE_WOULD_BE_LOST") return undefined;
+  if (!(error instanceof CaxtonError)) return undefined;
+  if (error.code !== "MEMORY_STATE_WOULD_BE_LOST") return undefined;
   return [
     "The code before this change goes on running, and its actors keep their memory.",
     "To drop their memory at every change, watch with --reset-memory.",

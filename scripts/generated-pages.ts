@@ -89,13 +89,25 @@ async function metricsPage(): Promise<string> {
 function cliPage(): string {
   const program = createProgram(false);
   return page("Command line", [
+    CLI_INTRODUCTION,
     help("caxton", program.helpInformation() + EXIT_NOTE),
     help("caxton server", serverCommand().helpInformation()),
     ...program.commands
-      .filter((c) => c.name() !== "server")
+      // The server describes itself, and what begins with _ is for shells.
+      .filter((c) => !/^(server$|_)/.test(c.name()))
       .flatMap((c) => commandHelp("caxton", c)),
   ]);
 }
+
+const CLI_INTRODUCTION = `Answers go to standard output, everything else to standard error.
+
+- \`-o\` takes \`table\`, \`wide\` (more columns), \`json\` and \`yaml\` (all there is), \`name\` (what other commands call it) or
+  columns of your own: \`-o custom-columns=NAME:name,PAGES:manifest.limits.memoryPagesMax\`. A path is one of the JSON.
+- \`--watch\` of commands that look at something asks again and again. On a terminal the newest answer replaces the one
+  before; elsewhere the first is followed by lines that went (\`- \`) and lines that came (\`+ \`).
+- Colours and questions are for terminals only. \`NO_COLOR\` or \`--no-color\` does without colours, \`--yes\` without questions.
+- \`caxton completion bash|zsh|fish\` prints what makes the shell complete commands, options, and names of agents, actors,
+  namespaces and dead letters, which it asks the server for.`;
 
 const EXIT_NOTE = "\nExit codes: docs/errors.md\n";
 

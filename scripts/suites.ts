@@ -44,6 +44,7 @@ const VERIFY: readonly Suite[] = [
       "src",
       "cli",
       "sdk/agent/testing",
+      "sdk/client-ts",
       "bench",
       "examples",
     ],

@@ -1,20 +1,25 @@
 import { Command, Option } from "commander";
-import { type Actor, ActorStatus } from "../../src/gen/caxton/v1/actor.ts";
+import type { Actor, ActorStatus } from "../../src/gen/caxton/v1/actor.ts";
 import { positiveInteger } from "../arguments.ts";
+import { confirm, withYes, type YesOptions } from "../confirm.ts";
 import type { Column } from "../output.ts";
-import { enumName } from "../plain.ts";
 import { collectPages } from "../paging.ts";
-import { inSession } from "../session.ts";
+import { inSession, inWatchedSession, withWatch } from "../session.ts";
 
 const ROWS_DEFAULT = 1000;
 
-const STATUSES = Object.values(ActorStatus).filter(
-  (status) => status !== ActorStatus.UNSPECIFIED && status !== ActorStatus.UNRECOGNIZED,
-);
+const STATUSES: Readonly<Record<string, ActorStatus>> = {
+  idle: "ACTOR_STATUS_IDLE",
+  ready: "ACTOR_STATUS_READY",
+  open: "ACTOR_STATUS_OPEN",
+  backoff: "ACTOR_STATUS_BACKOFF",
+  held: "ACTOR_STATUS_HELD",
+  recovering: "ACTOR_STATUS_RECOVERING",
+};
 
 const COLUMNS: readonly Column<Actor>[] = [
-  { title: "ADDRESS", value: (actor) => actor.address },
-  { title: "STATUS", value: (actor) => actor.status },
+  { title: "ADDRESS", value: (actor) => actor.address, isName: true },
+  { title: "STATUS", value: (actor) => actor.status, isStatus: true },
   { title: "PARTITION", value: (actor) => actor.partition },
   { title: "TURNS", value: (actor) => actor.turns },
   { title: "MAILBOX", value: (actor) => actor.mailboxMessages },
@@ -37,22 +42,19 @@ interface ListOptions {
 
 export function actorCommand(): Command {
   const command = new Command("actor").description("look at actors and bring them back");
-  command
-    .command("list")
+  withWatch(command.command("list"))
     .description("list actors")
     .option("--namespace <namespace>", "only this namespace", "")
     .option("--agent <name>", "only this agent", "")
-    .addOption(new Option("--status <status>", "only these").choices(STATUSES.map(enumName)))
+    .addOption(new Option("--status <status>", "only these").choices(Object.keys(STATUSES)))
     .option("--limit <n>", "rows at most", positiveInteger, ROWS_DEFAULT)
     .action((options: ListOptions, own: Command) =>
-      inSession(own, async ({ client, printer }) => {
-        const actors = client.actors();
+      inWatchedSession(own, async ({ client, printer }) => {
         const { namespace, agent } = options;
-        const status =
-          STATUSES.find((known) => enumName(known) === options.status) ?? ActorStatus.UNSPECIFIED;
+        const status = STATUSES[options.status ?? ""] ?? "ACTOR_STATUS_UNSPECIFIED";
         const rows = await collectPages(options.limit, async (pageSize, pageToken) => {
           const request = { namespace, agent, status, pageSize, pageToken };
-          const page = await client.call(actors.listActors.bind(actors), request);
+          const page = await client.actors.listActors(request);
           return { items: page.actors, nextPageToken: page.nextPageToken };
         });
         printer.rows(rows, COLUMNS);
@@ -64,14 +66,12 @@ export function actorCommand(): Command {
 
 function addAddressCommands(command: Command): void {
   const argument = ["<address>", "namespace/agent/key; without a key: default"] as const;
-  command
-    .command("inspect")
+  withWatch(command.command("inspect"))
     .description("show one actor")
     .argument(...argument)
     .action((address: string, _: object, own: Command) =>
-      inSession(own, async ({ client, printer }) => {
-        const actors = client.actors();
-        const { actor } = await client.call(actors.getActor.bind(actors), { address });
+      inWatchedSession(own, async ({ client, printer }) => {
+        const { actor } = await client.actors.getActor({ address });
         printer.facts(actor!, COLUMNS);
       }),
     );
@@ -81,19 +81,17 @@ function addAddressCommands(command: Command): void {
     .argument(...argument)
     .action((address: string, _: object, own: Command) =>
       inSession(own, async ({ client, printer }) => {
-        const actors = client.actors();
-        const { actor } = await client.call(actors.releaseActor.bind(actors), { address });
+        const { actor } = await client.actors.releaseActor({ address });
         printer.sentence(`${actor!.address} is released`, actor);
       }),
     );
-  command
-    .command("reset")
+  withYes(command.command("reset"))
     .description("drop an actor's memory; its key-value state and mailbox stay")
     .argument(...argument)
-    .action((address: string, _: object, own: Command) =>
+    .action((address: string, options: YesOptions, own: Command) =>
       inSession(own, async ({ client, printer }) => {
-        const actors = client.actors();
-        const { actor } = await client.call(actors.resetActor.bind(actors), { address });
+        await confirm(`Drop what ${address} keeps in memory?`, options);
+        const { actor } = await client.actors.resetActor({ address });
         printer.sentence(`${actor!.address} is reset`, actor);
       }),
     );

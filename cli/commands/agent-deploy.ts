@@ -4,10 +4,6 @@ import { type DeployOptions as SourceOptions, readAgent } from "../agent-source.
 import { note, pairs } from "../output.ts";
 import { enumName } from "../plain.ts";
 import { inSession, type Session } from "../session.ts";
-import { redeployOnChange } from "../watch.ts";
-
-/** Compiling sources and the sandbox run take their time. */
-const DEPLOY_TIMEOUT_MS = 120_000;
 
 interface DeployOptions extends SourceOptions {
   readonly resetMemory: boolean;
@@ -30,20 +26,21 @@ export function deployCommand(): Command {
     .option("--reset-memory", "drop what live actors keep in memory if the code changed", false)
     .option("--watch", "deploy again whenever a file changes, until interrupted", false)
     .action((path: string, options: DeployOptions, own: Command) =>
-      inSession(own, (session) => {
+      inSession(own, async (session) => {
         const read = (): DeployAgentRequest => ({
           ...readAgent(path, options),
           resetMemory: options.resetMemory,
         });
         const send = (request: DeployAgentRequest) => deploy(session, request);
-        return options.watch ? redeployOnChange(path, read, send) : send(read());
+        if (!options.watch) return send(read());
+        const { redeployOnChange } = await import("../watch.ts");
+        return redeployOnChange(path, read, send);
       }),
     );
 }
 
 async function deploy({ client, printer }: Session, request: DeployAgentRequest): Promise<void> {
-  const agents = client.agents();
-  const answer = await client.call(agents.deployAgent.bind(agents), request, DEPLOY_TIMEOUT_MS);
+  const answer = await client.deploy(request);
   const { namespace, name, version } = answer.agent!;
   const outcome = answer.changed ? "is deployed" : "is unchanged";
   printer.sentence(`${namespace}/${name} ${outcome}, version ${version.slice(0, 12)}`, answer);

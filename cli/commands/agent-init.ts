@@ -2,7 +2,7 @@
 import { cpSync, existsSync, globSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { UsageError } from "../failure.ts";
+import { UsageError } from "../usage-error.ts";
 import { inSession, type Session } from "../session.ts";
 
 const ROOT = join(import.meta.dirname, "../..");

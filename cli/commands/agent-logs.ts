@@ -1,5 +1,5 @@
 import { Command, Option } from "commander";
-import { LogLevel, type StreamAgentLogResponse } from "../../src/gen/caxton/v1/agent.ts";
+import type { LogLevel, StreamAgentLogResponse } from "../../src/gen/caxton/v1/agent.ts";
 import { agentName, wholeNumber } from "../arguments.ts";
 import { exactTimeText } from "../output.ts";
 import { enumName } from "../plain.ts";
@@ -7,11 +7,11 @@ import { inSession, type Session } from "../session.ts";
 import { printEvents } from "../stream.ts";
 
 const LEVELS = {
-  debug: LogLevel.DEBUG,
-  info: LogLevel.INFO,
-  warn: LogLevel.WARN,
-  error: LogLevel.ERROR,
-};
+  debug: "LOG_LEVEL_DEBUG",
+  info: "LOG_LEVEL_INFO",
+  warn: "LOG_LEVEL_WARN",
+  error: "LOG_LEVEL_ERROR",
+} satisfies Record<string, LogLevel>;
 
 interface LogsOptions {
   readonly follow: boolean;
@@ -38,7 +38,7 @@ export function logsCommand(): Command {
 function printLog(session: Session, agent: string, options: LogsOptions): Promise<void> {
   const { actor: key, level, tail, follow } = options;
   const request = { ...agentName(agent), key, level: LEVELS[level], tail, follow };
-  return printEvents(session, session.client.agents().streamAgentLog(request), lineText);
+  return printEvents(session, session.client.agents.streamAgentLog(request), lineText);
 }
 
 function lineText({ timeMs, level, address, text, rolledBack }: StreamAgentLogResponse): string {

@@ -5,7 +5,7 @@ import { globSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Command } from "commander";
-import { UsageError } from "../failure.ts";
+import { UsageError } from "../usage-error.ts";
 import { inSession } from "../session.ts";
 
 const REGISTER = join(import.meta.dirname, "../../sdk/agent/testing/register.ts");

@@ -1,17 +1,18 @@
 import { Command } from "commander";
 import type { Agent } from "../../src/gen/caxton/v1/agent.ts";
 import { agentName } from "../arguments.ts";
+import { confirm, withYes, type YesOptions } from "../confirm.ts";
 import { type Column, pairs, timeText } from "../output.ts";
-import { inSession } from "../session.ts";
+import { inSession, inWatchedSession, withWatch } from "../session.ts";
 import { deployCommand } from "./agent-deploy.ts";
 import { initCommand } from "./agent-init.ts";
 import { logsCommand } from "./agent-logs.ts";
 import { testCommand } from "./agent-test.ts";
 
 const COLUMNS: readonly Column<Agent>[] = [
-  { title: "NAMESPACE", value: (agent) => agent.namespace },
-  { title: "NAME", value: (agent) => agent.name },
-  { title: "STATUS", value: (agent) => agent.status },
+  { title: "NAMESPACE", value: (agent) => agent.namespace, isName: true },
+  { title: "NAME", value: (agent) => agent.name, isName: true },
+  { title: "STATUS", value: (agent) => agent.status, isStatus: true },
   { title: "VERSION", value: (agent) => agent.version.slice(0, 12) },
   { title: "ACTORS", value: (agent) => agent.actors },
   { title: "HANDLED", value: (agent) => agent.messagesHandled },
@@ -37,14 +38,12 @@ export function agentCommand(): Command {
   command.addCommand(initCommand());
   command.addCommand(testCommand());
   command.addCommand(deployCommand());
-  command
-    .command("list")
+  withWatch(command.command("list"))
     .description("list agents")
     .option("--namespace <namespace>", "only this namespace", "")
     .action((options: { namespace: string }, own: Command) =>
-      inSession(own, async ({ client, printer }) => {
-        const agents = client.agents();
-        const answer = await client.call(agents.listAgents.bind(agents), options);
+      inWatchedSession(own, async ({ client, printer }) => {
+        const answer = await client.agents.listAgents(options);
         printer.rows(answer.agents, COLUMNS);
       }),
     );
@@ -55,25 +54,22 @@ export function agentCommand(): Command {
 
 function addNamedCommands(command: Command): void {
   const argument = ["<agent>", "name, or namespace/name"] as const;
-  command
-    .command("inspect")
+  withWatch(command.command("inspect"))
     .description("show one agent with the limits in force")
     .argument(...argument)
     .action((text: string, _: object, own: Command) =>
-      inSession(own, async ({ client, printer }) => {
-        const agents = client.agents();
-        const { agent } = await client.call(agents.getAgent.bind(agents), agentName(text));
+      inWatchedSession(own, async ({ client, printer }) => {
+        const { agent } = await client.agents.getAgent(agentName(text));
         printer.facts(agent!, FACTS);
       }),
     );
-  command
-    .command("delete")
+  withYes(command.command("delete"))
     .description("delete an agent, its actors and their state")
     .argument(...argument)
-    .action((text: string, _: object, own: Command) =>
+    .action((text: string, options: YesOptions, own: Command) =>
       inSession(own, async ({ client, printer }) => {
-        const agents = client.agents();
-        const answer = await client.call(agents.deleteAgent.bind(agents), agentName(text));
+        await confirm(`Delete ${text}, its actors and all their state?`, options);
+        const answer = await client.agents.deleteAgent(agentName(text));
         printer.sentence(`${text} is deleted`, answer);
       }),
     );
@@ -84,9 +80,8 @@ function addNamedCommands(command: Command): void {
     .option("--reason <text>", "shown wherever the agent is", "")
     .action((text: string, { reason }: { reason: string }, own: Command) =>
       inSession(own, async ({ client, printer }) => {
-        const agents = client.agents();
         const request = { ...agentName(text), reason };
-        const answer = await client.call(agents.suspendAgent.bind(agents), request);
+        const answer = await client.agents.suspendAgent(request);
         printer.sentence(`${text} is suspended`, answer.agent);
       }),
     );
@@ -96,8 +91,7 @@ function addNamedCommands(command: Command): void {
     .argument(...argument)
     .action((text: string, _: object, own: Command) =>
       inSession(own, async ({ client, printer }) => {
-        const agents = client.agents();
-        const answer = await client.call(agents.resumeAgent.bind(agents), agentName(text));
+        const answer = await client.agents.resumeAgent(agentName(text));
         printer.sentence(`${text} runs`, answer.agent);
       }),
     );

@@ -1,14 +1,15 @@
 import { Command } from "commander";
 import type { DeadLetter } from "../../src/gen/caxton/v1/dead_letter.ts";
 import { positiveInteger } from "../arguments.ts";
+import { confirm, withYes, type YesOptions } from "../confirm.ts";
 import { type Column, timeText } from "../output.ts";
 import { collectPages } from "../paging.ts";
-import { inSession } from "../session.ts";
+import { inSession, inWatchedSession, withWatch } from "../session.ts";
 
 const ROWS_DEFAULT = 1000;
 
 const COLUMNS: readonly Column<DeadLetter>[] = [
-  { title: "ID", value: (letter) => letter.id },
+  { title: "ID", value: (letter) => letter.id, isName: true },
   { title: "RECEIVER", value: (letter) => letter.message?.receiver ?? "" },
   { title: "SENDER", value: (letter) => letter.message?.sender ?? "" },
   { title: "CODE", value: (letter) => letter.code },
@@ -27,18 +28,16 @@ interface ListOptions {
 
 export function deadLetterCommand(): Command {
   const command = new Command("dead-letter").description("messages that could not be handled");
-  command
-    .command("list")
+  withWatch(command.command("list"))
     .description("list dead letters")
     .option("--namespace <namespace>", "only this namespace", "")
     .option("--agent <name>", "only this agent", "")
     .option("--limit <n>", "rows at most", positiveInteger, ROWS_DEFAULT)
     .action(({ namespace, agent, limit }: ListOptions, own: Command) =>
-      inSession(own, async ({ client, printer }) => {
-        const letters = client.deadLetters();
+      inWatchedSession(own, async ({ client, printer }) => {
         const rows = await collectPages(limit, async (pageSize, pageToken) => {
           const request = { namespace, agent, pageSize, pageToken };
-          const page = await client.call(letters.listDeadLetters.bind(letters), request);
+          const page = await client.deadLetters.listDeadLetters(request);
           return { items: page.deadLetters, nextPageToken: page.nextPageToken };
         });
         printer.rows(rows, COLUMNS);
@@ -50,19 +49,17 @@ export function deadLetterCommand(): Command {
     .argument("<id>", "id of the dead letter")
     .action((id: string, _: object, own: Command) =>
       inSession(own, async ({ client, printer }) => {
-        const letters = client.deadLetters();
-        const answer = await client.call(letters.retryDeadLetter.bind(letters), { id });
+        const answer = await client.deadLetters.retryDeadLetter({ id });
         printer.sentence(`${id} is back in its mailbox`, answer);
       }),
     );
-  command
-    .command("drop")
+  withYes(command.command("drop"))
     .description("forget a message")
     .argument("<id>", "id of the dead letter")
-    .action((id: string, _: object, own: Command) =>
+    .action((id: string, options: YesOptions, own: Command) =>
       inSession(own, async ({ client, printer }) => {
-        const letters = client.deadLetters();
-        const answer = await client.call(letters.dropDeadLetter.bind(letters), { id });
+        await confirm(`Forget the message of dead letter ${id}?`, options);
+        const answer = await client.deadLetters.dropDeadLetter({ id });
         printer.sentence(`${id} is dropped`, answer);
       }),
     );

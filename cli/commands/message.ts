@@ -2,20 +2,17 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { ensureError } from "../../src/base/errors.ts";
 import type {
-  Message,
   OutgoingMessage,
   SubscribeMessagesResponse,
 } from "../../src/gen/caxton/v1/message.ts";
 import { collectPair, collectText, durationMs, positiveInteger } from "../arguments.ts";
-import { UsageError } from "../failure.ts";
+import { UsageError } from "../usage-error.ts";
 import { note } from "../output.ts";
 import { textOf } from "../plain.ts";
 import { inSession, type Session } from "../session.ts";
 import { printEvents } from "../stream.ts";
 
 const ASK_TIMEOUT_MS = 30_000;
-/** So that the server's own answer about a deadline arrives before the call's. */
-const ANSWER_ALLOWANCE_MS = 5000;
 const STREAMED_CONTENT_LENGTH_MAX = 120;
 
 interface MessageOptions {
@@ -92,8 +89,7 @@ function withMessageOptions(command: Command): Command {
 }
 
 async function send({ client, printer }: Session, message: OutgoingMessage): Promise<void> {
-  const messages = client.messages();
-  const answer = await client.call(messages.sendMessage.bind(messages), { message });
+  const answer = await client.messages.sendMessage({ message });
   const outcome = answer.duplicate ? "was already accepted" : "is accepted";
   const place = `partition ${answer.partition}, frame ${answer.frame}`;
   printer.sentence(`${answer.id} ${outcome} (${place})`, answer);
@@ -101,28 +97,29 @@ async function send({ client, printer }: Session, message: OutgoingMessage): Pro
 
 async function ask(session: Session, message: OutgoingMessage, timeoutMs: number): Promise<void> {
   const { client, printer } = session;
-  const messages = client.messages();
-  const request = { message, timeoutMs };
-  const callTimeoutMs = timeoutMs + ANSWER_ALLOWANCE_MS;
-  const answer = await client.call(messages.ask.bind(messages), request, callTimeoutMs);
-  const reply: Message = answer.reply!;
+  const { receiver, content, ...fields } = message;
+  const answer = await client.ask(receiver, content, { ...fields, timeoutMs });
+  const { id, duplicate, message: reply } = answer;
   if (printer.isWide) {
     printer.facts(reply, [
       { title: "ID", value: (m) => m.id },
       { title: "SENDER", value: (m) => m.sender },
       { title: "PERFORMATIVE", value: (m) => m.performative },
       { title: "CONTENT-TYPE", value: (m) => m.contentType },
-      { title: "DUPLICATE", value: () => answer.duplicate },
+      { title: "DUPLICATE", value: () => duplicate },
     ]);
   }
-  printer.content(reply.content, answer);
+  printer.content(reply.content, { id, duplicate, reply });
 }
 
 async function stream(session: Session, options: StreamOptions): Promise<void> {
   const { address, performative: performatives, conversation: conversationId } = options;
   const request = { address, performatives, conversationId };
-  const events = session.client.messages().subscribeMessages(request);
-  events.on("metadata", () => note("subscribed"));
+  const events = session.client.subscribe(request);
+  void events.opened.then(
+    () => note("subscribed"),
+    () => undefined,
+  );
   await printEvents(session, events, eventText, options.count);
 }
 

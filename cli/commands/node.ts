@@ -1,16 +1,16 @@
 import { Command } from "commander";
 import { EXIT } from "../../src/base/exit-codes.ts";
-import { VERSION } from "../../src/base/version.ts";
 import type { NodeStatus, PartitionStatus } from "../../src/gen/caxton/v1/node.ts";
-import { CallError } from "../failure.ts";
-import { type Column, note, timeText } from "../output.ts";
-import { inSession, type Session } from "../session.ts";
+import { type Column, timeText } from "../output.ts";
+import { inSession, inWatchedSession, type Session, withWatch } from "../session.ts";
 
 const FACTS: readonly Column<NodeStatus>[] = [
-  { title: "NODE", value: (status) => status.nodeId },
+  { title: "NODE", value: (status) => status.nodeId, isName: true },
   { title: "VERSION", value: (status) => status.version },
   { title: "STARTED", value: (status) => timeText(status.startedAtMs) },
-  { title: "READY", value: readyText },
+  { title: "READY", value: readyText, isStatus: true },
+  { title: "CPU-SECONDS", value: (status) => (status.process?.cpuSeconds ?? 0).toFixed(1) },
+  { title: "MEMORY-BYTES", value: (status) => status.process?.rssBytes ?? 0 },
   { title: "WORKERS", value: (status) => status.workers },
   { title: "PARTITIONS", value: (status) => status.partitions.length },
   { title: "ACTORS", value: sum("actors") },
@@ -39,11 +39,10 @@ const PARTITION_COLUMNS: readonly Column<PartitionStatus>[] = [
 
 export function nodeCommand(): Command {
   const command = new Command("node").description("the node behind the endpoint");
-  command
-    .command("status")
+  withWatch(command.command("status"))
     .description("show the node; -o wide adds partitions and limits")
     .action((_: object, own: Command) =>
-      inSession(own, async (session) => {
+      inWatchedSession(own, async (session) => {
         const status = await nodeStatus(session);
         const { printer } = session;
         printer.facts(status, FACTS);
@@ -73,29 +72,8 @@ export function healthCommand(): Command {
     );
 }
 
-export function versionCommand(): Command {
-  return new Command("version")
-    .description("versions of this program and of the server")
-    .action((_: object, own: Command) =>
-      inSession(own, async ({ client, printer }) => {
-        const node = client.node();
-        try {
-          const server = await client.call(node.getVersion.bind(node), {});
-          const abi = `API ${server.apiVersion}, agent ABI ${server.abiVersion}`;
-          const text = `caxton ${VERSION}\nserver ${server.version} (${abi})`;
-          printer.sentence(text, { client: { version: VERSION }, server });
-        } catch (error) {
-          if (!(error instanceof CallError)) throw error;
-          printer.sentence(`caxton ${VERSION}`, { client: { version: VERSION } });
-          note(error.failure.message);
-        }
-      }),
-    );
-}
-
 async function nodeStatus({ client }: Session): Promise<NodeStatus> {
-  const node = client.node();
-  const { status } = await client.call(node.getStatus.bind(node), {});
+  const { status } = await client.node.getStatus({});
   return status!;
 }
 

@@ -2,21 +2,19 @@ import { Command } from "commander";
 import type { SupervisorNode } from "../../src/gen/caxton/v1/supervisor.ts";
 import { positiveInteger } from "../arguments.ts";
 import { enumName } from "../plain.ts";
-import { inSession } from "../session.ts";
+import { inWatchedSession, withWatch } from "../session.ts";
 
 const ACTORS_DEFAULT = 20;
 
 export function supervisorCommand(): Command {
   const command = new Command("supervisor").description("who watches over whom");
-  command
-    .command("tree")
+  withWatch(command.command("tree"))
     .description("show the tree of supervision")
     .option("--actors <n>", "actors shown per agent, at most 1000", positiveInteger, ACTORS_DEFAULT)
     .action(({ actors }: { actors: number }, own: Command) =>
-      inSession(own, async ({ client, printer }) => {
-        const supervisor = client.supervisor();
+      inWatchedSession(own, async ({ client, printer }) => {
         const request = { actorsMax: actors };
-        const { root } = await client.call(supervisor.getTree.bind(supervisor), request);
+        const { root } = await client.supervisor.getTree(request);
         if (printer.isForPrograms) printer.document(root);
         else printer.lines([nodeText(root!), ...branches(root!, "")]);
       }),

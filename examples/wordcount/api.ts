@@ -1,22 +1,10 @@
 /** Caxton's public gRPC API, as far as this example needs it. */
-import { type CallOptions, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { ActorServiceClient, ActorStatus } from "../../src/gen/caxton/v1/actor.ts";
-import { AgentServiceClient } from "../../src/gen/caxton/v1/agent.ts";
-import { MessageServiceClient, OutgoingMessage } from "../../src/gen/caxton/v1/message.ts";
-import { NodeServiceClient } from "../../src/gen/caxton/v1/node.ts";
-import { StateServiceClient } from "../../src/gen/caxton/v1/state.ts";
+import { CaxtonError, type CaxtonClient, connect } from "../../sdk/client-ts/index.ts";
+import { ActorStatus } from "../../src/gen/caxton/v1/actor.ts";
 
-const CALL_TIMEOUT_MS = 60_000;
 const PAGE_SIZE = 1000;
-
-type UnaryMethod<Q, A> = (
-  request: Q,
-  metadata: Metadata,
-  options: Partial<CallOptions>,
-  callback: (error: ServiceError | null, answer: A) => void,
-) => unknown;
 
 export interface NodeFacts {
   /** Messages accepted and not handled. */
@@ -31,24 +19,15 @@ export interface NodeFacts {
 }
 
 export class Api {
-  readonly #agents: AgentServiceClient;
-  readonly #messages: MessageServiceClient;
-  readonly #actors: ActorServiceClient;
-  readonly #state: StateServiceClient;
-  readonly #node: NodeServiceClient;
+  readonly #caxton: CaxtonClient;
 
   constructor(endpoint: string) {
-    const channel = [endpoint, credentials.createInsecure()] as const;
-    this.#agents = new AgentServiceClient(...channel);
-    this.#messages = new MessageServiceClient(...channel);
-    this.#actors = new ActorServiceClient(...channel);
-    this.#state = new StateServiceClient(...channel);
-    this.#node = new NodeServiceClient(...channel);
+    // The feeder decides about repeating: it counts.
+    this.#caxton = connect({ endpoint, client: "wordcount", timeoutMs: 60_000, attemptsMax: 1 });
   }
 
   close(): void {
-    const clients = [this.#agents, this.#messages, this.#actors, this.#state, this.#node];
-    for (const client of clients) client.close();
+    this.#caxton.close();
   }
 
   /** `folder` holds agent.yaml. TypeScript goes as it is; of AssemblyScript the module made of it does. */
@@ -56,29 +35,26 @@ export class Api {
     const manifest = readFileSync(join(folder, "agent.yaml"), "utf8");
     const source = typeScriptIn(folder) ?? moduleIn(folder);
     const request = { manifest, source, resetMemory: false };
-    await call(this.#agents.deployAgent.bind(this.#agents), request);
+    await this.#caxton.deploy(request);
   }
 
   /** The agent's actors handle nothing until it is resumed, also after a crash; their messages are kept. */
   async suspend(name: string): Promise<void> {
     const request = { namespace: "default", name, reason: "the demonstration holds it" };
-    await call(this.#agents.suspendAgent.bind(this.#agents), request);
+    await this.#caxton.agents.suspendAgent(request);
   }
 
   async resume(name: string): Promise<void> {
-    await call(this.#agents.resumeAgent.bind(this.#agents), { namespace: "default", name });
+    await this.#caxton.agents.resumeAgent({ namespace: "default", name });
   }
 
   /** Resolves when the message is durable; repeats with the same id take effect once. */
   async send(receiver: string, id: string, text: string): Promise<void> {
-    const content = Buffer.from(text);
-    const fields = { receiver, id, content, contentType: "text/plain", client: "wordcount" };
-    const message = OutgoingMessage.create(fields);
-    await call(this.#messages.sendMessage.bind(this.#messages), { message });
+    await this.#caxton.send(receiver, text, { id });
   }
 
   async facts(): Promise<NodeFacts> {
-    const { status: node } = await call(this.#node.getStatus.bind(this.#node), {});
+    const { status: node } = await this.#caxton.node.getStatus({});
     const facts = { pending: 0, handled: 0, replayed: 0, recovered: 0, deadLetters: 0 };
     for (const partition of node?.partitions ?? []) {
       facts.pending += partition.pendingMessages;
@@ -100,7 +76,7 @@ export class Api {
     let pageToken = "";
     do {
       const request = { ...filter, pageSize: PAGE_SIZE, pageToken };
-      const page = await call(this.#actors.listActors.bind(this.#actors), request);
+      const page = await this.#caxton.actors.listActors(request);
       for (const { address } of page.actors) yield address;
       pageToken = page.nextPageToken;
     } while (pageToken !== "");
@@ -112,7 +88,7 @@ export class Api {
     let pageToken = "";
     do {
       const request = { address, prefix, pageSize: PAGE_SIZE, pageToken };
-      const page = await call(this.#state.listState.bind(this.#state), request);
+      const page = await this.#caxton.state.listState(request);
       for (const { key, value } of page.entries) values.set(key, Buffer.from(value).toString());
       pageToken = page.nextPageToken;
     } while (pageToken !== "");
@@ -122,10 +98,10 @@ export class Api {
   /** Undefined when there is no such actor or no such key. */
   async stateText(address: string, key: string): Promise<string | undefined> {
     try {
-      const { entry } = await call(this.#state.getState.bind(this.#state), { address, key });
+      const { entry } = await this.#caxton.state.getState({ address, key });
       return Buffer.from(entry!.value).toString();
     } catch (error) {
-      if ((error as ServiceError).code === status.NOT_FOUND) return undefined;
+      if (error instanceof CaxtonError && error.status === "NOT_FOUND") return undefined;
       throw error;
     }
   }
@@ -141,13 +117,4 @@ function typeScriptIn(folder: string) {
 
 function moduleIn(folder: string) {
   return { $case: "module" as const, value: readFileSync(join(folder, "assembly/agent.wasm")) };
-}
-
-function call<Q, A>(method: UnaryMethod<Q, A>, request: Q): Promise<A> {
-  return new Promise((resolve, reject) => {
-    method(request, new Metadata(), { deadline: Date.now() + CALL_TIMEOUT_MS }, (error, answer) => {
-      if (error === null) resolve(answer);
-      else reject(error);
-    });
-  });
 }

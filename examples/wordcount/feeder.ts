@@ -3,7 +3,7 @@
  * 1. A message keeps its id, so that sending it again takes effect once.
  * 2. An acknowledged message is never sent again.
  */
-import { type ServiceError, status } from "@grpc/grpc-js";
+import type { CaxtonError } from "../../sdk/client-ts/index.ts";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Api } from "./api.ts";
 
@@ -49,11 +49,11 @@ export class Feeder {
    * Sends what has no acknowledgement below index `end`. Resolves with what ended it early, when all
    * calls have come back.
    */
-  async feed(api: Inlet, end: number, acked: () => void): Promise<ServiceError | undefined> {
+  async feed(api: Inlet, end: number, acked: () => void): Promise<CaxtonError | undefined> {
     let next = this.position;
     let sinceLook = 0;
     let room = Promise.resolve();
-    let failure: ServiceError | undefined;
+    let failure: CaxtonError | undefined;
     const lane = async (): Promise<void> => {
       while (failure === undefined && next < end) {
         const index = next++;
@@ -67,7 +67,7 @@ export class Feeder {
     };
     const lanes = Array.from({ length: IN_FLIGHT_MAX }, () =>
       lane().catch((error: unknown) => {
-        failure ??= error as ServiceError;
+        failure ??= error as CaxtonError;
       }),
     );
     await Promise.all(lanes);
@@ -83,7 +83,7 @@ export class Feeder {
         this.#acked++;
         return;
       } catch (error) {
-        if ((error as ServiceError).code !== status.RESOURCE_EXHAUSTED) throw error;
+        if ((error as CaxtonError).status !== "RESOURCE_EXHAUSTED") throw error;
         await sleep(PAUSE_MS);
       }
     }

@@ -26,7 +26,7 @@ export const EXIT_TEXT: Readonly<Record<ExitName, string>> = {
   invalid: "the input was refused",
   exhausted: "a limit is reached; try again later",
   timeout: "no answer before the deadline",
-  interrupted: "interrupted by a signal",
+  interrupted: "interrupted by a signal, or by a no to a question",
 };
 
 const BY_STATUS: Readonly<Record<GrpcStatusName, ExitName>> = {

@@ -314,6 +314,8 @@ describe("the node", () => {
       [2, true],
       [3, true],
     ]);
+    expect(now!.process!.rssBytes).toBeGreaterThan(now!.process!.heapBytes);
+    expect(now!.process!.cpuSeconds).toBeGreaterThan(0);
     expect(now!.storage).toMatchObject({ engine: "embedded", full: false, bytesMax: 67_108_864 });
     const settable = settingsOf(configSchema)
       .filter(({ path }) => path.startsWith("limits."))

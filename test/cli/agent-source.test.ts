@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { readAgent } from "../../cli/agent-source.ts";
-import { UsageError } from "../../cli/failure.ts";
+import { UsageError } from "../../cli/usage-error.ts";
 
 const root = mkdtempSync(join(tmpdir(), "caxton-source-"));
 afterAll(() => rmSync(root, { recursive: true }));

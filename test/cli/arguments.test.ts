@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { agentName, collectPair, durationMs, positiveInteger } from "../../cli/arguments.ts";
+import { outputFormat, valueAt } from "../../cli/output-format.ts";
 import { plain } from "../../cli/plain.ts";
 
 test.each([
@@ -50,4 +51,16 @@ describe("answers for programs", () => {
       contentBase64: "/wE=",
     });
   });
+});
+
+test.each([
+  ["A:name", "x"],
+  ["A:.items[1].n", "2"],
+  ["A:items", '[{"n":1},{"n":2}]'],
+  ["A:items[2].n", ""],
+  ["A:name.length", ""],
+])("the column %s is %j", (column, expected) => {
+  const output = outputFormat(`custom-columns=${column}`);
+  const { path } = (output as Extract<typeof output, { columns: unknown }>).columns[0]!;
+  expect(valueAt({ name: "x", items: [{ n: 1 }, { n: 2 }] }, path)).toBe(expected);
 });

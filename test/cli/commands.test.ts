@@ -1,8 +1,10 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Command } from "commander";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createProgram } from "../../cli/program.ts";
 import { EXIT } from "../../src/base/exit-codes.ts";
 import { LAUNCHER, type ServerProcess, startServerProcess } from "../support/server.ts";
 import { fixtureModule, fixturePath } from "../support/wire.ts";
@@ -25,8 +27,12 @@ interface Outcome {
   readonly stderr: string;
 }
 
-function start(args: readonly string[], stdin = "") {
-  const env = { ...process.env, CAXTON_ENDPOINT: server.endpoint };
+/** Every command line that was given to a program. */
+const given: string[] = [];
+
+function start(args: readonly string[], stdin = "", more: Record<string, string> = {}) {
+  given.push(args.join(" "));
+  const env = { ...process.env, CAXTON_ENDPOINT: server.endpoint, ...more };
   const child = spawn(LAUNCHER, args, { env, stdio: ["pipe", "pipe", "pipe"] });
   child.stdin.end(stdin);
   let stdout = "";
@@ -128,7 +134,8 @@ describe("with an agent", () => {
     expect(await caxton("state", "get", to, "shape")).toMatchObject({ code: EXIT.notFound });
     expect(await json("actor", "inspect", to)).toMatchObject({ address: to, stateKeys: 1 });
     expect((await caxton("actor", "list", "--agent", "probe")).stdout).toContain(to);
-    expect((await caxton("actor", "reset", to)).code).toBe(EXIT.ok);
+    expect((await caxton("actor", "reset", to, "--yes")).code).toBe(EXIT.ok);
+    expect((await caxton("actor", "release", to)).stdout).toBe(`${to} is released\n`);
     expect((await caxton("state", "get", to, "colour")).stdout).toBe("blue");
   });
 
@@ -142,7 +149,11 @@ describe("with an agent", () => {
     );
     const letters = (await json("dead-letter", "list")) as { id: string }[];
     expect(letters).toMatchObject([{ message: { receiver: "default/probe/bad" }, attempts: 1 }]);
-    expect((await caxton("dead-letter", "drop", letters[0]!.id)).code).toBe(EXIT.ok);
+    expect((await caxton("dead-letter", "retry", letters[0]!.id)).stdout).toMatch(/ is back in/);
+    // It fails as before and is back, as another dead letter.
+    const again = async () => (await json("dead-letter", "list")) as { id: string }[];
+    await expect.poll(again, { timeout: 10_000 }).toHaveLength(1);
+    expect((await caxton("dead-letter", "drop", (await again())[0]!.id)).code).toBe(EXIT.ok);
     expect(await json("dead-letter", "list")).toEqual([]);
   });
 
@@ -160,6 +171,63 @@ describe("with an agent", () => {
     expect(JSON.parse(stdout)).toMatchObject({
       message: { receiver: "default/probe/seen", content: "self" },
     });
+  });
+
+  test("-o name and columns by path", async () => {
+    expect(await caxton("agent", "list", "-o", "name")).toMatchObject({
+      ...{ code: EXIT.ok, stdout: "default/probe\n" },
+    });
+    const columns = "custom-columns=NAME:.name,PAGES:manifest.limits.memoryPagesMax,NONE:nothing";
+    expect((await caxton("agent", "inspect", "probe", "-o", columns)).stdout).toBe(
+      "NAME   PAGES  NONE\nprobe  256    -\n",
+    );
+  });
+
+  test("a status has a colour, and --no-color has none", async () => {
+    const colours = { FORCE_COLOR: "1" };
+    const coloured = await start(["agent", "list"], "", colours).ended;
+    expect(coloured.stdout).toContain("\x1b[32mrunning\x1b[39m");
+    const plain = await start(["--no-color", "agent", "list"], "", colours).ended;
+    expect(plain.stdout).toMatch(/^NAMESPACE [^\x1b]* running [^\x1b]*$/);
+  });
+
+  test("watching prints the answer, and then what changed", async () => {
+    const args = ["actor", "list", "--agent", "probe", "--watch", "--interval", "20ms"];
+    const { child, ended } = start(args);
+    const chunks: string[] = [];
+    const came = new Promise((resolve) =>
+      child.stdout.on("data", (chunk: Buffer) => {
+        chunks.push(chunk.toString());
+        if (chunks.length === 1) start(["message", "ask", "--to", "default/probe/watched"]);
+        if (chunk.toString().includes("default/probe/watched")) resolve(chunk);
+      }),
+    );
+    await came;
+    child.kill();
+    await ended;
+    expect(chunks[0]).toMatch(/^ADDRESS +STATUS/);
+    expect(chunks.slice(1).join("")).toMatch(/^\+ default\/probe\/watched +\w+/m);
+  });
+
+  test("top prints once where there is no terminal", async () => {
+    const { code, stdout } = await caxton("top", "--interval", "1ms");
+    expect(code).toBe(EXIT.ok);
+    expect(stdout).toMatch(/^\S+ {3}0\.1\.0 .*ready[^]*turns\/s \d[^]*^WORKER[^]*^AGENT[^]*probe/m);
+    expect(await json("top", "--interval", "1ms")).toMatchObject({
+      agents: [{ agent: "default/probe", status: "running" }],
+      total: { partitions: [0, 1, 2, 3], ready: true },
+    });
+  });
+
+  test("bash completes names from the server", async () => {
+    await caxton("message", "ask", "--to", "default/probe/tabbed");
+    const script = `eval "$("$0" completion bash)"
+      COMP_WORDS=("$0" --endpoint "$1" message send --to default/probe/tab)
+      COMP_CWORD=6
+      _caxton "$0"
+      printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const { stdout } = spawnSync("bash", ["-c", script, LAUNCHER, server.endpoint]);
+    expect(stdout.toString()).toBe("default/probe/tabbed\n");
   });
 
   test("logs: what there is, then what comes", async () => {
@@ -191,6 +259,20 @@ describe("with an agent", () => {
     expect(await json("health")).toEqual({ ready: true, notReady: [] });
     expect(await json("version")).toMatchObject({ server: { apiVersion: "caxton.v1" } });
   });
+});
+
+test("every command of the wire was run here", () => {
+  const elsewhere = ["server", "agent init", "agent test"];
+  const byBash = ["completion", "__complete"];
+  const known = [...elsewhere, ...byBash];
+  const leaves = (command: Command, path: string): string[] =>
+    command.commands.length === 0
+      ? [path]
+      : command.commands.flatMap((inner) => leaves(inner, `${path} ${inner.name()}`.trim()));
+  const expected = leaves(createProgram(), "").filter((path) => !known.includes(path));
+  expect(
+    expected.filter((path) => !given.some((line) => `${line} `.startsWith(`${path} `))),
+  ).toEqual([]);
 });
 
 test("a refused manifest: every finding and the code for bad input", async () => {

@@ -33,7 +33,16 @@ describe("help is what docs/cli.md promises", () => {
   test("caxton --help lists nouns and exit codes", () => {
     const { status, stdout } = caxton(["--help"]);
     expect(status).toBe(0);
-    for (const noun of ["server", "agent", "message", "actor", "state", "dead-letter", "health"]) {
+    for (const noun of [
+      "server",
+      "agent",
+      "message",
+      "actor",
+      "state",
+      "dead-letter",
+      "top",
+      "completion",
+    ]) {
       expect(stdout).toMatch(new RegExp(`^  ${noun} `, "m"));
     }
     expect(stdout).toMatch(/^ {2}4 +the server can't be reached/m);
@@ -46,7 +55,8 @@ describe("mistakes", () => {
     [["agent", "delpoy", "x"], "Did you mean deploy?"],
     [["message", "send", "--to", "a/b", "--contnt", "x"], "Did you mean --content?"],
     [["message", "send"], "required option '--to <address>' not specified"],
-    [["-o", "xml", "agent", "list"], "Allowed choices are table, wide, json, yaml"],
+    [["-o", "xml", "agent", "list"], "Allowed are table, wide, json, yaml"],
+    [["-o", "custom-columns=NAME", "agent", "list"], "Write a column as TITLE:path"],
     [["message", "ask", "--to", "a/b", "--timeout", "soon"], "Write it like 500ms, 30s or 2m."],
     [["agent", "deploy", "/absent.wasm"], "Can't read /absent.wasm"],
     [["server", "--confg", "x"], "Did you mean --config?"],

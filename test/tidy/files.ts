@@ -3,7 +3,7 @@ import { join } from "node:path";
 
 export const ROOT = join(import.meta.dirname, "../..");
 
-const SKIPPED_FOLDERS = new Set(["node_modules", ".git", ".cache", ".caxton", "coverage"]);
+const SKIPPED_FOLDERS = new Set(["node_modules", ".git", ".cache", ".caxton", "coverage", "dist"]);
 const BINARY = /\.(wasm|bin|binpb|png|ico|gz|db)$/;
 
 /** Paths of all files of the repository, relative to its root, with forward slashes. */

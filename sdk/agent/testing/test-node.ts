@@ -12,18 +12,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AskOptions, Content, DeployOptions, Reply, SendOptions, TestNode } from "caxton/test";
 import { readAgent } from "../../../cli/agent-source.ts";
-import { ApiClient } from "../../../cli/client.ts";
-import { CallError } from "../../../cli/failure.ts";
 import { loadConfig } from "../../../src/base/config.ts";
 import { failureText } from "../../../src/base/failure-text.ts";
 import { createLog } from "../../../src/base/log.ts";
 import { type RunningServer, startServer } from "../../../src/server.ts";
-import { contentOf, outgoing } from "./content.ts";
-
-const ASK_TIMEOUT_MS = 30_000;
-/** So that the server's own answer about a deadline arrives before the call's. */
-const ANSWER_ALLOWANCE_MS = 5000;
-const DEPLOY_TIMEOUT_MS = 120_000;
+import { CaxtonError, type CaxtonClient, connect, contentOf } from "../../client-ts/index.ts";
 
 /** Small enough for several at once beside the tests. */
 const SETTINGS = [
@@ -60,37 +53,24 @@ class LocalNode implements TestNode {
   async deploy(path: string, options: DeployOptions = {}): Promise<void> {
     const { resetMemory = false, ...source } = options;
     const request = { ...readAgent(path, source), resetMemory };
-    await this.#now.call((client) => {
-      const agents = client.agents();
-      return client.call(agents.deployAgent.bind(agents), request, DEPLOY_TIMEOUT_MS);
-    });
+    await this.#now.call((client) => client.deploy(request));
   }
 
   async send(to: string, content: unknown, options: SendOptions = {}): Promise<void> {
-    const message = outgoing(to, content, options);
-    await this.#now.call((client) => {
-      const messages = client.messages();
-      return client.call(messages.sendMessage.bind(messages), { message });
-    });
+    await this.#now.call((client) => client.send(to, content, options));
   }
 
   async ask(to: string, content: unknown, options: AskOptions = {}): Promise<Reply> {
-    const { timeoutMs = ASK_TIMEOUT_MS, ...rest } = options;
-    const request = { message: outgoing(to, content, rest), timeoutMs };
-    const { reply } = await this.#now.call((client) => {
-      const messages = client.messages();
-      return client.call(messages.ask.bind(messages), request, timeoutMs + ANSWER_ALLOWANCE_MS);
+    const { message } = await this.#now.call((client) => client.ask(to, content, options));
+    const { sender, performative, contentType, headers } = message;
+    return Object.assign(contentOf(message.content), {
+      ...{ sender, performative, contentType, headers },
     });
-    const { sender, performative, contentType, headers } = reply!;
-    return Object.assign(contentOf(reply!.content), { sender, performative, contentType, headers });
   }
 
   async state(address: string, key: string): Promise<Content | undefined> {
     try {
-      const { entry } = await this.#now.call((client) => {
-        const state = client.state();
-        return client.call(state.getState.bind(state), { address, key });
-      });
+      const { entry } = await this.#now.call((client) => client.state.getState({ address, key }));
       return contentOf(entry!.value);
     } catch (error) {
       const isAbsent = error instanceof NodeError && /^(ACTOR|STATE)_NOT_FOUND$/.test(error.code);
@@ -115,13 +95,13 @@ class LocalNode implements TestNode {
 class Incarnation {
   readonly #server: RunningServer;
   readonly #directory: string;
-  readonly #client: ApiClient;
+  readonly #client: CaxtonClient;
   readonly #crashed = Promise.withResolvers<never>();
 
   private constructor(server: RunningServer, directory: string) {
     this.#server = server;
     this.#directory = directory;
-    this.#client = new ApiClient(`127.0.0.1:${server.grpcPort}`);
+    this.#client = connect({ endpoint: `127.0.0.1:${server.grpcPort}`, attemptsMax: 1 });
     // Nobody may be waiting.
     this.#crashed.promise.catch(() => undefined);
   }
@@ -131,12 +111,12 @@ class Incarnation {
     return new Incarnation(await startServer(config, createLog(config.log)), directory);
   }
 
-  async call<A>(make: (client: ApiClient) => Promise<A>): Promise<A> {
+  async call<A>(make: (client: CaxtonClient) => Promise<A>): Promise<A> {
     try {
       return await Promise.race([make(this.#client), this.#crashed.promise]);
     } catch (error) {
-      if (!(error instanceof CallError)) throw error;
-      throw new NodeError(error.failure.code, failureText(error.failure).trimEnd());
+      if (!(error instanceof CaxtonError)) throw error;
+      throw new NodeError(error.code, failureText(error).trimEnd());
     }
   }
 
@@ -150,6 +130,7 @@ class Incarnation {
   }
 
   async end(): Promise<void> {
+    this.#client.close();
     await this.#server.stop();
     await rm(this.#directory, { recursive: true });
   }

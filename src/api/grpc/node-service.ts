@@ -1,4 +1,4 @@
-import type { NodeServiceServer } from "../../gen/caxton/v1/node.ts";
+import type { NodeServiceServer, ProcessStatus } from "../../gen/caxton/v1/node.ts";
 import type { GetTreeRequest, SupervisorServiceServer } from "../../gen/caxton/v1/supervisor.ts";
 import { ABI_VERSION, API_VERSION, VERSION } from "../../base/version.ts";
 import { type CallContext, unary } from "./call.ts";
@@ -8,7 +8,7 @@ import { pageRequest } from "./validate.ts";
 export function nodeService(api: CallContext): NodeServiceServer {
   return {
     getStatus: unary(api, "GetStatus", async () => ({
-      status: encodeNodeStatus(await api.kernel.node.status()),
+      status: encodeNodeStatus(await api.kernel.node.status(), processStatus()),
     })),
     getVersion: unary(api, "GetVersion", async () => ({
       version: VERSION,
@@ -16,6 +16,12 @@ export function nodeService(api: CallContext): NodeServiceServer {
       abiVersion: ABI_VERSION,
     })),
   };
+}
+
+function processStatus(): ProcessStatus {
+  const { rss, heapUsed } = process.memoryUsage();
+  const { user, system } = process.cpuUsage();
+  return { rssBytes: rss, heapBytes: heapUsed, cpuSeconds: (user + system) / 1e6 };
 }
 
 export function supervisorService(api: CallContext): SupervisorServiceServer {

@@ -40,11 +40,22 @@ export interface NodeStatus {
     | undefined;
   /** Every limit of the node by its configuration name, with the value in force. */
   limits: { [key: string]: number };
+  process: ProcessStatus | undefined;
 }
 
 export interface NodeStatus_LimitsEntry {
   key: string;
   value: number;
+}
+
+/** What the operating system gave the server's process, all of its threads together. */
+export interface ProcessStatus {
+  /** Resident memory. */
+  rssBytes: number;
+  /** Of the main thread's JavaScript heap, in use. */
+  heapBytes: number;
+  /** Since the start. */
+  cpuSeconds: number;
 }
 
 export interface PartitionStatus {
@@ -199,6 +210,7 @@ function createBaseNodeStatus(): NodeStatus {
     partitions: [],
     storage: undefined,
     limits: {},
+    process: undefined,
   };
 }
 
@@ -231,6 +243,9 @@ export const NodeStatus: MessageFns<NodeStatus> = {
     globalThis.Object.entries(message.limits).forEach(([key, value]: [string, number]) => {
       NodeStatus_LimitsEntry.encode({ key: key as any, value }, writer.uint32(74).fork()).join();
     });
+    if (message.process !== undefined) {
+      ProcessStatus.encode(message.process, writer.uint32(82).fork()).join();
+    }
     return writer;
   },
 
@@ -322,6 +337,14 @@ export const NodeStatus: MessageFns<NodeStatus> = {
             }
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.process = ProcessStatus.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -358,6 +381,9 @@ export const NodeStatus: MessageFns<NodeStatus> = {
       },
       {},
     );
+    message.process = (object.process !== undefined && object.process !== null)
+      ? ProcessStatus.fromPartial(object.process)
+      : undefined;
     return message;
   },
 };
@@ -425,6 +451,85 @@ export const NodeStatus_LimitsEntry: MessageFns<NodeStatus_LimitsEntry> = {
     const message = createBaseNodeStatus_LimitsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseProcessStatus(): ProcessStatus {
+  return { rssBytes: 0, heapBytes: 0, cpuSeconds: 0 };
+}
+
+export const ProcessStatus: MessageFns<ProcessStatus> = {
+  encode(message: ProcessStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rssBytes !== 0) {
+      writer.uint32(8).int64(message.rssBytes);
+    }
+    if (message.heapBytes !== 0) {
+      writer.uint32(16).int64(message.heapBytes);
+    }
+    if (message.cpuSeconds !== 0) {
+      writer.uint32(25).double(message.cpuSeconds);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ProcessStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseProcessStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.rssBytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.heapBytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.cpuSeconds = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ProcessStatus>): ProcessStatus {
+    return ProcessStatus.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ProcessStatus>): ProcessStatus {
+    const message = createBaseProcessStatus();
+    message.rssBytes = object.rssBytes ?? 0;
+    message.heapBytes = object.heapBytes ?? 0;
+    message.cpuSeconds = object.cpuSeconds ?? 0;
     return message;
   },
 };

@@ -1,13 +1,15 @@
-/** Content and messages as tests write and read them. */
-import type { Content, SendOptions } from "caxton/test";
-import { OutgoingMessage } from "../../../src/gen/caxton/v1/message.ts";
+/** Content of messages as programs write and read it. */
 
-export function outgoing(to: string, content: unknown, options: SendOptions): OutgoingMessage {
-  return OutgoingMessage.create({ receiver: to, ...encoded(content), ...options });
+export interface Content {
+  readonly bytes: Uint8Array;
+  /** The bytes as UTF-8. */
+  readonly text: string;
+  /** The content parsed as JSON; throws a SyntaxError when it is none. */
+  json<T = unknown>(): T;
 }
 
 /** As an agent's own `send` does: text as text, bytes as bytes, anything else as JSON. */
-function encoded(content: unknown): { content: Uint8Array; contentType: string } {
+export function encodeContent(content: unknown): { content: Uint8Array; contentType: string } {
   if (typeof content === "string") {
     return { content: Buffer.from(content), contentType: "text/plain" };
   }
