@@ -65,6 +65,19 @@ export function visits(number: number, actors: number): Uint8Array {
   return Buffer.from(`${number} ${actors}`);
 }
 
+/** Has every one of the small actors count so many messages, and resolves with the turns that was in all. */
+export async function countAll(wire: Wire, actors: number, number: number): Promise<number> {
+  const starters = Math.ceil(actors / STARTED_AT_ONCE);
+  await eachConcurrently(starters * number, CONCURRENT_ASKS, async (i) => {
+    const from = (i % starters) * STARTED_AT_ONCE;
+    const to = Math.min(actors, from + STARTED_AT_ONCE);
+    await start(wire, from, to, 1, actors);
+  });
+  const turns = (starters + actors) * number;
+  await turnsDone(wire, turns);
+  return turns;
+}
+
 /**
  * Starts so many visits at every one of the small actors, which makes as many messages for each of them, and
  * resolves with the turns that was in all. Wave by wave, so that few actors are needed in memory at a time.
@@ -77,11 +90,15 @@ export async function visitAll(wire: Wire, actors: number, number: number): Prom
     await eachConcurrently(starters, CONCURRENT_ASKS, async (i) => {
       const from = wave + i * STARTED_AT_ONCE;
       const to = Math.min(wave + size, from + STARTED_AT_ONCE);
-      const content = Buffer.from(`${from} ${to} ${number} ${actors}`);
-      await wire.send(counterAddress(`starter-${from}`), content, "propagate");
+      await start(wire, from, to, number, actors);
     });
     turns += starters + size * number;
     await turnsDone(wire, turns);
   }
   return turns;
+}
+
+async function start(wire: Wire, from: number, to: number, number: number, actors: number) {
+  const content = Buffer.from(`${from} ${to} ${number} ${actors}`);
+  await wire.send(counterAddress(`starter-${from}`), content, "propagate");
 }

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { hashAddressText, partitionOf } from "../../src/actors/address.ts";
 import {
+  countAll,
   counterAddress,
   deployCounter,
   expectCount,
@@ -19,8 +20,6 @@ import type { RecoverOptions } from "./options.ts";
 
 const PARTITIONS = 16;
 const SETTINGS = ["workers.count=1"];
-/** What keeps snapshots from covering the tail. */
-const TAIL_SETTINGS: readonly string[] = [];
 /** Few enough to stay in memory all at once, so that the server replays them all by itself. */
 const TAIL_ACTORS_MAX = 10_000;
 const POLL_MS = 10;
@@ -42,7 +41,7 @@ async function afterKill({
 }: RecoverOptions): Promise<Record<string, number>> {
   const data = join(directory, "data");
   say(`${actors} actors, ${turns} turns each`);
-  await fillAndKill(data, SETTINGS, actors, turns);
+  await fillAndKill(data, SETTINGS, (wire) => visitAll(wire, actors, turns));
   const untouched = oneOfEachPartition(actors);
   say("killed; starting again");
   const start = performance.now();
@@ -75,10 +74,9 @@ async function replay({
   const tailActors = Math.min(actors, TAIL_ACTORS_MAX);
   const turns = Math.ceil(tailTurns / tailActors);
   say(`a tail of ${tailActors * turns} turns`);
-  const settings = [...SETTINGS, ...TAIL_SETTINGS];
-  const all = await fillAndKill(data, settings, tailActors, turns);
+  const all = await fillAndKill(data, SETTINGS, (wire) => countAll(wire, tailActors, turns));
   say("killed; starting again");
-  const server = await ServerProcess.start(data, settings);
+  const server = await ServerProcess.start(data, SETTINGS);
   const wire = new Wire(server.endpoint);
   try {
     const perSecond = await replayedPerSecond(wire, all);
@@ -98,14 +96,13 @@ async function replay({
 async function fillAndKill(
   data: string,
   settings: readonly string[],
-  actors: number,
-  turnsEach: number,
+  fill: (wire: Wire) => Promise<number>,
 ): Promise<number> {
   const server = await ServerProcess.start(data, settings);
   const wire = new Wire(server.endpoint);
   try {
     await deployCounter(wire, "small");
-    return await visitAll(wire, actors, turnsEach);
+    return await fill(wire);
   } finally {
     wire.close();
     await server.kill();

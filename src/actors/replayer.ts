@@ -6,16 +6,20 @@ import type { FrameRange } from "../storage/index.ts";
 import { TURN_OVERHEAD_BYTES } from "../storage/frame-codec.ts";
 import { readTurnEntry, readUpgradeEntry } from "../storage/frame-entries.ts";
 import { Queue } from "../base/queue.ts";
-import type { Actor, ActorImage } from "./partition/actor.ts";
+import type { Actor, ActorImage, LiveMemory } from "./partition/actor.ts";
 import { decodeActorImage } from "./partition/actor-image.ts";
 import type { ReplayBase } from "./partition/actor-image.ts";
 import type { ActorImages } from "./partition/actor-images.ts";
 import type { PartitionProcessor } from "./partition/processor.ts";
 import { offsetOf, sequenceOf } from "./partition/turn-index.ts";
-import type { ReplayResult, ReplayTurn, TurnExecutor } from "./turn-batch.ts";
+import type { LoadPorts, TailFrames } from "./tail-frames.ts";
+import type { ActorReplay, ReplayResult, ReplayTurn, TurnExecutor } from "./turn-batch.ts";
 
-/** Turns read and run at once. */
+/** Turns of one actor read and run at once, and about how many bytes that may be. */
 const CHUNK_TURNS = 2048;
+const CHUNK_BYTES = 4 * 1024 * 1024;
+/** A step begins no further chunk after so many turns, so that other work gets in between. */
+const STEP_TURNS = 2048;
 const CONCURRENT_ACTORS_MAX = 16;
 const OK: ReplayResult = { kind: "ok" };
 
@@ -23,6 +27,8 @@ export interface ReplayPorts {
   read(partition: number, ranges: readonly FrameRange[], done: (pieces: Buffer[]) => void): void;
   readonly executor: TurnExecutor;
   monotonicMs(): number;
+  /** There is something for `step` to do. */
+  wake(): void;
   /** An actor came back, or did not, after so long: there may be work. */
   finished(tookMs: number): void;
 }
@@ -37,6 +43,19 @@ interface RunningJob extends Job {
   readonly startMs: number;
 }
 
+/** The next turns of an actor, read from the log. */
+interface Chunk {
+  readonly job: RunningJob;
+  /** Memory they go on from. */
+  readonly live: LiveMemory | undefined;
+  /** All turns to run, and the index of the first after this chunk. */
+  readonly numbers: Float64Array;
+  readonly from: number;
+  readonly to: number;
+  /** Entries and what they are about, alternating. Only the first can be an import. */
+  readonly pieces: readonly Buffer[];
+}
+
 export class Replayer {
   private readonly ports: ReplayPorts;
   /** Actors that messages wait for. */
@@ -45,10 +64,15 @@ export class Replayer {
   private readonly background = new Queue<Job>();
   /** Actors with a job that waits or runs: none has two. */
   private readonly busy = new Set<Actor>();
+  private readonly tail: TailFrames;
+  private isLoading = false;
+  private readonly chunks = new Queue<Chunk>();
   private running = 0;
+  private isStarting = false;
 
-  constructor(ports: ReplayPorts) {
+  constructor(ports: ReplayPorts, tail: TailFrames) {
     this.ports = ports;
+    this.tail = tail;
   }
 
   request(job: Job): void {
@@ -64,22 +88,53 @@ export class Replayer {
     this.startMore();
   }
 
+  get hasWork(): boolean {
+    return this.chunks.length > 0;
+  }
+
   private startMore(): void {
+    // A job that ends at once has its successor started by the loop below it.
+    if (this.isStarting) return;
+    this.isStarting = true;
     while (this.running < CONCURRENT_ACTORS_MAX) {
       const job = this.urgent.shift() ?? this.nextBackground();
-      if (job === undefined) return;
+      if (job === undefined) break;
       this.running++;
       this.start({ ...job, startMs: this.ports.monotonicMs() });
     }
+    this.isStarting = false;
   }
 
   private nextBackground(): Job | undefined {
-    for (let job = this.background.shift(); job !== undefined; job = this.background.shift()) {
-      if (this.busy.has(job.actor) || !job.processor.warm(job.actor)) continue;
-      this.busy.add(job.actor);
-      return job;
+    while (!this.isLoading) {
+      const job = this.background.peek();
+      if (job === undefined) {
+        this.tail.unload();
+        return undefined;
+      }
+      if (!this.tail.isLoaded(job.processor.id)) this.loadTail(job.processor);
+      else {
+        this.background.shift();
+        if (this.busy.has(job.actor) || !job.processor.warm(job.actor)) continue;
+        this.busy.add(job.actor);
+        return job;
+      }
     }
     return undefined;
+  }
+
+  private loadTail({ id, state }: PartitionProcessor): void {
+    this.isLoading = true;
+    const ports: LoadPorts = {
+      floor: () => state.logFloor,
+      read: (ranges, done) => {
+        this.ports.read(id, ranges, done);
+      },
+    };
+    this.tail.load(id, ports, () => {
+      this.isLoading = false;
+      this.startMore();
+    });
   }
 
   private start(job: RunningJob): void {
@@ -104,47 +159,66 @@ export class Replayer {
   private replay(job: RunningJob, base: ReplayBase | undefined, numbers: Float64Array): void {
     const { actor, processor } = job;
     this.ports.executor.startReplay(actor, processor.state.idPrefix, base);
-    this.step(job, numbers, 0);
+    this.readChunk(job, numbers, 0);
   }
 
-  /** Runs the turns of these numbers from index `from` on, a chunk at a time. */
-  private step(job: RunningJob, numbers: Float64Array, from: number): void {
+  /** Reads turns of these numbers from index `from` on. */
+  private readChunk(job: RunningJob, numbers: Float64Array, from: number): void {
     const { actor, processor } = job;
-    const chunk = numbers.subarray(from, from + CHUNK_TURNS);
-    if (chunk.length === 0) {
+    if (from === numbers.length) {
       this.finish(job, OK);
       return;
     }
     const { live } = actor;
-    this.ports.read(processor.id, rangesOf(actor, chunk), (pieces) => {
-      const isAsBefore = actor.live === live && actor.turns.newest === numbers.at(-1);
-      // Held, reset or dropped in between: what was rebuilt so far is nobody's.
-      if (actor.phase.kind !== "recovering" || !isAsBefore) {
-        if (actor.live === live) this.ports.executor.drop(actor);
-        this.start(job);
-        return;
-      }
-      const result = this.run(actor, pieces);
-      processor.turnsReplayed += chunk.length;
-      if (result.kind === "ok") this.step(job, numbers, from + chunk.length);
+    const { ranges, to } = rangesOf(actor, numbers, from);
+    const add = (pieces: Buffer[]): void => {
+      this.chunks.push({ job, live, numbers, from, to, pieces });
+      this.ports.wake();
+    };
+    const pieces = this.tail.read(processor.id, ranges);
+    if (pieces === undefined) this.ports.read(processor.id, ranges, add);
+    else add(pieces);
+  }
+
+  /** Runs chunks that have been read: a bounded number of turns, all under one time limit. */
+  step(): void {
+    const ready: Chunk[] = [];
+    const replays: ActorReplay[] = [];
+    for (let turns = 0; turns < STEP_TURNS;) {
+      const chunk = this.chunks.shift();
+      if (chunk === undefined) break;
+      if (!this.isAsBefore(chunk)) continue;
+      const result = this.runImport(chunk);
+      if (result.kind === "ok") {
+        ready.push(chunk);
+        replays.push({ actor: chunk.job.actor, turns: turnsOf(chunk) });
+        turns += chunk.to - chunk.from;
+      } else this.finish(chunk.job, result);
+    }
+    if (ready.length === 0) return;
+    const results = this.ports.executor.replay(replays);
+    ready.forEach(({ job, numbers, from, to }, i) => {
+      const result = results[i]!;
+      job.processor.turnsReplayed += to - from;
+      if (result.kind === "ok") this.readChunk(job, numbers, to);
       else this.finish(job, result);
     });
   }
 
-  /** Entries and what they are about, alternating. Only the first can be an import. */
-  private run(actor: Actor, pieces: readonly Buffer[]): ReplayResult {
-    const { executor } = this.ports;
-    const [first, state] = pieces;
-    const upgrade = readUpgradeEntry(first!);
-    if (upgrade !== undefined) {
-      const result = executor.replayImport(actor, { ...upgrade, state: state! });
-      if (result.kind !== "ok") return result;
-    }
-    const turns: ReplayTurn[] = [];
-    for (let i = upgrade === undefined ? 0 : 2; i < pieces.length; i += 2) {
-      turns.push(turnOf(pieces[i]!, pieces[i + 1]!));
-    }
-    return executor.replay(actor, turns);
+  /** Otherwise the actor was held, reset or dropped in between: what was rebuilt so far is nobody's. */
+  private isAsBefore({ job, live, numbers }: Chunk): boolean {
+    const { actor } = job;
+    const isLast = actor.turns.newest === numbers.at(-1);
+    if (actor.phase.kind === "recovering" && actor.live === live && isLast) return true;
+    if (actor.live === live) this.ports.executor.drop(actor);
+    this.start(job);
+    return false;
+  }
+
+  private runImport({ job, pieces }: Chunk): ReplayResult {
+    const upgrade = readUpgradeEntry(pieces[0]!);
+    if (upgrade === undefined) return OK;
+    return this.ports.executor.replayImport(job.actor, { ...upgrade, state: pieces[1]! });
   }
 
   private finish(job: RunningJob, result: ReplayResult): void {
@@ -162,21 +236,33 @@ function damaged({ ref }: ActorImage): ReplayResult {
   return { kind: "failed", code: "SNAPSHOT_DAMAGED", reason: `its image is damaged: ${where}` };
 }
 
-/** Turn entry and message, alternating, in the order of the turns. */
-function rangesOf(actor: Actor, numbers: Float64Array): FrameRange[] {
+/** Turn entry and message of turns from index `from` on, alternating; `to` is the index of the first after them. */
+function rangesOf(
+  actor: Actor,
+  numbers: Float64Array,
+  from: number,
+): { ranges: FrameRange[]; to: number } {
   const ranges: FrameRange[] = [];
-  for (const number of numbers) {
-    const { turn, message, messageBytes } = actor.turns.turn(number);
+  const most = Math.min(numbers.length, from + CHUNK_TURNS);
+  let to = from;
+  for (let bytes = 0; to < most && bytes < CHUNK_BYTES; to++) {
+    const { turn, message, messageBytes } = actor.turns.turn(numbers[to]!);
     ranges.push(rangeAt(turn, TURN_OVERHEAD_BYTES), rangeAt(message, messageBytes));
+    bytes += messageBytes;
   }
-  return ranges;
+  return { ranges, to };
 }
 
 function rangeAt(position: number, length: number): FrameRange {
   return { sequence: sequenceOf(position), offset: offsetOf(position), length };
 }
 
-function turnOf(entry: Buffer, message: Buffer): ReplayTurn {
-  const fields = readTurnEntry(entry);
-  return { ...fields, seq: fields.consumedSeq, message };
+function turnsOf({ pieces }: Chunk): ReplayTurn[] {
+  const turns: ReplayTurn[] = [];
+  const isImport = readUpgradeEntry(pieces[0]!) !== undefined;
+  for (let i = isImport ? 2 : 0; i < pieces.length; i += 2) {
+    const fields = readTurnEntry(pieces[i]!);
+    turns.push({ ...fields, seq: fields.consumedSeq, message: pieces[i + 1]! });
+  }
+  return turns;
 }

@@ -25,6 +25,8 @@ import type { Query } from "./queries.ts";
 import { ShardOutput } from "./shard-output.ts";
 import type { Post } from "./shard-output.ts";
 import { Replayer } from "./replayer.ts";
+import type { ReplayPorts } from "./replayer.ts";
+import { TailFrames } from "./tail-frames.ts";
 import { TurnBatch } from "./turn-batch.ts";
 import type { TurnExecutor } from "./turn-batch.ts";
 import { EffectRing } from "./wasm/effects.ts";
@@ -62,6 +64,7 @@ export class Shard {
   private readonly recoveries = new Map<number, PartitionRecovery>();
   private readonly batch: TurnBatch;
   private readonly executor: TurnExecutor;
+  private readonly tail = new TailFrames();
   private readonly replayer: Replayer;
   private readonly partitionPorts: PartitionPorts;
   private readonly output: ShardOutput;
@@ -79,17 +82,21 @@ export class Shard {
     this.output = new ShardOutput(ports.post);
     this.batch = new TurnBatch(new EffectRing(RING_TURNS * start.limits.effectsBytesMax));
     this.executor = ports.createExecutor(this.batch, this);
-    this.replayer = new Replayer({
+    const replayPorts: ReplayPorts = {
       read: (partition, ranges, done) => {
         this.output.readLog(partition, ranges, done);
       },
       executor: this.executor,
       monotonicMs: () => ports.clock.monotonicMs(),
+      wake: () => {
+        this.schedulePump();
+      },
       finished: (tookMs) => {
         this.output.activated(tookMs);
         this.schedulePump();
       },
-    });
+    };
+    this.replayer = new Replayer(replayPorts, this.tail);
     const suspects = new Int32Array(start.suspects);
     this.partitionPorts = {
       clock: ports.clock,
@@ -154,8 +161,12 @@ export class Shard {
         this.recovery(message.partition).begin(message.sha256, asBuffer(message.content));
         return;
       case "recover": {
-        const recovery = this.recovery(message.partition);
-        for (const { sequence, frame } of message.frames) recovery.apply(sequence, asBuffer(frame));
+        const { partition, frames } = message;
+        const recovery = this.recovery(partition);
+        for (const { sequence, frame } of frames) {
+          recovery.apply(sequence, asBuffer(frame));
+          this.tail.add(partition, sequence, frame.length);
+        }
         return;
       }
       case "recovered":
@@ -316,9 +327,10 @@ export class Shard {
       if (phase === "open" && processor.nextTickMs <= processor.nowMs()) processor.tick();
     }
     this.runBatch();
+    this.replayer.step();
     this.submitGroup();
     this.output.flush();
-    let hasWork = false;
+    let hasWork = this.replayer.hasWork;
     for (const { processor, images, checkpointer, phase } of this.partitions.values()) {
       if (phase === "open") checkpointer.step();
       for (const actor of processor.turns.takeReplays()) {

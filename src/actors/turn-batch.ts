@@ -119,6 +119,11 @@ export interface ReplayTurn {
   readonly message: Buffer;
 }
 
+export interface ActorReplay {
+  readonly actor: Actor;
+  readonly turns: readonly ReplayTurn[];
+}
+
 /** State to import again exactly as the log has it. */
 export interface ReplayImport {
   readonly environment: number;
@@ -149,8 +154,8 @@ export interface TurnExecutor {
   image(actor: Actor): Uint8Array | undefined;
   /** Begins to rebuild an actor's memory, from an image when there is one: drops what it has. */
   startReplay(actor: Actor, idPrefix: Buffer, base: ReplayBase | undefined): void;
-  /** Runs the next turns of the actor again; must be called in order, after startReplay. */
-  replay(actor: Actor, turns: readonly ReplayTurn[]): ReplayResult;
+  /** Runs the next turns of actors again, each in order and after its startReplay; results in the order asked. */
+  replay(replays: readonly ActorReplay[]): ReplayResult[];
   /** Gives the actor the memory that a version makes of exported state, as part of a replay. */
   replayImport(actor: Actor, imported: ReplayImport): ReplayResult;
   /**

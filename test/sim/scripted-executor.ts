@@ -14,6 +14,7 @@ import {
   TURN_SKIPPED,
 } from "../../src/actors/turn-batch.ts";
 import type {
+  ActorReplay,
   ReplayImport,
   ReplayResult,
   ReplayTurn,
@@ -180,7 +181,11 @@ export class ScriptedExecutor implements TurnExecutor {
     actor.live = new ScriptedMemory(JSON.parse(base.memory.toString()) as Memory);
   }
 
-  replay(actor: Actor, turns: readonly ReplayTurn[]): ReplayResult {
+  replay(replays: readonly ActorReplay[]): ReplayResult[] {
+    return replays.map((replay) => this.replayTurns(replay));
+  }
+
+  private replayTurns({ actor, turns }: ActorReplay): ReplayResult {
     for (const turn of turns) {
       const reason = this.replayTurn(actor, turn);
       if (reason === undefined) continue;

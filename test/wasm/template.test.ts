@@ -81,9 +81,7 @@ describe("a template", () => {
       0xfff8deadn * (1n << 32n) + 0xbeefn - (1n << 64n),
     ]);
     expect(templateImage(loaded, loaded.template!)).toEqual(initialised.image());
-    expect(loaded.template!.pageNumbers).toEqual(
-      Uint32Array.of(0, initialised.memoryBytes / 4096 - 1),
-    );
+    expect(loaded.template!.ranges).toEqual(Uint32Array.of(40, 4, initialised.memoryBytes - 4, 4));
   });
 
   test("is the same each time, and names its module", async () => {
@@ -166,14 +164,21 @@ describe("a spare instance", () => {
 });
 
 describe("a difference of memories", () => {
-  test("names exactly the pages that differ, in either direction, and what was grown", () => {
+  test("names exactly the words that differ, in either direction, and what was grown", () => {
     const base = Buffer.alloc(2 * 65_536, 3);
     const memory = Buffer.concat([base, Buffer.alloc(2 * 65_536)]);
     memory[4095] = 4;
     memory.fill(0, 3 * 4096, 4 * 4096);
     memory[2 * 65_536 + 4096] = 1;
     const delta = deltaOf(base, memory, [1, 2n]);
-    expect([...delta.pageNumbers]).toEqual([0, 3, 33]);
+    const grown = 2 * 65_536 + 4096;
+    expect([...delta.ranges]).toEqual([4092, 4, 3 * 4096, 4096, grown, 4]);
+    memory[grown + 36] = 1;
+    expect([...deltaOf(base, memory, []).ranges].slice(4)).toEqual([grown, 40]);
+    memory[grown + 36] = 0;
+    memory[grown + 40] = 1;
+    expect([...deltaOf(base, memory, []).ranges].slice(4)).toEqual([grown, 4, grown + 40, 4]);
+    memory[grown + 40] = 0;
     const again = decodeDelta(encodeDelta(delta, BASE), BASE);
     expect(again).toEqual(delta);
     const encoder = new DeltaEncoder();

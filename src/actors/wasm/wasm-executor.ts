@@ -21,6 +21,7 @@ import type { ReplayBase } from "../partition/actor-image.ts";
 import { PendingMessage } from "../partition/message.ts";
 import { TURN_DONE, TURN_FAILED, TURN_LEFT_OPEN, TURN_SKIPPED } from "../turn-batch.ts";
 import type {
+  ActorReplay,
   ReplayImport,
   ReplayResult,
   ReplayTurn,
@@ -50,6 +51,8 @@ const GUARDED_TURNS = 16;
 
 const ENTRY = "__caxtonRunGuest";
 const script = new Script(`globalThis.${ENTRY}()`);
+
+const OK: ReplayResult = { kind: "ok" };
 
 interface Replay {
   readonly state: Map<string, Buffer>;
@@ -332,18 +335,29 @@ export class WasmExecutor implements TurnExecutor {
     this.residents.add(actor);
   }
 
-  replay(actor: Actor, turns: readonly ReplayTurn[]): ReplayResult {
-    let result: ReplayResult = { kind: "ok" };
-    const longest = actor.environment.manifest.limits.turnTimeoutMs;
-    const timedOut = this.limited(longest * 10 + turns.length, () => {
-      for (const replayed of turns) {
-        result = this.replayTurn(actor, replayed);
-        if (result.kind !== "ok") return;
-      }
-    });
+  replay(replays: readonly ActorReplay[]): ReplayResult[] {
+    const results: ReplayResult[] = [];
+    while (results.length < replays.length) {
+      const timeoutMs = replayTimeoutMs(replays.slice(results.length));
+      const timedOut = this.limited(timeoutMs, () => {
+        while (results.length < replays.length) {
+          results.push(this.replayTurns(replays[results.length]!));
+        }
+      });
+      if (timedOut) results.push(diverged("a turn does not end in replay"));
+    }
     this.turn.replayState = undefined;
-    this.residents.add(actor);
-    return timedOut ? diverged("a turn does not end in replay") : result;
+    for (const { actor } of replays) this.residents.add(actor);
+    return results;
+  }
+
+  /** Guest section. */
+  private replayTurns({ actor, turns }: ActorReplay): ReplayResult {
+    for (const replayed of turns) {
+      const result = this.replayTurn(actor, replayed);
+      if (result.kind !== "ok") return result;
+    }
+    return OK;
   }
 
   private replayTurn(actor: Actor, replayed: ReplayTurn): ReplayResult {
@@ -373,7 +387,7 @@ export class WasmExecutor implements TurnExecutor {
       if (open) replay.handlers.set(own.rootSeq, own.keep());
       else replay.handlers.delete(own.rootSeq);
       const digest = batch.ring.digest(from, batch.ring.cursor);
-      if (open === replayed.open && digest === replayed.digest) return { kind: "ok" };
+      if (open === replayed.open && digest === replayed.digest) return OK;
       return diverged(`the effects of message ${String(seq)} differ`);
     } catch (thrown) {
       const { code, reason } = this.explain(actor, thrown);
@@ -460,7 +474,7 @@ export class WasmExecutor implements TurnExecutor {
 
   replayImport(actor: Actor, imported: ReplayImport): ReplayResult {
     this.turn.replayState = this.replays.get(actor)!.state;
-    let result: ReplayResult = { kind: "ok" };
+    let result = OK;
     const { manifest } = this.source.environment(imported.environment);
     const timedOut = this.limited(10 * manifest.limits.turnTimeoutMs, () => {
       try {
@@ -485,6 +499,14 @@ export class WasmExecutor implements TurnExecutor {
   sweep(): void {
     this.residents.sweep();
   }
+}
+
+/** Far more than what was done once can take. */
+function replayTimeoutMs(replays: readonly ActorReplay[]): number {
+  const limits = replays.map(({ actor, turns }) => {
+    return turns.length + 10 * actor.environment.manifest.limits.turnTimeoutMs;
+  });
+  return Math.max(...limits);
 }
 
 function diverged(reason: string): ReplayResult {

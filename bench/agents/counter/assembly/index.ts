@@ -3,7 +3,8 @@ import { Draft, Message } from "caxton";
 /**
  * Counts its messages and answers with the count. Keys are 0 to ACTORS - 1, in a ring. By performative:
  *   query-ref  answers with the count, and is not counted itself
- *   propagate  "FROM TO VISITS ACTORS": sends "VISITS ACTORS" to each key from FROM up to TO, not counted
+ *   propagate  "FROM TO VISITS ACTORS": sends "VISITS ACTORS" to each key from FROM up to TO, not counted; of one
+ *              visit nothing is left to say
  *   any other  counted; with the content "VISITS ACTORS" so many actors in a row are visited, this one first
  */
 const draft = new Draft();
@@ -38,10 +39,11 @@ function visitNext(self: string, content: string): void {
 function start(agent: string, content: string): void {
   const words = content.split(" ");
   const to = I32.parseInt(words[1]);
+  const visit = words[2] == "1" ? "" : `${words[2]} ${words[3]}`;
   for (let key = I32.parseInt(words[0]); key < to; key++) {
     draft
       .to(agent + key.toString())
-      .text(`${words[2]} ${words[3]}`)
+      .text(visit)
       .send();
   }
 }

@@ -232,6 +232,6 @@ function resourceFacts(
     fuelInitialize: String(fuelInitialize ?? 0),
     snapshots: info.replayOnly
       ? `replay only: ${info.replayOnlyReasons.join(", ")}`
-      : `memory image, ${template?.pages.length ?? 0} bytes from the start`,
+      : `memory image, ${template?.content.length ?? 0} bytes from the start`,
   };
 }
