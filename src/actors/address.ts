@@ -108,6 +108,7 @@ export function hashAddress(bytes: Uint8Array, offset: number, length: number): 
   let hash = FNV_OFFSET;
   let slashes = 0;
   let part = 0;
+  let isEscaped = false;
   for (let i = offset; i < offset + length; i++) {
     const byte = bytes[i]!;
     if (byte === SLASH) {
@@ -118,10 +119,23 @@ export function hashAddress(bytes: Uint8Array, offset: number, length: number): 
       continue;
     }
     if ((BYTE_CLASS[byte]! & (slashes < 2 ? NAME : KEY)) === 0) return -1;
+    if (byte === TILDE) isEscaped = true;
     hash = Math.imul(hash ^ byte, FNV_PRIME);
     part++;
   }
-  return slashes === 2 && part > 0 ? hash >>> 0 : -1;
+  if (slashes < 2 || part === 0) return -1;
+  if (isEscaped ? !isWellEscaped(bytes, offset, length) : part > KEY_BYTES_MAX) return -1;
+  return hash >>> 0;
+}
+
+/** Otherwise two addresses would be those of one key. */
+function isWellEscaped(bytes: Uint8Array, offset: number, length: number): boolean {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset + offset, length).toString("latin1");
+  try {
+    return formatAddress(parseAddress(text)) === text;
+  } catch {
+    return false;
+  }
 }
 
 export function hashAddressText(address: string): number {

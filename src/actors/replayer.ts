@@ -20,7 +20,7 @@ const CHUNK_TURNS = 2048;
 const CHUNK_BYTES = 4 * 1024 * 1024;
 /** A step begins no further chunk after so many turns, so that other work gets in between. */
 const STEP_TURNS = 2048;
-const CONCURRENT_ACTORS_MAX = 16;
+const CONCURRENT_ACTORS_MAX = 64;
 const OK: ReplayResult = { kind: "ok" };
 
 export interface ReplayPorts {

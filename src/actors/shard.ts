@@ -161,12 +161,7 @@ export class Shard {
         this.recovery(message.partition).begin(message.sha256, asBuffer(message.content));
         return;
       case "recover": {
-        const { partition, frames } = message;
-        const recovery = this.recovery(partition);
-        for (const { sequence, frame } of frames) {
-          recovery.apply(sequence, asBuffer(frame));
-          this.tail.add(partition, sequence, frame.length);
-        }
+        this.recover(message);
         return;
       }
       case "recovered":
@@ -254,6 +249,14 @@ export class Shard {
       this.recoveries.set(id, recovery);
     }
     return recovery;
+  }
+
+  private recover({ partition, frames }: Extract<ToWorker, { kind: "recover" }>): void {
+    const recovery = this.recovery(partition);
+    for (const { sequence, frame } of frames) {
+      recovery.apply(sequence, asBuffer(frame));
+      this.tail.add(partition, sequence, frame.length);
+    }
   }
 
   private finishRecovery(id: number): void {

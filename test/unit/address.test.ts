@@ -84,6 +84,13 @@ describe("addresses", () => {
       "a/b/c d",
       "a/b/",
       `a/b/${"x".repeat(900)}`,
+      `a/b/${"x".repeat(257)}`,
+      `a/b/${"~20".repeat(257)}`,
+      "a/b/~2",
+      "a/b/~2f",
+      "a/b/~ZZ",
+      "a/b/~41",
+      "a/b/~FF",
     ]) {
       const bytes = Buffer.from(text);
       expect([text, hashAddress(bytes, 0, bytes.length)]).toEqual([text, -1]);

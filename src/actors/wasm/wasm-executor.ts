@@ -2,16 +2,14 @@
  * Runs turns as WebAssembly on this thread.
  *
  * Owns the live instances of one worker and the context of the running turn.
- * 1. Guest code runs only inside `limited`, under the time limit of `node:vm`, whose end skips catch and
- *    finally: nothing in there changes more than the batch, its ring and the instance.
+ * 1. Guest code runs only inside `runLimited`, whose end skips catch and finally: nothing in there changes more
+ *    than the batch, its ring and the instance.
  * 2. After a failed turn the instance is gone: the actor comes back from an image of before the turn, or
  *    by replay.
  */
-import { Script } from "node:vm";
 import { TURN_OVERHEAD_BYTES } from "../../storage/frame-codec.ts";
 import type { UpgradeFields } from "../../storage/frame-codec.ts";
 import { invariant } from "../../base/assert.ts";
-import { ensureError } from "../../base/errors.ts";
 import type { Clock } from "../../base/clock.ts";
 import { startOf } from "../environment.ts";
 import type { Environment } from "../environment.ts";
@@ -43,14 +41,12 @@ import { DeltaEncoder, decodeDelta } from "./memory-delta.ts";
 import { mapTrace } from "./quickjs/stack-trace.ts";
 import { Residents } from "./residents.ts";
 import { Spares } from "./spares.ts";
+import { runLimited } from "./time-limit.ts";
 
 /** A batch starts no further turn after this long, so that the time limit is almost all one turn's. */
 const BATCH_SLICE_MS = 10;
 /** Turns behind an undo image after a failure: a poison message then costs a copy, not a replay. */
 const GUARDED_TURNS = 16;
-
-const ENTRY = "__caxtonRunGuest";
-const script = new Script(`globalThis.${ENTRY}()`);
 
 const OK: ReplayResult = { kind: "ok" };
 
@@ -118,7 +114,7 @@ export class WasmExecutor implements TurnExecutor {
     }
     this.turn.replayState = undefined;
     this.residents.makeRoom(newcomers);
-    const timedOut = this.limited(timeoutMs + BATCH_SLICE_MS, () => {
+    const timedOut = runLimited(timeoutMs + BATCH_SLICE_MS, () => {
       this.runTurns(batch);
     });
     if (timedOut) this.failTimedOut(batch);
@@ -134,19 +130,6 @@ export class WasmExecutor implements TurnExecutor {
       const { sourceMap } = this.source.module(startOf(environment));
       if (sourceMap === undefined) continue;
       batch.failures.set(i, { ...failure, reason: mapTrace(failure.reason, sourceMap) });
-    }
-  }
-
-  /** True when the time limit ended the guest. */
-  private limited(timeoutMs: number, guest: () => void): boolean {
-    (globalThis as Record<string, unknown>)[ENTRY] = guest;
-    try {
-      script.runInThisContext({ timeout: timeoutMs });
-      return false;
-    } catch (thrown) {
-      const error = ensureError(thrown) as NodeJS.ErrnoException;
-      if (error.code === "ERR_SCRIPT_EXECUTION_TIMEOUT") return true;
-      throw error;
     }
   }
 
@@ -289,7 +272,7 @@ export class WasmExecutor implements TurnExecutor {
     if (image === undefined) return false;
     const { environment } = actor;
     const loaded = this.source.module(startOf(environment));
-    const timedOut = this.limited(environment.manifest.limits.turnTimeoutMs, () => {
+    const timedOut = runLimited(environment.manifest.limits.turnTimeoutMs, () => {
       const restored = this.instantiate(loaded);
       restored.restore(image);
       actor.live = restored;
@@ -339,7 +322,7 @@ export class WasmExecutor implements TurnExecutor {
     const results: ReplayResult[] = [];
     while (results.length < replays.length) {
       const timeoutMs = replayTimeoutMs(replays.slice(results.length));
-      const timedOut = this.limited(timeoutMs, () => {
+      const timedOut = runLimited(timeoutMs, () => {
         while (results.length < replays.length) {
           results.push(this.replayTurns(replays[results.length]!));
         }
@@ -402,7 +385,7 @@ export class WasmExecutor implements TurnExecutor {
     let failure: TurnFailure | undefined;
     const to = this.source.environment(fields.environment);
     const { turnTimeoutMs } = actor.environment.manifest.limits;
-    const timedOut = this.limited(turnTimeoutMs + to.manifest.limits.turnTimeoutMs, () => {
+    const timedOut = runLimited(turnTimeoutMs + to.manifest.limits.turnTimeoutMs, () => {
       try {
         state = this.exportState(actor, fields);
         this.importState(actor, { ...fields, state });
@@ -476,7 +459,7 @@ export class WasmExecutor implements TurnExecutor {
     this.turn.replayState = this.replays.get(actor)!.state;
     let result = OK;
     const { manifest } = this.source.environment(imported.environment);
-    const timedOut = this.limited(10 * manifest.limits.turnTimeoutMs, () => {
+    const timedOut = runLimited(10 * manifest.limits.turnTimeoutMs, () => {
       try {
         this.importState(actor, imported);
       } catch (thrown) {

@@ -12,12 +12,14 @@ import {
   readFileIfPresent,
   writeFileDurably,
 } from "./file-system.ts";
+import { OpenBlobs } from "./open-blobs.ts";
 import type { WriteGate } from "./write-gate.ts";
 
 const TEMPORARY = "tmp";
 
 export class BlobStore implements Blobs {
   readonly #files: FileSystem;
+  readonly #open: OpenBlobs;
   readonly #directory: string;
   readonly #gate: WriteGate;
   /** Directories whose names this process knows to be durable. */
@@ -26,6 +28,7 @@ export class BlobStore implements Blobs {
 
   constructor(files: FileSystem, directory: string, gate: WriteGate) {
     this.#files = files;
+    this.#open = new OpenBlobs(files);
     this.#gate = gate;
     this.#directory = directory;
   }
@@ -57,16 +60,12 @@ export class BlobStore implements Blobs {
   }
 
   async readRange(sha256: string, offset: number, length: number): Promise<Uint8Array | undefined> {
-    let fd: number | undefined;
+    const content = new Uint8Array(length);
     try {
-      fd = await this.#files.open(this.#path(sha256), "r");
-      const content = new Uint8Array(length);
-      const bytes = await this.#files.read(fd, content, offset);
+      const bytes = await this.#open.read(this.#path(sha256), content, offset);
       return bytes === length ? content : undefined;
     } catch {
       return undefined;
-    } finally {
-      if (fd !== undefined) await this.#files.close(fd);
     }
   }
 
@@ -83,15 +82,18 @@ export class BlobStore implements Blobs {
   }
 
   async delete(sha256: string): Promise<void> {
+    const path = this.#path(sha256);
+    this.#open.forget(path);
     try {
-      await this.#files.unlink(this.#path(sha256));
+      await this.#files.unlink(path);
     } catch (error) {
       if (errorCodeOf(error) !== "ENOENT") throw error;
     }
   }
 
   /** Resolves when no put is under way. */
-  async idle(): Promise<void> {
+  async close(): Promise<void> {
+    this.#open.closeAll();
     await Promise.allSettled(this.#putting.values());
   }
 

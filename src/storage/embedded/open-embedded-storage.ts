@@ -173,7 +173,7 @@ async function openData(
     const close = async (): Promise<void> => {
       gate.close();
       try {
-        await blobs.idle();
+        await blobs.close();
         const logEnd = await log.close();
         records.close();
         if (!gate.failed) await writeCleanMark(files, directory, logEnd);

@@ -318,6 +318,49 @@ function blobsContract(current: () => Storage, reopen: () => Promise<Storage>): 
     await blobs.delete(sha256);
   });
 
+  test("a part of a blob can be read, none of it beyond its end", async () => {
+    const { blobs } = current();
+    await blobs.put(content);
+    expect(await blobs.readRange(sha256, 0, content.length)).toEqual(new Uint8Array(content));
+    expect(await blobs.readRange(sha256, 1000, 7)).toEqual(
+      new Uint8Array(content.subarray(1000, 1007)),
+    );
+    expect(await blobs.readRange(sha256, 5, 0)).toEqual(new Uint8Array(0));
+    expect(await blobs.readRange(sha256, content.length - 3, 4)).toBeUndefined();
+    expect(await blobs.readRange("ab".repeat(32), 0, 1)).toBeUndefined();
+    const again = (await reopen()).blobs;
+    expect(await again.readRange(sha256, 1000, 1)).toEqual(
+      new Uint8Array(content.subarray(1000, 1001)),
+    );
+    await again.delete(sha256);
+    expect(await again.readRange(sha256, 0, 1)).toBeUndefined();
+  });
+
+  test("parts of many blobs can be read at once, while some of them go", async () => {
+    const { blobs } = current();
+    const names = await Promise.all(
+      Array.from({ length: 100 }, (_, i) => blobs.put(frameOf("part", 100 + i))),
+    );
+    const reads = names.map((name, i) => blobs.readRange(name, 99 + i, 1));
+    expect((await Promise.all(reads)).map((part) => part?.length)).toEqual(names.map(() => 1));
+    const late = names.map((name) => blobs.readRange(name, 0, 1));
+    await Promise.all(names.slice(50).map((name) => blobs.delete(name)));
+    const parts = await Promise.all(late);
+    expect(parts.slice(0, 50).every((part) => part?.length === 1)).toBe(true);
+    const gone = await Promise.all(names.slice(50).map((name) => blobs.readRange(name, 0, 1)));
+    expect(gone.every((part) => part === undefined)).toBe(true);
+  });
+
+  test("all blobs are listed", async () => {
+    const { blobs } = current();
+    expect(await blobs.list()).toEqual([]);
+    const other = await blobs.put(frameOf("other", 10));
+    expect(await blobs.put(content)).toBe(sha256);
+    expect((await blobs.list()).sort()).toEqual([sha256, other].sort());
+    await blobs.delete(other);
+    expect(await (await reopen()).blobs.list()).toEqual([sha256]);
+  });
+
   test("a blob may be empty; a name that is no hash is refused", async () => {
     const { blobs } = current();
     const empty = await blobs.put(new Uint8Array(0));
