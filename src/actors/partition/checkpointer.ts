@@ -81,7 +81,8 @@ export class Checkpointer {
     this.ports = ports;
     this.named = { sha256: recovered.checkpointSha256, packs: new Map() };
     this.turnsBefore = recovered.turnsBefore;
-    this.sinceMs = ports.nowMs();
+    // Not all partitions of a node at the same moment.
+    this.sinceMs = ports.nowMs() - (config.intervalMs * state.id) / state.partitions;
     // The epoch frame alone is no change.
     this.frameBefore = frames.frameNo;
   }
