@@ -5,6 +5,7 @@ import { IDLE, rootOf } from "./actor.ts";
 import type { Actor, RootMessage } from "./actor.ts";
 import { AgentShare } from "./agent-share.ts";
 import type { Control } from "./control.ts";
+import type { PendingMessage } from "./message.ts";
 import type { Delivery, PartitionState } from "./partition-state.ts";
 
 /** What live processing does next; recovery finds the consequences in the log. */
@@ -116,18 +117,23 @@ function remove(state: PartitionState, name: string, follow: ControlFollowUp): v
   if (share === undefined) return;
   const code = "AGENT_NOT_FOUND";
   const reason = "the agent was deleted";
+  const letters: { readonly sender: string; readonly message: PendingMessage }[] = [];
   for (const actor of share.actors) {
+    const sender = actor.address;
     const handlers = [...actor.handlers.values()];
-    for (const message of state.removeActor(actor)) {
-      state.deadLetter(message, message.attempts, state.lastNowMs, code, reason);
-      follow.failures.push({ sender: actor.address, root: rootOf(message), code, reason });
-    }
+    letters.push(...state.removeActor(actor).map((message) => ({ sender, message })));
     for (const { root, replied } of handlers) {
       if (replied) continue;
       state.completeClient(root, { kind: "failure", code, reason });
-      follow.failures.push({ sender: actor.address, root, code, reason });
+      follow.failures.push({ sender, root, code, reason });
     }
     follow.dropped.push(actor);
+  }
+  // A checkpoint may bring actors back in another order, and the oldest letters give way when there are too many.
+  letters.sort((a, b) => a.message.seq - b.message.seq);
+  for (const { sender, message } of letters) {
+    state.deadLetter(message, message.attempts, state.lastNowMs, code, reason);
+    follow.failures.push({ sender, root: rootOf(message), code, reason });
   }
   state.agents.delete(name);
 }
