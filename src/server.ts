@@ -1,6 +1,13 @@
 /** The composition root: what a node is made of, in the order it starts and (reversed) stops. */
 import { startKernel } from "./actors/index.ts";
-import { ApiMetrics, type ApiContext, ReadinessProbe, startGrpc, startHttp } from "./api/index.ts";
+import {
+  ApiMetrics,
+  type ApiContext,
+  apiServices,
+  ReadinessProbe,
+  startGrpc,
+  startHttp,
+} from "./api/index.ts";
 import type { Config } from "./base/config-schema.ts";
 import { Lifecycle } from "./base/lifecycle.ts";
 import type { Logger } from "./base/log.ts";
@@ -48,9 +55,10 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     (running) => running.stop(),
   );
   const api: ApiContext = { kernel, limits: config.limits, log, metrics };
+  const services = apiServices(api);
   const grpc = await lifecycle.start(
     "api",
-    () => startGrpc(config.api.grpc, api, readiness),
+    () => startGrpc(config.api.grpc, api, services, readiness),
     (listener) => listener.stop(),
   );
   readiness.serving(kernel);

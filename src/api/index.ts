@@ -1,6 +1,7 @@
 /** The door of this room: the listeners through which the world reaches a node. */
-export type { ApiContext } from "./grpc/call.ts";
+export type { ApiContext } from "./request.ts";
 export { startGrpc } from "./grpc/server.ts";
 export { startHttp } from "./http/server.ts";
 export { ApiMetrics } from "./metrics.ts";
 export { ReadinessProbe } from "./readiness.ts";
+export { apiServices } from "./services/services.ts";

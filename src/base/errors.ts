@@ -397,3 +397,9 @@ export class CaxtonError extends Error {
 export function ensureError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
+
+/** What was thrown as a CaxtonError; anything unforeseen is INTERNAL and keeps its text to the log. */
+export function asCaxtonError(thrown: unknown): CaxtonError {
+  if (thrown instanceof CaxtonError) return thrown;
+  return new CaxtonError("INTERNAL", undefined, { cause: ensureError(thrown) });
+}

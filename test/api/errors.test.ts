@@ -1,7 +1,7 @@
 import { status } from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
-import { asCaxtonError, ERROR_TRAILER, toServiceError } from "../../src/api/grpc/errors.ts";
-import { CaxtonError, type ErrorCode, ERRORS } from "../../src/base/errors.ts";
+import { ERROR_TRAILER, toServiceError } from "../../src/api/grpc/errors.ts";
+import { asCaxtonError, CaxtonError, type ErrorCode, ERRORS } from "../../src/base/errors.ts";
 import { ErrorDetail } from "../../src/gen/caxton/v1/error.ts";
 
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";

@@ -1,6 +1,6 @@
 /** The one place where a failure becomes a gRPC status with its details in a trailer. */
 import { Metadata, type ServiceError, status } from "@grpc/grpc-js";
-import { CaxtonError, ensureError, ERRORS, type GrpcStatusName } from "../../base/errors.ts";
+import { type CaxtonError, ERRORS, type GrpcStatusName } from "../../base/errors.ts";
 import { ErrorDetail } from "../../gen/caxton/v1/error.ts";
 
 export const ERROR_TRAILER = "caxton-error-bin";
@@ -23,12 +23,6 @@ const STATUS: Readonly<Record<GrpcStatusName, status>> = {
   DATA_LOSS: status.DATA_LOSS,
   INTERNAL: status.INTERNAL,
 };
-
-/** What was thrown as a CaxtonError; anything unforeseen is INTERNAL and keeps its text to the log. */
-export function asCaxtonError(thrown: unknown): CaxtonError {
-  if (thrown instanceof CaxtonError) return thrown;
-  return new CaxtonError("INTERNAL", undefined, { cause: ensureError(thrown) });
-}
 
 export function toServiceError(error: CaxtonError, traceId: string): ServiceError {
   const metadata = new Metadata();

@@ -7,7 +7,7 @@ import {
   type HealthServer,
 } from "../../gen/grpc/health/v1/health.ts";
 import type { ReadinessProbe } from "../readiness.ts";
-import type { OpenCall, OpenCalls } from "./open-calls.ts";
+import type { OpenCall, OpenCalls } from "../open-calls.ts";
 
 const WATCH_INTERVAL_MS = 1000;
 

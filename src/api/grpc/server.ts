@@ -1,26 +1,15 @@
 /** The gRPC listener. */
 import { Server, ServerCredentials, type ServiceDefinition } from "@grpc/grpc-js";
 import type { ListenerConfig, NodeLimits } from "../../base/config-schema.ts";
-import { ActorServiceService } from "../../gen/caxton/v1/actor.ts";
-import { AgentServiceService } from "../../gen/caxton/v1/agent.ts";
-import { DeadLetterServiceService } from "../../gen/caxton/v1/dead_letter.ts";
-import { MessageServiceService } from "../../gen/caxton/v1/message.ts";
-import { NodeServiceService } from "../../gen/caxton/v1/node.ts";
-import { StateServiceService } from "../../gen/caxton/v1/state.ts";
-import { SupervisorServiceService } from "../../gen/caxton/v1/supervisor.ts";
 import { HealthService } from "../../gen/grpc/health/v1/health.ts";
 import { listenFailed } from "../listen.ts";
+import { OpenCalls } from "../open-calls.ts";
 import type { ReadinessProbe } from "../readiness.ts";
-import { actorService } from "./actor-service.ts";
-import { agentService } from "./agent-service.ts";
-import type { ApiContext, CallContext } from "./call.ts";
-import { deadLetterService } from "./dead-letter-service.ts";
+import type { ApiContext } from "../request.ts";
+import type { ApiService } from "../services/services.ts";
+import { type GrpcContext, handlersOf } from "./handlers.ts";
 import { healthService } from "./health.ts";
-import { messageService } from "./message-service.ts";
-import { nodeService, supervisorService } from "./node-service.ts";
-import { OpenCalls } from "./open-calls.ts";
 import { addReflection } from "./reflection.ts";
-import { stateService } from "./state-service.ts";
 
 /** Room for the manifest and envelope beside a module or content of the largest size. */
 const ENVELOPE_BYTES = 1024 * 1024;
@@ -38,6 +27,7 @@ export interface GrpcListener {
 export async function startGrpc(
   listener: ListenerConfig,
   api: ApiContext,
+  services: readonly ApiService[],
   readiness: ReadinessProbe,
 ): Promise<GrpcListener> {
   const server = new Server({
@@ -46,7 +36,7 @@ export async function startGrpc(
     "grpc.max_concurrent_streams": STREAMS_PER_CONNECTION_MAX,
   });
   const openCalls = new OpenCalls();
-  addServices(server, { ...api, openCalls }, readiness);
+  addServices(server, { ...api, openCalls }, services, readiness);
   const port = await bind(server, listener);
   return { port, stop: () => stop(server, openCalls) };
 }
@@ -55,26 +45,17 @@ function receiveBytesMax(limits: NodeLimits): number {
   return Math.max(limits.moduleBytesMax, limits.messageBytesMax) + ENVELOPE_BYTES;
 }
 
-function addServices(server: Server, api: CallContext, readiness: ReadinessProbe): void {
-  server.addService(AgentServiceService, agentService(api));
-  server.addService(MessageServiceService, messageService(api));
-  server.addService(ActorServiceService, actorService(api));
-  server.addService(StateServiceService, stateService(api));
-  server.addService(DeadLetterServiceService, deadLetterService(api));
-  server.addService(SupervisorServiceService, supervisorService(api));
-  server.addService(NodeServiceService, nodeService(api));
-  const services = new Set(
-    [
-      AgentServiceService,
-      MessageServiceService,
-      ActorServiceService,
-      StateServiceService,
-      DeadLetterServiceService,
-      SupervisorServiceService,
-      NodeServiceService,
-    ].map(serviceName),
-  );
-  server.addService(HealthService, healthService(readiness, services, api.openCalls));
+function addServices(
+  server: Server,
+  api: GrpcContext,
+  services: readonly ApiService[],
+  readiness: ReadinessProbe,
+): void {
+  for (const service of services) {
+    server.addService(service.definition, handlersOf(api, service));
+  }
+  const names = new Set(services.map(({ definition }) => serviceName(definition)));
+  server.addService(HealthService, healthService(readiness, names, api.openCalls));
   addReflection(server);
 }
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { pino } from "pino";
 import { afterAll, expect, test } from "vitest";
 import { startKernel } from "../../../src/actors/index.ts";
-import { ApiMetrics, ReadinessProbe, startGrpc } from "../../../src/api/index.ts";
+import { apiServices, ApiMetrics, ReadinessProbe, startGrpc } from "../../../src/api/index.ts";
 import { loadConfig } from "../../../src/base/config.ts";
 import { Lifecycle } from "../../../src/base/lifecycle.ts";
 import type { FileSystem } from "../../../src/storage/embedded/file-system.ts";
@@ -57,7 +57,7 @@ async function start(fileSystem?: FileSystem): Promise<Node> {
   const api = { kernel, limits: config.limits, log, metrics };
   const { port } = await lifecycle.start(
     "api",
-    () => startGrpc(config.api.grpc, api, readiness),
+    () => startGrpc(config.api.grpc, api, apiServices(api), readiness),
     (listener) => listener.stop(),
   );
   readiness.serving(kernel);

@@ -4,16 +4,16 @@ import { CaxtonError } from "../../base/errors.ts";
 import type {
   AskRequest,
   AskResponse,
-  MessageServiceServer,
+  MessageServiceService,
   OutgoingMessage,
   SendMessageRequest,
   SendMessageResponse,
   SubscribeMessagesRequest,
   SubscribeMessagesResponse,
 } from "../../gen/caxton/v1/message.ts";
-import { type ApiContext, type CallContext, type CallInfo, unary } from "./call.ts";
+import type { ApiContext, CallInfo } from "../request.ts";
 import { encodeMessage } from "./encode.ts";
-import { subscription, type Watched } from "./subscribe.ts";
+import { type Methods, streamOf, type Watched } from "./method.ts";
 import { checkMessage, refuse } from "./validate.ts";
 
 const ASK_TIMEOUT_DEFAULT_MS = 30_000;
@@ -21,13 +21,11 @@ const ASK_TIMEOUT_MAX_MS = 86_400_000;
 /** What an envelope costs beside its content. */
 const ENVELOPE_BYTES = 512;
 
-export function messageService(api: CallContext): MessageServiceServer {
+export function messageService(api: ApiContext): Methods<MessageServiceService> {
   return {
-    sendMessage: unary(api, "SendMessage", (request: SendMessageRequest, call) =>
-      send(api, request, call),
-    ),
-    ask: unary(api, "Ask", (request: AskRequest, call) => ask(api, request, call)),
-    subscribeMessages: subscription(api, watchedMessages(api)),
+    sendMessage: (request: SendMessageRequest, call) => send(api, request, call),
+    ask: (request: AskRequest, call) => ask(api, request, call),
+    subscribeMessages: streamOf(watchedMessages(api), api.limits.subscriberBytesMax),
   };
 }
 
@@ -93,7 +91,6 @@ function watchedMessages(
   api: ApiContext,
 ): Watched<SubscribeMessagesRequest, SubscribeMessagesResponse, MessageFilter, MessageEvent> {
   return {
-    method: "SubscribeMessages",
     filterOf: ({ address, performatives, conversationId }) => ({
       ...(address === "" ? {} : { address }),
       ...(performatives.length === 0 ? {} : { performatives }),

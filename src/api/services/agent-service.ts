@@ -3,7 +3,7 @@ import type { DeployRequest, DeploySource, SourceLanguage } from "../../actors/i
 import { CaxtonError, type Finding } from "../../base/errors.ts";
 import { nearest } from "../../base/nearest.ts";
 import type {
-  AgentServiceServer,
+  AgentServiceService,
   DeployAgentRequest,
   DeployAgentResponse,
   ListAgentsRequest,
@@ -11,9 +11,9 @@ import type {
   SuspendAgentRequest,
 } from "../../gen/caxton/v1/agent.ts";
 import { watchedLog } from "./agent-log.ts";
-import { type ApiContext, type CallContext, unary } from "./call.ts";
+import type { ApiContext } from "../request.ts";
 import { encodeAgent, encodeStage } from "./encode.ts";
-import { subscription } from "./subscribe.ts";
+import { type Methods, streamOf } from "./method.ts";
 import { checkAgentFilter, checkAgentName, refuse } from "./validate.ts";
 
 interface AgentName {
@@ -25,11 +25,11 @@ interface AgentName {
 const DEPLOYS_MAX = 8;
 const DEPLOY_RETRY_AFTER_MS = 1000;
 
-export function agentService(api: CallContext): AgentServiceServer {
+export function agentService(api: ApiContext): Methods<AgentServiceService> {
   const { kernel } = api;
   let deploysRunning = 0;
   return {
-    deployAgent: unary(api, "DeployAgent", async (request: DeployAgentRequest) => {
+    deployAgent: async (request: DeployAgentRequest) => {
       if (deploysRunning >= DEPLOYS_MAX) {
         throw new CaxtonError("OVERLOADED", `${DEPLOYS_MAX} deployments are running already.`, {
           retryAfterMs: DEPLOY_RETRY_AFTER_MS,
@@ -41,31 +41,31 @@ export function agentService(api: CallContext): AgentServiceServer {
       } finally {
         deploysRunning--;
       }
-    }),
-    listAgents: unary(api, "ListAgents", async (request: ListAgentsRequest) => {
+    },
+    listAgents: async (request: ListAgentsRequest) => {
       checkAgentFilter({ ...request, agent: "" });
       const namespace = request.namespace === "" ? undefined : request.namespace;
       return { agents: (await kernel.agents.list(namespace)).map(encodeAgent) };
-    }),
-    getAgent: unary(api, "GetAgent", async (request: AgentName) => {
+    },
+    getAgent: async (request: AgentName) => {
       checkAgentName(request);
       return { agent: encodeAgent(await kernel.agents.get(request.namespace, request.name)) };
-    }),
-    deleteAgent: unary(api, "DeleteAgent", async (request: AgentName) => {
+    },
+    deleteAgent: async (request: AgentName) => {
       checkAgentName(request);
       await kernel.agents.delete(request.namespace, request.name);
       return {};
-    }),
-    suspendAgent: unary(api, "SuspendAgent", async (request: SuspendAgentRequest) => {
+    },
+    suspendAgent: async (request: SuspendAgentRequest) => {
       checkAgentName(request);
       const { namespace, name, reason } = request;
       return { agent: encodeAgent(await kernel.agents.suspend(namespace, name, reason)) };
-    }),
-    resumeAgent: unary(api, "ResumeAgent", async (request: AgentName) => {
+    },
+    resumeAgent: async (request: AgentName) => {
       checkAgentName(request);
       return { agent: encodeAgent(await kernel.agents.resume(request.namespace, request.name)) };
-    }),
-    streamAgentLog: subscription(api, watchedLog(api)),
+    },
+    streamAgentLog: streamOf(watchedLog(api), api.limits.subscriberBytesMax),
   };
 }
 

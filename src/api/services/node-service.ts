@@ -1,20 +1,21 @@
-import type { NodeServiceServer, ProcessStatus } from "../../gen/caxton/v1/node.ts";
-import type { GetTreeRequest, SupervisorServiceServer } from "../../gen/caxton/v1/supervisor.ts";
+import type { NodeServiceService, ProcessStatus } from "../../gen/caxton/v1/node.ts";
+import type { GetTreeRequest, SupervisorServiceService } from "../../gen/caxton/v1/supervisor.ts";
 import { ABI_VERSION, API_VERSION, VERSION } from "../../base/version.ts";
-import { type CallContext, unary } from "./call.ts";
+import type { ApiContext } from "../request.ts";
 import { encodeNodeStatus, encodeSupervisorNode } from "./encode.ts";
+import type { Methods } from "./method.ts";
 import { pageRequest } from "./validate.ts";
 
-export function nodeService(api: CallContext): NodeServiceServer {
+export function nodeService(api: ApiContext): Methods<NodeServiceService> {
   return {
-    getStatus: unary(api, "GetStatus", async () => ({
+    getStatus: async () => ({
       status: encodeNodeStatus(await api.kernel.node.status(), processStatus()),
-    })),
-    getVersion: unary(api, "GetVersion", async () => ({
+    }),
+    getVersion: async () => ({
       version: VERSION,
       apiVersion: API_VERSION,
       abiVersion: ABI_VERSION,
-    })),
+    }),
   };
 }
 
@@ -24,13 +25,13 @@ function processStatus(): ProcessStatus {
   return { rssBytes: rss, heapBytes: heapUsed, cpuSeconds: (user + system) / 1e6 };
 }
 
-export function supervisorService(api: CallContext): SupervisorServiceServer {
+export function supervisorService(api: ApiContext): Methods<SupervisorServiceService> {
   return {
-    getTree: unary(api, "GetTree", async ({ actorsMax }: GetTreeRequest) => {
+    getTree: async ({ actorsMax }: GetTreeRequest) => {
       const { pageSize } = pageRequest({ pageSize: actorsMax, pageToken: "" });
       return {
         root: encodeSupervisorNode(await api.kernel.node.supervisorTree({ actorsMax: pageSize })),
       };
-    }),
+    },
   };
 }

@@ -1,19 +1,20 @@
 import type {
   GetStateRequest,
   ListStateRequest,
-  StateServiceServer,
+  StateServiceService,
 } from "../../gen/caxton/v1/state.ts";
-import { type CallContext, unary } from "./call.ts";
+import type { ApiContext } from "../request.ts";
+import type { Methods } from "./method.ts";
 import { checkRequired, pageRequest } from "./validate.ts";
 
-export function stateService(api: CallContext): StateServiceServer {
+export function stateService(api: ApiContext): Methods<StateServiceService> {
   const { kernel } = api;
   return {
-    getState: unary(api, "GetState", async ({ address, key }: GetStateRequest) => {
+    getState: async ({ address, key }: GetStateRequest) => {
       checkRequired("address", address);
       return { entry: await kernel.actors.getState(address, key) };
-    }),
-    listState: unary(api, "ListState", async (request: ListStateRequest) => {
+    },
+    listState: async (request: ListStateRequest) => {
       checkRequired("address", request.address);
       const page = await kernel.actors.listState(
         request.address,
@@ -21,6 +22,6 @@ export function stateService(api: CallContext): StateServiceServer {
         pageRequest(request),
       );
       return { entries: [...page.items], nextPageToken: page.nextPageToken ?? "" };
-    }),
+    },
   };
 }

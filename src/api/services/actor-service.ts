@@ -2,29 +2,31 @@ import type { ActorInfo } from "../../actors/index.ts";
 import {
   type Actor,
   ActorStatus,
-  type ActorServiceServer,
+  type ActorServiceService,
   type ListActorsRequest,
 } from "../../gen/caxton/v1/actor.ts";
-import { type CallContext, unary } from "./call.ts";
+import type { ApiContext } from "../request.ts";
 import { decodeActorStatus, encodeActor } from "./encode.ts";
+import type { Methods } from "./method.ts";
 import { checkAgentFilter, checkRequired, pageRequest, refuse } from "./validate.ts";
 
-export function actorService(api: CallContext): ActorServiceServer {
+export function actorService(api: ApiContext): Methods<ActorServiceService> {
   const { kernel } = api;
-  const oneActor = (method: string, run: (address: string) => Promise<ActorInfo>) =>
-    unary(api, method, async ({ address }: { address: string }): Promise<{ actor: Actor }> => {
+  const oneActor =
+    (run: (address: string) => Promise<ActorInfo>) =>
+    async ({ address }: { address: string }): Promise<{ actor: Actor }> => {
       checkRequired("address", address);
       return { actor: encodeActor(await run(address)) };
-    });
+    };
   return {
-    listActors: unary(api, "ListActors", async (request: ListActorsRequest) => {
+    listActors: async (request: ListActorsRequest) => {
       checkAgentFilter(request);
       const page = await kernel.actors.list(actorFilter(request), pageRequest(request));
       return { actors: page.items.map(encodeActor), nextPageToken: page.nextPageToken ?? "" };
-    }),
-    getActor: oneActor("GetActor", (address) => kernel.actors.get(address)),
-    releaseActor: oneActor("ReleaseActor", (address) => kernel.actors.release(address)),
-    resetActor: oneActor("ResetActor", (address) => kernel.actors.reset(address)),
+    },
+    getActor: oneActor((address) => kernel.actors.get(address)),
+    releaseActor: oneActor((address) => kernel.actors.release(address)),
+    resetActor: oneActor((address) => kernel.actors.reset(address)),
   };
 }
 

@@ -1,17 +1,18 @@
 import type {
-  DeadLetterServiceServer,
+  DeadLetterServiceService,
   DropDeadLetterRequest,
   ListDeadLettersRequest,
   RetryDeadLetterRequest,
 } from "../../gen/caxton/v1/dead_letter.ts";
-import { type CallContext, unary } from "./call.ts";
+import type { ApiContext } from "../request.ts";
 import { encodeDeadLetter } from "./encode.ts";
+import type { Methods } from "./method.ts";
 import { checkAgentFilter, checkRequired, pageRequest } from "./validate.ts";
 
-export function deadLetterService(api: CallContext): DeadLetterServiceServer {
+export function deadLetterService(api: ApiContext): Methods<DeadLetterServiceService> {
   const { kernel } = api;
   return {
-    listDeadLetters: unary(api, "ListDeadLetters", async (request: ListDeadLettersRequest) => {
+    listDeadLetters: async (request: ListDeadLettersRequest) => {
       checkAgentFilter(request);
       const filter = {
         ...(request.namespace === "" ? {} : { namespace: request.namespace }),
@@ -22,16 +23,16 @@ export function deadLetterService(api: CallContext): DeadLetterServiceServer {
         deadLetters: page.items.map(encodeDeadLetter),
         nextPageToken: page.nextPageToken ?? "",
       };
-    }),
-    retryDeadLetter: unary(api, "RetryDeadLetter", async ({ id }: RetryDeadLetterRequest) => {
+    },
+    retryDeadLetter: async ({ id }: RetryDeadLetterRequest) => {
       checkRequired("id", id);
       await kernel.deadLetters.retry(id);
       return {};
-    }),
-    dropDeadLetter: unary(api, "DropDeadLetter", async ({ id }: DropDeadLetterRequest) => {
+    },
+    dropDeadLetter: async ({ id }: DropDeadLetterRequest) => {
       checkRequired("id", id);
       await kernel.deadLetters.drop(id);
       return {};
-    }),
+    },
   };
 }

@@ -11,9 +11,9 @@ import {
   type StreamAgentLogRequest,
   type StreamAgentLogResponse,
 } from "../../gen/caxton/v1/agent.ts";
-import type { ApiContext } from "./call.ts";
+import type { ApiContext } from "../request.ts";
 import { decodeLogLevel, encodeLogLine } from "./encode.ts";
-import type { Watched } from "./subscribe.ts";
+import type { Watched } from "./method.ts";
 import { checkAgentName, refuse } from "./validate.ts";
 
 export function watchedLog({
@@ -25,7 +25,6 @@ export function watchedLog({
   AgentLogLine
 > {
   return {
-    method: "StreamAgentLog",
     filterOf,
     earlier: (filter, { tail }) => kernel.agentLogs.read(filter, tail ?? Infinity),
     subscribe: (subscriber, { follow }) =>
