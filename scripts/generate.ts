@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { format } from "prettier";
 import { generatedPages } from "./generated-pages.ts";
+import { openApi } from "./openapi.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const GENERATED = "src/gen";
@@ -15,6 +16,7 @@ const GENERATED = "src/gen";
 const isCheck = process.argv.includes("--check");
 const made: ReadonlyMap<string, Buffer> = new Map([
   ...generatedCode(),
+  ...openApiFile(),
   ...(await formattedPages()),
 ]);
 if (isCheck) check();
@@ -59,6 +61,13 @@ function buf(target: string): void {
   run("generate", "--output", target);
   const descriptors = join(target, GENERATED, "descriptors.binpb");
   run("build", "--as-file-descriptor-set", "--exclude-source-info", "--output", descriptors);
+}
+
+/** Rests on the descriptors that are committed: made in the run after they change. */
+function openApiFile(): [string, Buffer][] {
+  return [
+    [`${GENERATED}/openapi.json`, Buffer.from(`${JSON.stringify(openApi(), undefined, 1)}\n`)],
+  ];
 }
 
 async function formattedPages(): Promise<[string, Buffer][]> {

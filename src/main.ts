@@ -1,5 +1,6 @@
 /** The process `caxton server` runs: start, signals, exit codes. */
 import { renameSync, rmSync, writeFileSync } from "node:fs";
+import type { Config } from "./base/config-schema.ts";
 import { loadConfig } from "./base/config.ts";
 import { ensureError } from "./base/errors.ts";
 import { EXIT, exitCodeOf } from "./base/exit-codes.ts";
@@ -22,7 +23,7 @@ async function run(options: ServerOptions): Promise<void> {
     if (options.stopOnEof === true) process.stdin.once("end", () => stop("EOF")).resume();
     const server = await starting;
     if (options.portsFile !== undefined) writePortsFile(options.portsFile, server);
-    announce(server, config.node.id, config.api.grpc.host, config.api.http.host);
+    announce(server, config);
   } catch (error) {
     process.stderr.write(failureText(failureOf(ensureError(error))));
     process.exit(exitCodeOf(ensureError(error)));
@@ -30,15 +31,17 @@ async function run(options: ServerOptions): Promise<void> {
 }
 
 /** The one line on standard output: the node takes work from here on. */
-function announce(server: RunningServer, nodeId: string, grpcHost: string, httpHost: string): void {
-  const grpc = `grpc=${grpcHost}:${server.grpcPort}`;
-  process.stdout.write(`caxton ready node=${nodeId} ${grpc} http=${httpHost}:${server.httpPort}\n`);
+function announce(server: RunningServer, { node, api }: Config): void {
+  const grpc = `grpc=${api.grpc.host}:${server.grpcPort}`;
+  const http = `http=${api.http.host}:${server.httpPort}`;
+  const rest = `rest=${api.rest.host}:${server.restPort}`;
+  process.stdout.write(`caxton ready node=${node.id} ${grpc} ${http} ${rest}\n`);
 }
 
 /** Readers see all of it or nothing. */
 function writePortsFile(file: string, server: RunningServer): void {
-  const { grpcPort, httpPort } = server;
-  const text = JSON.stringify({ pid: process.pid, grpcPort, httpPort });
+  const { grpcPort, httpPort, restPort } = server;
+  const text = JSON.stringify({ pid: process.pid, grpcPort, httpPort, restPort });
   writeFileSync(`${file}.tmp`, `${text}\n`);
   renameSync(`${file}.tmp`, file);
 }

@@ -7,6 +7,7 @@ import {
   ReadinessProbe,
   startGrpc,
   startHttp,
+  startRest,
 } from "./api/index.ts";
 import type { Config } from "./base/config-schema.ts";
 import { Lifecycle } from "./base/lifecycle.ts";
@@ -17,6 +18,7 @@ import { openEmbeddedStorage } from "./storage/index.ts";
 export interface RunningServer {
   readonly grpcPort: number;
   readonly httpPort: number;
+  readonly restPort: number;
   /** Stops taking work, finishes what is in flight, releases everything. */
   stop(): Promise<void>;
 }
@@ -57,14 +59,20 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   const api: ApiContext = { kernel, limits: config.limits, log, metrics };
   const services = apiServices(api);
   const grpc = await lifecycle.start(
-    "api",
+    "grpc",
     () => startGrpc(config.api.grpc, api, services, readiness),
+    (listener) => listener.stop(),
+  );
+  const rest = await lifecycle.start(
+    "rest",
+    () => startRest(config.api.rest, api, services),
     (listener) => listener.stop(),
   );
   readiness.serving(kernel);
   return {
     grpcPort: grpc.port,
     httpPort: http.port,
+    restPort: rest.port,
     stop: () => {
       readiness.stopping();
       return lifecycle.stop();

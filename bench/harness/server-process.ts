@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { onServerCore } from "./pinning.ts";
 
 const MAIN = join(import.meta.dirname, "../../src/main.ts");
-const READY = / grpc=(\S+) http=(\S+)/;
+const READY = / grpc=(\S+) http=(\S+) rest=(\S+)/;
 /** Clock ticks of /proc per second; the same on every Linux. */
 const TICKS_PER_SECOND = 100;
 
@@ -29,7 +29,8 @@ export class ServerProcess {
 
   /** Resolves when the server takes work. */
   static async start(directory: string, settings: readonly string[]): Promise<ServerProcess> {
-    const all = ["api.grpc.port=0", "api.http.port=0", `storage.directory=${directory}`];
+    const ports = ["grpc", "rest", "http"].map((name) => `api.${name}.port=0`);
+    const all = [...ports, `storage.directory=${directory}`];
     const sets = [...all, ...settings].flatMap((set) => ["--set", set]);
     const node = [process.execPath, "--disable-wasm-trap-handler", "--no-warnings"];
     const [command, ...args] = onServerCore([...node, MAIN, ...sets]);

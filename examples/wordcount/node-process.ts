@@ -34,6 +34,7 @@ export class NodeProcess {
       "storage.directory": join(folder, "data"),
       "api.grpc.port": grpcPort,
       "api.http.port": 0,
+      "api.rest.port": 0,
       "log.level": "warn",
       "log.format": "json",
     };

@@ -5,3 +5,4 @@ export { startHttp } from "./http/server.ts";
 export { ApiMetrics } from "./metrics.ts";
 export { ReadinessProbe } from "./readiness.ts";
 export { apiServices } from "./services/services.ts";
+export { startRest } from "./rest/server.ts";

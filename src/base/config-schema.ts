@@ -136,7 +136,8 @@ export const configSchema = z.strictObject({
     .prefault({}),
   api: z
     .strictObject({
-      grpc: listener(50_051, "Port of the API."),
+      grpc: listener(50_051, "Port of the API for gRPC."),
+      rest: listener(8080, "Port of the API for HTTP."),
       http: listener(9090, "Port of metrics and health."),
     })
     .prefault({}),
@@ -212,7 +213,11 @@ export interface LogConfig {
 /** Compiled and frozen: every value present, paths absolute. */
 export interface Config {
   readonly node: { readonly id: string };
-  readonly api: { readonly grpc: ListenerConfig; readonly http: ListenerConfig };
+  readonly api: {
+    readonly grpc: ListenerConfig;
+    readonly rest: ListenerConfig;
+    readonly http: ListenerConfig;
+  };
   readonly storage: { readonly directory: string; readonly sizeBytesMax: number };
   readonly workers: { readonly count: number };
   readonly partitions: { readonly count: number };

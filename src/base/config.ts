@@ -65,6 +65,8 @@ function logShare({ storage, partitions }: z.output<typeof configSchema>): numbe
 /** What an entry of a frame takes besides content or effects: envelope fields and headers. */
 const ENTRY_ROOM_BYTES = 128 * 1024;
 
+const LISTENERS = ["grpc", "rest", "http"] as const;
+
 function conflictsIn(config: Config): Finding[] {
   const findings: Finding[] = [];
   const { limits, workers, partitions, api } = config;
@@ -81,21 +83,26 @@ function conflictsIn(config: Config): Finding[] {
     const message = `must be at most partitions.count (${String(partitions.count)}), found ${String(workers.count)}`;
     findings.push({ at: "workers.count", message });
   }
-  if (api.grpc.port !== 0 && api.grpc.port === api.http.port) {
-    const message = `is the same as api.grpc.port (${String(api.grpc.port)})`;
-    findings.push({ at: "api.http.port", message });
+  const ports = new Map<number, string>();
+  for (const name of LISTENERS) {
+    const { port } = api[name];
+    const other = ports.get(port);
+    if (port === 0) continue;
+    if (other === undefined) ports.set(port, name);
+    else {
+      const message = `is the same as api.${other}.port (${String(port)})`;
+      findings.push({ at: `api.${name}.port`, message });
+    }
   }
   return findings;
 }
 
 function refuseInsecureBind(config: Config): void {
   if (config.insecure) return;
-  const findings = (["grpc", "http"] as const)
-    .filter((name) => !isLoopback(config.api[name].host))
-    .map((name) => ({
-      at: `api.${name}.host`,
-      message: `${config.api[name].host} is reachable from other machines`,
-    }));
+  const findings = LISTENERS.filter((name) => !isLoopback(config.api[name].host)).map((name) => ({
+    at: `api.${name}.host`,
+    message: `${config.api[name].host} is reachable from other machines`,
+  }));
   if (findings.length > 0) throw new CaxtonError("INSECURE_BIND", undefined, { findings });
 }
 

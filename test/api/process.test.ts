@@ -103,8 +103,8 @@ describe("stopping and starting again", () => {
     const file = join(directory, "ports.json");
     const { server } = await start({ args: ["--ports-file", file] });
     const read = (): unknown => JSON.parse(readFileSync(file, "utf8"));
-    const { pid, grpcPort, httpPort } = server;
-    expect(read()).toEqual({ pid, grpcPort, httpPort });
+    const { pid, grpcPort, httpPort, restPort } = server;
+    expect(read()).toEqual({ pid, grpcPort, httpPort, restPort });
     await server.kill("SIGTERM");
     expect(read).toThrow("ENOENT");
   });
@@ -118,7 +118,7 @@ describe("refusing to start", () => {
     expect(stderr).toContain("code: STORAGE_LOCKED");
   });
 
-  test.each(["api.grpc.port", "api.http.port"])("%s is taken", async (option) => {
+  test.each(["api.grpc.port", "api.rest.port", "api.http.port"])("%s is taken", async (option) => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
     cleanups.push(() => void other.close());

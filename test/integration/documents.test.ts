@@ -15,7 +15,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 const ROOT = join(import.meta.dirname, "../..");
 /** A document has several agents to compile, each a few seconds on a busy machine. */
 const DOCUMENT_TIMEOUT_MS = 120_000;
-const READY = /^caxton ready .* grpc=\S+?:(\d+) http=\S+?:(\d+)$/m;
+const READY = /^caxton ready .* grpc=\S+?:(\d+) http=\S+?:(\d+) rest=\S+?:(\d+)$/m;
 
 interface Step {
   readonly script: string;

@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 
 export const LAUNCHER = join(import.meta.dirname, "../../bin/caxton");
 
-const READY = /^caxton ready node=(\S+) grpc=(\S+):(\d+) http=(\S+):(\d+)$/;
+const READY = /^caxton ready node=(\S+) grpc=(\S+):(\d+) http=(\S+):(\d+) rest=(\S+):(\d+)$/;
 
 export interface Ended {
   readonly code: number | null;
@@ -22,21 +22,29 @@ export interface ServerOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+interface Ports {
+  readonly grpcPort: number;
+  readonly httpPort: number;
+  readonly restPort: number;
+}
+
 export class ServerProcess {
   readonly pid: number;
   readonly directory: string;
   readonly grpcPort: number;
   readonly httpPort: number;
+  readonly restPort: number;
   readonly ended: Promise<Ended>;
   readonly #child: ChildProcess;
   readonly #lines: string[];
   readonly #ownsDirectory: boolean;
 
-  constructor(started: StartedProcess, ports: { grpcPort: number; httpPort: number }) {
+  constructor(started: StartedProcess, ports: Ports) {
     this.pid = started.child.pid!;
     this.directory = started.directory;
     this.grpcPort = ports.grpcPort;
     this.httpPort = ports.httpPort;
+    this.restPort = ports.restPort;
     this.ended = started.ended;
     this.#child = started.child;
     this.#lines = started.lines;
@@ -81,7 +89,8 @@ export async function startServerProcess(options: ServerOptions = {}): Promise<S
     createInterface(started.child.stdout!).on("line", (line) => {
       const match = READY.exec(line);
       if (match === null) return;
-      const ports = { grpcPort: Number(match[3]), httpPort: Number(match[5]) };
+      const [grpcPort, httpPort, restPort] = [match[3], match[5], match[7]].map(Number);
+      const ports = { grpcPort: grpcPort!, httpPort: httpPort!, restPort: restPort! };
       resolve(new ServerProcess(started, ports));
     });
   });
@@ -107,6 +116,7 @@ function spawnServer({ directory, sets = [], args = [], env = {} }: ServerOption
   const own = [
     "api.grpc.port=0",
     "api.http.port=0",
+    "api.rest.port=0",
     "log.format=json",
     "workers.count=1",
     "partitions.count=4",

@@ -22,6 +22,7 @@ import { CaxtonError, type CaxtonClient, connect, contentOf } from "../../client
 const SETTINGS = [
   "api.grpc.port=0",
   "api.http.port=0",
+  "api.rest.port=0",
   "workers.count=1",
   "partitions.count=4",
   "storage.sizeBytesMax=67108864",

@@ -1,8 +1,7 @@
 /** The operator's listener: liveness, readiness and metrics. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { ListenerConfig } from "../../base/config-schema.ts";
-import { listenFailed } from "../listen.ts";
+import { closeHttp, listenHttp } from "../listen.ts";
 import type { ApiMetrics } from "../metrics.ts";
 import type { ReadinessProbe } from "../readiness.ts";
 
@@ -17,6 +16,7 @@ interface Answer {
   readonly body: string;
 }
 
+const STOP_PATIENCE_MS = 500;
 const TEXT = "text/plain; charset=utf-8";
 
 export async function startHttp(
@@ -30,8 +30,8 @@ export async function startHttp(
       () => respond(response, { status: 500, contentType: TEXT, body: "internal error\n" }),
     );
   });
-  await listen(server, listener);
-  return { port: (server.address() as AddressInfo).port, stop: () => stop(server) };
+  const port = await listenHttp(server, "api.http.port", listener);
+  return { port, stop: () => closeHttp(server, STOP_PATIENCE_MS) };
 }
 
 async function answer(
@@ -63,20 +63,4 @@ async function answer(
 function respond(response: ServerResponse, { status, contentType, body }: Answer): void {
   response.writeHead(status, { "content-type": contentType, "cache-control": "no-store" });
   response.end(response.req.method === "HEAD" ? undefined : body);
-}
-
-function listen(server: Server, { host, port }: ListenerConfig): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (error) =>
-      reject(listenFailed("api.http.port", `${host}:${port}`, error)),
-    );
-    server.listen(port, host, resolve);
-  });
-}
-
-function stop(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeAllConnections();
-  });
 }

@@ -133,9 +133,13 @@ function addressFindings(receiver: string): Finding[] {
 
 const JSON_TYPE = /^application\/([\w.-]+\+)?json *(;|$)/i;
 
+export function isJsonType(contentType: string): boolean {
+  return JSON_TYPE.test(contentType);
+}
+
 function checkContent(message: OutgoingMessage): void {
   const { contentType, content } = message;
-  const isJson = JSON_TYPE.test(contentType);
+  const isJson = isJsonType(contentType);
   if (!isJson && !contentType.startsWith("text/")) return;
   if (!isUtf8(content)) throw badContent(contentType, "it is not UTF-8");
   if (!isJson) return;

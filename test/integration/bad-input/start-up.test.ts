@@ -186,6 +186,7 @@ describe("with another server running", () => {
   test.each([
     ["api.grpc.port", () => server.grpcPort],
     ["api.http.port", () => server.httpPort],
+    ["api.rest.port", () => server.restPort],
   ] as const)(
     "its %s is in use: port and option are named, and it goes on",
     async (option, port) => {
