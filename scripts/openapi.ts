@@ -248,7 +248,7 @@ function readComments(): Comments {
           : kind === FILE.service
             ? file.services[index!]
             : undefined;
-      if (owner === undefined || leadingComments === undefined || leadingComments === "") continue;
+      if (owner === undefined || leadingComments === "") continue;
       const text = leadingComments.trim().replaceAll(/\s*\n\s*/g, " ");
       if (path.length === 2) comments.set(owner.typeName, text);
       if (path.length !== 4 || members !== MEMBERS) continue;

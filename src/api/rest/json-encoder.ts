@@ -15,7 +15,7 @@ export function encodeMessage(desc: DescMessage, message: Value): Record<string,
     const value = valueOf(field, message);
     if (value === undefined || value === "") continue;
     if (field.fieldKind === "scalar" && field.scalar === ScalarType.BYTES) {
-      const type = field.name === "content" ? String(message["contentType"] ?? "") : undefined;
+      const type = field.name === "content" ? (message["contentType"] as string) : undefined;
       encodeBytes(json, field.jsonName, value as Uint8Array, type);
     } else json[field.jsonName] = encodeField(field, value);
   }

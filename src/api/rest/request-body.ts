@@ -1,9 +1,12 @@
 /** The body of a request, bounded, as the fields it stands for. */
 import type { IncomingMessage } from "node:http";
+import { Busboy } from "@fastify/busboy";
 import { CaxtonError } from "../../base/errors.ts";
 import { isJsonType } from "../services/validate.ts";
 
 const FORM_TYPE = "multipart/form-data";
+/** Also as a file it is text. */
+const TEXT_FIELD = "manifest";
 
 /** The JSON value of the body; undefined without one. */
 export async function readJsonBody(request: IncomingMessage, bytesMax: number): Promise<unknown> {
@@ -36,19 +39,30 @@ async function readBody(request: IncomingMessage, bytesMax: number): Promise<Buf
 }
 
 /** Files become bytes in base64, which JSON has under the name with Base64 behind it; the rest is text. */
-async function formFields(body: Buffer, type: string): Promise<unknown> {
+function formFields(body: Buffer, type: string): Promise<unknown> {
   const fields: Record<string, unknown> = {};
-  try {
-    const bytes = new Uint8Array(body);
-    const form = await new Response(bytes, { headers: { "content-type": type } }).formData();
-    for (const [name, value] of form) {
-      if (typeof value === "string") fields[name] = value;
-      else if (name === "manifest") fields[name] = await value.text();
-      else fields[`${name}Base64`] = Buffer.from(await value.arrayBuffer()).toString("base64");
+  return new Promise((resolve, reject) => {
+    const fail = (): void => {
+      const findings = [{ at: "body", message: `is no ${FORM_TYPE}` }];
+      reject(new CaxtonError("INVALID_ARGUMENT", undefined, { findings }));
+    };
+    try {
+      const form = new Busboy({ headers: { "content-type": type } });
+      form.on("field", (name, value) => (fields[name] = value));
+      form.on("file", (name, file) => {
+        const chunks: Buffer[] = [];
+        file.on("data", (chunk: Buffer) => chunks.push(chunk));
+        file.on("end", () => {
+          const bytes = Buffer.concat(chunks);
+          if (name === TEXT_FIELD) fields[name] = bytes.toString();
+          else fields[`${name}Base64`] = bytes.toString("base64");
+        });
+      });
+      form.on("error", fail);
+      form.on("finish", () => resolve(fields));
+      form.end(body);
+    } catch {
+      fail();
     }
-  } catch {
-    const findings = [{ at: "body", message: `is no ${FORM_TYPE}` }];
-    throw new CaxtonError("INVALID_ARGUMENT", undefined, { findings });
-  }
-  return fields;
+  });
 }

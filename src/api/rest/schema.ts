@@ -40,7 +40,7 @@ export function readHttpRules(): readonly HttpRule[] {
   for (const service of registry) {
     if (service.kind !== "service" || !service.typeName.startsWith("caxton.")) continue;
     for (const method of service.methods) {
-      const { pattern, body } = getOption(method, http) as unknown as RuleOption;
+      const { pattern, body } = getOption(method, http) as RuleOption;
       const verb = pattern.case.toUpperCase() as Verb;
       rules.push({ service: service.typeName, method, verb, path: pattern.value, body });
     }
