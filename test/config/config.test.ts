@@ -41,6 +41,7 @@ describe("values", () => {
     const config = loadConfig({});
     expect(config.api).toEqual({
       grpc: { host: "127.0.0.1", port: 50051 },
+      rest: { host: "127.0.0.1", port: 8080 },
       http: { host: "127.0.0.1", port: 9090 },
     });
     expect(config.storage.directory).toBe(resolve(".caxton"));
