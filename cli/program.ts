@@ -4,6 +4,7 @@ import { EXIT, EXIT_TEXT, type ExitName } from "../src/base/exit-codes.ts";
 import { VERSION } from "../src/base/version.ts";
 import { actorCommand } from "./commands/actor.ts";
 import { agentCommand } from "./commands/agent.ts";
+import { configCommand } from "./commands/config.ts";
 import { completeCommand, completionCommand } from "./commands/completion.ts";
 import { deadLetterCommand } from "./commands/dead-letter.ts";
 import { messageCommand } from "./commands/message.ts";
@@ -44,6 +45,7 @@ export function createProgram(showGlobalOptions = true): Command {
     deadLetterCommand(),
     supervisorCommand(),
     nodeCommand(),
+    configCommand(),
     topCommand(),
     healthCommand(),
     completionCommand(),

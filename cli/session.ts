@@ -27,7 +27,7 @@ interface WatchOptions {
 /** Runs a command's work and ends the process with the right code. */
 export function inSession(
   command: Command,
-  work: (session: Session) => Promise<void>,
+  work: (session: Session) => Promise<void> | void,
 ): Promise<void> {
   return ending(command, (session) => work({ ...session, printer: new Printer(session.output) }));
 }
@@ -58,7 +58,7 @@ export function inWatchedSession(
 
 async function ending(
   command: Command,
-  work: (session: { client: CaxtonClient; output: Output }) => Promise<void>,
+  work: (session: { client: CaxtonClient; output: Output }) => Promise<void> | void,
 ): Promise<void> {
   const { endpoint, output, color } = command.optsWithGlobals<Options>();
   if (!color) {

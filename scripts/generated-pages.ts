@@ -28,13 +28,20 @@ function configurationPage(): string {
     valueText(setting),
     setting.defaultText ?? "",
     code(variableName(setting.path)),
+    setting.isReloadable ? "reload" : "restart",
     setting.description,
   ]);
   return page("Configuration", [
     "`caxton server --config FILE` reads YAML. Environment variables win over the file, `--set key=value` wins over both. Nothing else is read. An unknown key is refused and the nearest valid one named. Units stand at the end of a key's name: `Bytes`, `Ms`.",
-    table(["key", "value", "default", "variable", "meaning"], rows),
+    RELOAD_TEXT,
+    table(["key", "value", "default", "variable", "changes by", "meaning"], rows),
   ]);
 }
+
+const RELOAD_TEXT = `\`caxton config validate FILE\` checks a file without a server, \`caxton config show\` tells what is in force on one and where
+it comes from, \`caxton config diff FILE\` what a file would change. SIGHUP and \`caxton config reload\` read file, environment
+and \`--set\` again: what "changes by" reload is in force at once, the rest is named and waits for a restart, and when
+anything is wrong nothing changes.`;
 
 function manifestPage(): string {
   const rows = settingsOf(manifestSchema).map((setting) => [

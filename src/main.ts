@@ -1,10 +1,10 @@
 /** The process `caxton server` runs: start, signals, exit codes. */
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import type { Config } from "./base/config-schema.ts";
-import { loadConfig } from "./base/config.ts";
 import { ensureError } from "./base/errors.ts";
 import { EXIT, exitCodeOf } from "./base/exit-codes.ts";
 import { failureOf, failureText } from "./base/failure-text.ts";
+import { LiveConfig } from "./base/live-config.ts";
 import { createLog, flushed, type Logger } from "./base/log.ts";
 import { serverCommand, type ServerOptions } from "./server-command.ts";
 import { type RunningServer, startServer } from "./server.ts";
@@ -15,10 +15,12 @@ async function run(options: ServerOptions): Promise<void> {
   try {
     const { config: file, set: sets = [], insecure = false } = options;
     const sources = { ...(file === undefined ? {} : { file }), env: process.env, sets, insecure };
-    const config = loadConfig(sources);
+    const live = new LiveConfig(sources);
+    const config = live.current;
     const log = createLog(config.log);
-    const starting = startServer(config, log);
+    const starting = startServer(live, log);
     const stop = stopOnce(starting, log, options.portsFile);
+    process.on("SIGHUP", () => reload(live, log));
     process.on("SIGTERM", stop).on("SIGINT", stop);
     if (options.stopOnEof === true) process.stdin.once("end", () => stop("EOF")).resume();
     const server = await starting;
@@ -27,6 +29,15 @@ async function run(options: ServerOptions): Promise<void> {
   } catch (error) {
     process.stderr.write(failureText(failureOf(ensureError(error))));
     process.exit(exitCodeOf(ensureError(error)));
+  }
+}
+
+/** What is wrong with the configuration is logged and changes nothing. */
+function reload(live: LiveConfig, log: Logger): void {
+  try {
+    log.info(live.reload(), "configuration read again");
+  } catch (error) {
+    log.error(failureOf(ensureError(error)), "configuration not read: nothing has changed");
   }
 }
 

@@ -9,7 +9,7 @@ import {
   startHttp,
   startRest,
 } from "./api/index.ts";
-import type { Config } from "./base/config-schema.ts";
+import type { LiveConfig } from "./base/live-config.ts";
 import { Lifecycle } from "./base/lifecycle.ts";
 import type { Logger } from "./base/log.ts";
 import { faultPoint } from "./fault-point.ts";
@@ -23,7 +23,9 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-export async function startServer(config: Config, log: Logger): Promise<RunningServer> {
+export async function startServer(live: LiveConfig, log: Logger): Promise<RunningServer> {
+  const config = live.current;
+  live.onChange(({ log: { level } }) => (log.level = level));
   const lifecycle = new Lifecycle(log);
   const readiness = new ReadinessProbe();
   const metrics = new ApiMetrics();
@@ -56,7 +58,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     },
     (running) => running.stop(),
   );
-  const api: ApiContext = { kernel, limits: config.limits, log, metrics };
+  const api: ApiContext = { kernel, config: live, log, metrics };
   const services = apiServices(api);
   const grpc = await lifecycle.start(
     "grpc",

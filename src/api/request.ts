@@ -1,6 +1,6 @@
 /** What every request shares, whichever way it came: trace id, one log line and request metrics. */
 import type { NodeKernel } from "../actors/index.ts";
-import type { NodeLimits } from "../base/config-schema.ts";
+import type { LiveConfig } from "../base/live-config.ts";
 import { CaxtonError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { newTraceId, traceIdOf } from "../base/trace.ts";
@@ -8,7 +8,7 @@ import type { ApiMetrics } from "./metrics.ts";
 
 export interface ApiContext {
   readonly kernel: NodeKernel;
-  readonly limits: NodeLimits;
+  readonly config: LiveConfig;
   readonly log: Logger;
   readonly metrics: ApiMetrics;
 }

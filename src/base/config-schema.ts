@@ -5,9 +5,23 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 
-function count(min: number, max: number, byDefault: number, description: string) {
-  return z.int().min(min).max(max).default(byDefault).meta({ description });
+function count(
+  min: number,
+  max: number,
+  byDefault: number,
+  description: string,
+  more: { readonly reloadable?: true } = {},
+) {
+  return z
+    .int()
+    .min(min)
+    .max(max)
+    .default(byDefault)
+    .meta({ description, ...more });
 }
+
+/** A reload changes it: whoever uses it reads the value in force each time. */
+const RELOADABLE = { reloadable: true } as const;
 
 function listener(port: number, portDescription: string) {
   return z
@@ -20,7 +34,7 @@ function listener(port: number, portDescription: string) {
 
 const limitsSchema = z
   .strictObject({
-    messageBytesMax: count(1, MIB, 256 * KIB, "Content of one message."),
+    messageBytesMax: count(1, MIB, 256 * KIB, "Content of one message.", RELOADABLE),
     effectsBytesMax: count(1, MIB, 512 * KIB, "Effects of one turn."),
     frameBytesMax: count(
       64 * KIB,
@@ -46,6 +60,7 @@ const limitsSchema = z
       GIB,
       4 * MIB,
       "Messages waiting for one subscriber before it is cut off.",
+      RELOADABLE,
     ),
     agentLogBytesMax: count(
       16 * KIB,
@@ -177,7 +192,7 @@ export const configSchema = z.strictObject({
       level: z
         .enum(["debug", "info", "warn", "error", "silent"])
         .default("info")
-        .meta({ description: "Least level that is written." }),
+        .meta({ description: "Least level that is written.", ...RELOADABLE }),
       format: z
         .enum(["auto", "pretty", "json"])
         .default("auto")

@@ -19,16 +19,53 @@ export interface ConfigSources {
   readonly insecure?: boolean;
 }
 
+export type ConfigSource = "default" | "file" | "environment" | "flag";
+
+export interface LoadedConfig {
+  readonly config: Config;
+  /** Where settings come from, by path; those not in here have their defaults. */
+  readonly origins: ReadonlyMap<string, ConfigSource>;
+}
+
 /** Throws INVALID_CONFIG with every finding, or INSECURE_BIND. */
 export function loadConfig(sources: ConfigSources): Config {
+  return readConfig(sources).config;
+}
+
+/** As `loadConfig`, and says where each value comes from. */
+export function readConfig(sources: ConfigSources): LoadedConfig {
   const raw = sources.file === undefined ? {} : readConfigFile(sources.file);
   const settings = settingsOf(configSchema);
+  const origins = originsOf(settings, raw, sources);
   const findings = [
     ...applyVariables(raw, sources.env ?? {}, settings),
     ...applySets(raw, sources.sets ?? [], settings),
   ];
   if (sources.insecure === true) raw["insecure"] = true;
-  return compileConfig(raw, findings);
+  return { config: compileConfig(raw, findings), origins };
+}
+
+/** `file`: before anything else was put into it. */
+function originsOf(
+  settings: readonly Setting[],
+  file: Record<string, unknown>,
+  { env = {}, sets = [], insecure }: ConfigSources,
+): ReadonlyMap<string, ConfigSource> {
+  const origins = new Map<string, ConfigSource>();
+  for (const { path } of settings) {
+    if (valueAt(file, path) !== undefined) origins.set(path, "file");
+    if (env[variableName(path)] !== undefined) origins.set(path, "environment");
+  }
+  for (const pair of sets) origins.set(pair.split("=")[0]!, "flag");
+  if (insecure === true) origins.set("insecure", "flag");
+  return origins;
+}
+
+/** The value of a setting; undefined where there is none. */
+export function valueAt(config: unknown, path: string): unknown {
+  return path
+    .split(".")
+    .reduce<unknown>((here, part) => (here as Record<string, unknown> | undefined)?.[part], config);
 }
 
 /** The name of a setting's environment variable: `api.grpc.port` -> `CAXTON_API_GRPC_PORT`. */

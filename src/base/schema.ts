@@ -58,6 +58,7 @@ interface Shape {
   readonly default?: unknown;
   readonly defaultText?: string;
   readonly valueText?: string;
+  readonly reloadable?: boolean;
 }
 
 function shapeOf(schema: z.ZodType): Shape {
@@ -154,6 +155,8 @@ export interface Setting {
   /** As a user would write it; undefined when the setting is required or has none. */
   readonly defaultText: string | undefined;
   readonly description: string;
+  /** A running server can change it. */
+  readonly isReloadable: boolean;
 }
 
 /** Every setting of a schema in the order written. A mapping with free keys is one setting. */
@@ -176,6 +179,7 @@ function leaves(shape: Shape, path: readonly string[]): Setting[] {
     valueText: shape.valueText,
     defaultText: shape.defaultText ?? defaultText(shape.default),
     description: shape.description ?? "",
+    isReloadable: shape.reloadable === true,
   };
   if (shape.items?.properties === undefined) return [own];
   return [own, ...leaves(shape.items, [...path.slice(0, -1), `${path.at(-1)!}[]`])];

@@ -236,8 +236,9 @@ export class Solo {
   }
 
   save(): SavedActor {
-    const { handler, lastSeq } = this;
+    const { lastSeq } = this;
     const state = new Map(this.actor.state);
+    const handler = copyOf(this.handler);
     return { image: this.image(), state, handler, lastSeq, sendNo: this.turn.sendNo };
   }
 
@@ -248,7 +249,7 @@ export class Solo {
     this.actor.state.clear();
     for (const [key, value] of saved.state) this.actor.state.set(key, value);
     this.countState();
-    this.handler = saved.handler;
+    this.handler = copyOf(saved.handler);
     this.lastSeq = saved.lastSeq;
     this.turn.sendNo = saved.sendNo;
   }
@@ -273,6 +274,11 @@ export class Solo {
       content: Buffer.from((fields.content ?? "") as string),
     });
   }
+}
+
+/** Later turns of it change only the one they are given. */
+function copyOf(handler: Handler | undefined): Handler | undefined {
+  return handler && Handler.restored(handler.root, handler.replied);
 }
 
 function decodeEffects(bytes: Buffer, nowMs: number): Effect[] {

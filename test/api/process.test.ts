@@ -11,7 +11,7 @@ import {
   type ServerProcess,
   startServerProcess,
 } from "../support/server.ts";
-import { fixtureModule, manifest, refusal, Wire } from "../support/wire.ts";
+import { fixtureModule, manifest, refusal, Wire, type WireError } from "../support/wire.ts";
 
 let directory: string;
 let cleanups: (() => Promise<void> | void)[] = [];
@@ -36,6 +36,8 @@ async function start(options: ServerOptions = {}): Promise<{ server: ServerProce
   return { server, wire };
 }
 
+const NOT_READ = "configuration not read: nothing has changed";
+
 describe("stopping and starting again", () => {
   test("SIGTERM ends it in order, with code 0", async () => {
     const { server, wire } = await start();
@@ -43,13 +45,40 @@ describe("stopping and starting again", () => {
     expect(await wire.askText("default/adder/x", "3")).toBe("3 1");
     expect(await server.kill("SIGTERM")).toEqual({ code: EXIT.ok, signal: null });
     const stopped = server.log().filter((line) => line["msg"] === "stage stopped");
-    expect(stopped.map((line) => line["stage"])).toEqual([4, 3, 2, 1]);
+    expect(stopped.map((line) => line["stage"])).toEqual([5, 4, 3, 2, 1]);
 
     const again = await start();
     const { node } = again.wire;
     const { status } = await again.wire.call(node.getStatus.bind(node), {});
     expect(status!.storage!.cleanStart).toBe(true);
     expect(await again.wire.askText("default/adder/x", "4")).toBe("7 2");
+  });
+
+  test("SIGHUP reads the configuration again, while messages flow", async () => {
+    const file = join(directory, "caxton.yaml");
+    writeFileSync(file, "limits: {messageBytesMax: 200}\n");
+    const { server, wire } = await start({ args: ["--config", file] });
+    await wire.deploy(manifest("echo"), fixtureModule("echo"));
+    const long = "x".repeat(101);
+    expect(await wire.askText("default/echo/x", long)).toBe(long);
+    const flow = new AbortController();
+    const flowing = (async () => {
+      for (let i = 0; !flow.signal.aborted; i++) {
+        expect(await wire.askText("default/echo/y", String(i))).toBe(String(i));
+      }
+    })();
+    writeFileSync(file, "limits: {messageBytesMax: 0}\n");
+    server.signal("SIGHUP");
+    await expect.poll(() => server.log().map(({ msg }) => msg)).toContain(NOT_READ);
+    writeFileSync(file, "limits: {messageBytesMax: 100}\nlog: {level: warn}\n");
+    server.signal("SIGHUP");
+    const codeOf = async (): Promise<string> => {
+      const answered = wire.askText("default/echo/x", long).then(() => "");
+      return answered.catch((error: WireError) => error.detail!.code);
+    };
+    await expect.poll(codeOf).toBe("MESSAGE_TOO_LARGE");
+    flow.abort();
+    await flowing;
   });
 
   test("a kill loses nothing that was answered", async () => {

@@ -176,6 +176,12 @@ describe("the paths", () => {
     const node = await call("GET", "/api/v1/node");
     expect(node.json["status"]).toMatchObject({ ready: true, workers: 1 });
     expect((await call("GET", "/api/v1/version")).json).toMatchObject({ apiVersion: "caxton.v1" });
+    const config = await call("GET", "/api/v1/node/config");
+    expect(config.json["settings"]).toContainEqual({
+      ...{ key: "limits.moduleBytesMax", value: "1000000", source: "flag", reloadable: false },
+    });
+    const reloaded = await call("POST", "/api/v1/node/config:reload");
+    expect(reloaded.json).toEqual({ applied: [], needsRestart: [] });
     expect((await call("GET", "/api/v1/supervisor")).json["root"]).toMatchObject({ kind: "node" });
   });
 });

@@ -261,6 +261,26 @@ describe("with an agent", () => {
   });
 });
 
+test("configuration: checked, shown, compared, read again", async () => {
+  const file = join(folder, "caxton.yaml");
+  writeFileSync(file, "limits: {messageBytesMx: 1}\n");
+  const bad = await caxton("config", "validate", file);
+  expect(bad.code).toBe(EXIT.invalid);
+  expect(bad.stderr).toContain(
+    'limits.messageBytesMx: unknown key (Did you mean "messageBytesMax"?)',
+  );
+  writeFileSync(file, "limits: {messageBytesMax: 1000}\nlog: {level: warn}\n");
+  expect((await caxton("config", "validate", file)).stdout).toBe(`${file} is valid.\n`);
+  const shown = await caxton("config", "show");
+  expect(shown.stdout).toMatch(/^api\.rest\.port +0 +flag$/m);
+  expect(shown.stdout).toMatch(/^limits\.messageBytesMax +262144 +default$/m);
+  const { stdout } = await caxton("config", "diff", file);
+  expect(stdout).toMatch(/^limits\.messageBytesMax +262144 +1000 +reload$/m);
+  expect(stdout).toMatch(/^partitions\.count +4 +16 +restart$/m);
+  expect(await json("config", "reload")).toEqual({ applied: [], needsRestart: [] });
+  expect((await caxton("config", "docs")).stdout).toMatch(/^log\.level +"info" +CAXTON_LOG_LEVEL/m);
+});
+
 test("every command of the wire was run here", () => {
   const elsewhere = ["server", "agent init", "agent test"];
   const byBash = ["completion", "__complete"];

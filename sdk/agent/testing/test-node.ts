@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AskOptions, Content, DeployOptions, Reply, SendOptions, TestNode } from "caxton/test";
 import { readAgent } from "../../../cli/agent-source.ts";
-import { loadConfig } from "../../../src/base/config.ts";
+import { LiveConfig } from "../../../src/base/live-config.ts";
 import { failureText } from "../../../src/base/failure-text.ts";
 import { createLog } from "../../../src/base/log.ts";
 import { type RunningServer, startServer } from "../../../src/server.ts";
@@ -108,8 +108,8 @@ class Incarnation {
   }
 
   static async start(directory: string): Promise<Incarnation> {
-    const config = loadConfig({ sets: [...SETTINGS, `storage.directory=${directory}`] });
-    return new Incarnation(await startServer(config, createLog(config.log)), directory);
+    const config = new LiveConfig({ sets: [...SETTINGS, `storage.directory=${directory}`] });
+    return new Incarnation(await startServer(config, createLog(config.current.log)), directory);
   }
 
   async call<A>(make: (client: CaxtonClient) => Promise<A>): Promise<A> {

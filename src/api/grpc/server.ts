@@ -31,7 +31,7 @@ export async function startGrpc(
   readiness: ReadinessProbe,
 ): Promise<GrpcListener> {
   const server = new Server({
-    "grpc.max_receive_message_length": receiveBytesMax(api.limits),
+    "grpc.max_receive_message_length": receiveBytesMax(api.config.current.limits),
     "grpc.max_send_message_length": -1,
     "grpc.max_concurrent_streams": STREAMS_PER_CONNECTION_MAX,
   });

@@ -42,7 +42,7 @@ export class RestHandler {
     this.#api = api;
     this.#openCalls = openCalls;
     this.#router = new Router(readHttpRules());
-    const { moduleBytesMax, messageBytesMax } = api.limits;
+    const { moduleBytesMax, messageBytesMax } = api.config.current.limits;
     this.#bodyBytesMax = Math.ceil(JSON_SHARE * Math.max(moduleBytesMax, messageBytesMax)) + 65_536;
     for (const { definition, methods } of services) {
       for (const [name, { path }] of Object.entries(definition)) {

@@ -65,7 +65,7 @@ export function agentService(api: ApiContext): Methods<AgentServiceService> {
       checkAgentName(request);
       return { agent: encodeAgent(await kernel.agents.resume(request.namespace, request.name)) };
     },
-    streamAgentLog: streamOf(watchedLog(api), api.limits.subscriberBytesMax),
+    streamAgentLog: streamOf(watchedLog(api), api),
   };
 }
 
@@ -75,8 +75,9 @@ async function deploy(api: ApiContext, request: DeployAgentRequest): Promise<Dep
   const source = deploySource(request, findings);
   refuse(findings);
   const bytes = sourceBytes(source);
-  if (bytes > api.limits.moduleBytesMax) {
-    const text = `${bytes} bytes; limits.moduleBytesMax is ${api.limits.moduleBytesMax}.`;
+  const { moduleBytesMax } = api.config.current.limits;
+  if (bytes > moduleBytesMax) {
+    const text = `${bytes} bytes; limits.moduleBytesMax is ${moduleBytesMax}.`;
     throw new CaxtonError("MODULE_TOO_LARGE", `The module or bundle has ${text}`);
   }
   const { manifest, resetMemory } = request;

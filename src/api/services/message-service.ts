@@ -25,7 +25,7 @@ export function messageService(api: ApiContext): Methods<MessageServiceService> 
   return {
     sendMessage: (request: SendMessageRequest, call) => send(api, request, call),
     ask: (request: AskRequest, call) => ask(api, request, call),
-    subscribeMessages: streamOf(watchedMessages(api), api.limits.subscriberBytesMax),
+    subscribeMessages: streamOf(watchedMessages(api), api),
   };
 }
 
@@ -65,7 +65,7 @@ function sendInput(
       findings: [{ at: "message", message: "is required" }],
     });
   }
-  checkMessage(message, api.limits.messageBytesMax);
+  checkMessage(message, api.config.current.limits.messageBytesMax);
   const input: { -readonly [K in keyof SendInput]: SendInput[K] } = {
     receiver: message.receiver,
     performative: message.performative === "" ? performative : message.performative,

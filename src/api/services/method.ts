@@ -1,6 +1,6 @@
 /** Methods of the API as functions, whichever way a request comes and its answer goes. */
 import type { Subscriber } from "../../actors/index.ts";
-import type { CallInfo } from "../request.ts";
+import type { ApiContext, CallInfo } from "../request.ts";
 
 export type UnaryMethod<Q, A> = (request: Q, call: CallInfo) => Promise<A>;
 
@@ -44,11 +44,12 @@ export interface Watched<Q, A, F, E> {
 
 export function streamOf<Q, A, F, E>(
   watched: Watched<Q, A, F, E>,
-  subscriberBytesMax: number,
+  { config }: ApiContext,
 ): StreamMethod<Q, A> {
   return (request, reader) => {
     const filter = watched.filterOf(request);
     const earlier = watched.earlier(filter, request).map((event) => watched.encode(event));
+    const { subscriberBytesMax } = config.current.limits;
     const subscriber = new BoundedSubscriber(reader, filter, watched, subscriberBytesMax);
     return { earlier, leave: watched.subscribe(subscriber, request) };
   };

@@ -9,8 +9,16 @@ import { pageRequest } from "./validate.ts";
 export function nodeService(api: ApiContext): Methods<NodeServiceService> {
   return {
     getStatus: async () => ({
-      status: encodeNodeStatus(await api.kernel.node.status(), processStatus()),
+      status: {
+        ...encodeNodeStatus(await api.kernel.node.status(), processStatus()),
+        limits: api.config.current.limits,
+      },
     }),
+    getConfig: async () => ({ settings: api.config.settings() }),
+    reloadConfig: async () => {
+      const { applied, needsRestart } = api.config.reload();
+      return { applied: [...applied], needsRestart: [...needsRestart] };
+    },
     getVersion: async () => ({
       version: VERSION,
       apiVersion: API_VERSION,

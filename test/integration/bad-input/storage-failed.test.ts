@@ -6,7 +6,7 @@ import { pino } from "pino";
 import { afterAll, expect, test } from "vitest";
 import { startKernel } from "../../../src/actors/index.ts";
 import { apiServices, ApiMetrics, ReadinessProbe, startGrpc } from "../../../src/api/index.ts";
-import { loadConfig } from "../../../src/base/config.ts";
+import { LiveConfig } from "../../../src/base/live-config.ts";
 import { Lifecycle } from "../../../src/base/lifecycle.ts";
 import type { FileSystem } from "../../../src/storage/embedded/file-system.ts";
 import { openEmbeddedStorage } from "../../../src/storage/index.ts";
@@ -17,7 +17,7 @@ import { expectRefused } from "./witness.ts";
 const RECEIVER = "default/adder/kept";
 
 const directory = mkdtempSync(join(tmpdir(), "caxton-failed-"));
-const config = loadConfig({
+const live = new LiveConfig({
   sets: [
     `storage.directory=${directory}`,
     "storage.sizeBytesMax=67108864",
@@ -26,6 +26,7 @@ const config = loadConfig({
     "api.grpc.port=0",
   ],
 });
+const config = live.current;
 
 afterAll(() => {
   rmSync(directory, { recursive: true, force: true });
@@ -54,7 +55,7 @@ async function start(fileSystem?: FileSystem): Promise<Node> {
   );
   const metrics = new ApiMetrics();
   const readiness = new ReadinessProbe();
-  const api = { kernel, limits: config.limits, log, metrics };
+  const api = { kernel, config: live, log, metrics };
   const { port } = await lifecycle.start(
     "api",
     () => startGrpc(config.api.grpc, api, apiServices(api), readiness),
