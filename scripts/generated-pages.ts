@@ -88,8 +88,9 @@ async function metricsPage(): Promise<string> {
   const rows = (await metrics.describe()).map(({ name, type, help }) => [code(name), type, help]);
   metrics.close();
   return page("Metrics", [
-    "`GET /metrics` on the port `api.http.port`, in Prometheus form.",
+    "`GET /metrics` on the port `api.http.port`, in Prometheus form. Labels: `method` and `code` of requests, `agent` (`namespace/name`, the first 200; the others are added up as `other`). No figure has a label of an actor, a message or a conversation. Beside these there are the process's own (`process_*`, `nodejs_*`).",
     table(["name", "type", "meaning"], rows),
+    "`deploy/grafana/caxton.json` is a dashboard of them, `deploy/prometheus/alerts.yaml` has alerts. Both are kept true by a test.",
   ]);
 }
 

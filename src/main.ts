@@ -8,10 +8,12 @@ import { LiveConfig } from "./base/live-config.ts";
 import { createLog, flushed, type Logger } from "./base/log.ts";
 import { serverCommand, type ServerOptions } from "./server-command.ts";
 import { type RunningServer, startServer } from "./server.ts";
+import { notifyServiceManager } from "./service-manager.ts";
 
 await serverCommand().action(run).parseAsync();
 
 async function run(options: ServerOptions): Promise<void> {
+  if (options.daemon === true) refuseDaemon();
   try {
     const { config: file, set: sets = [], insecure = false } = options;
     const sources = { ...(file === undefined ? {} : { file }), env: process.env, sets, insecure };
@@ -20,25 +22,34 @@ async function run(options: ServerOptions): Promise<void> {
     const log = createLog(config.log);
     const starting = startServer(live, log);
     const stop = stopOnce(starting, log, options.portsFile);
-    process.on("SIGHUP", () => reload(live, log));
+    process.on("SIGHUP", () => void reload(live, log));
     process.on("SIGTERM", stop).on("SIGINT", stop);
     if (options.stopOnEof === true) process.stdin.once("end", () => stop("EOF")).resume();
     const server = await starting;
     if (options.portsFile !== undefined) writePortsFile(options.portsFile, server);
     announce(server, config);
+    await notifyServiceManager("READY=1", log);
   } catch (error) {
     process.stderr.write(failureText(failureOf(ensureError(error))));
     process.exit(exitCodeOf(ensureError(error)));
   }
 }
 
+function refuseDaemon(): never {
+  const fix = "have systemd run it (deploy/systemd/caxton.service), or a container";
+  process.stderr.write(`error: a node does not go into the background by itself\n  fix: ${fix}\n`);
+  process.exit(EXIT.usage);
+}
+
 /** What is wrong with the configuration is logged and changes nothing. */
-function reload(live: LiveConfig, log: Logger): void {
+async function reload(live: LiveConfig, log: Logger): Promise<void> {
+  await notifyServiceManager("RELOADING=1", log);
   try {
     log.info(live.reload(), "configuration read again");
   } catch (error) {
     log.error(failureOf(ensureError(error)), "configuration not read: nothing has changed");
   }
+  await notifyServiceManager("READY=1", log);
 }
 
 /** The one line on standard output: the node takes work from here on. */
@@ -68,6 +79,7 @@ function stopOnce(
     if (isStopping) process.exit(EXIT.failure);
     isStopping = true;
     log.info({ why }, "stopping");
+    void notifyServiceManager("STOPPING=1", log);
     void stopped(starting).then(async (code) => {
       if (portsFile !== undefined) rmSync(portsFile, { force: true });
       log.info({ code }, "stopped");

@@ -51,11 +51,7 @@ export async function startServer(live: LiveConfig, log: Logger): Promise<Runnin
   if (!storage.opening.clean) log.warn(storage.opening, "the last stop was not clean");
   const kernel = await lifecycle.start(
     "kernel",
-    () => {
-      const activated = (tookMs: number): void => metrics.activated(tookMs / 1000);
-      const upgraded = (): void => metrics.upgraded();
-      return startKernel({ storage, config, log, activated, upgraded, ...fault });
-    },
+    () => startKernel({ storage, config, log, watcher: metrics, ...fault }),
     (running) => running.stop(),
   );
   const api: ApiContext = { kernel, config: live, log, metrics };

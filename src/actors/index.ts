@@ -28,3 +28,4 @@ export {
   type Subscriber,
   lineBytes,
 } from "./watch.ts";
+export type { KernelWatcher } from "./kernel-watcher.ts";

@@ -18,6 +18,8 @@ import { DeadLetterAdmin } from "./dead-letter-admin.ts";
 import { Deployer } from "./deployer.ts";
 import { startOf } from "./environment.ts";
 import type { MessageOperations, NodeKernel } from "./kernel.ts";
+import { NO_WATCHER } from "./kernel-watcher.ts";
+import type { KernelWatcher } from "./kernel-watcher.ts";
 import { LogAppender } from "./log-appender.ts";
 import { NodeAdmin } from "./node-admin.ts";
 import { PartitionAccess } from "./partition-access.ts";
@@ -33,10 +35,7 @@ export interface KernelOptions {
   readonly storage: Storage;
   readonly config: Config;
   readonly log: Logger;
-  /** An actor's memory was brought back in that time. */
-  readonly activated?: (tookMs: number) => void;
-  /** An actor goes over to another version of its agent. */
-  readonly upgraded?: () => void;
+  readonly watcher?: KernelWatcher;
   /** Called at named moments; a test kills the process there. */
   readonly faultPoint?: (name: string) => void;
 }
@@ -88,6 +87,7 @@ class LocalKernel implements RunningKernel {
   readonly node: NodeAdmin;
   private readonly log: Logger;
   private readonly options: KernelOptions;
+  private readonly watcher: KernelWatcher;
   private readonly wasClean: boolean;
   private readonly appender: LogAppender;
   private readonly pool: WorkerPool;
@@ -101,6 +101,7 @@ class LocalKernel implements RunningKernel {
     const count = config.partitions.count;
     this.log = log;
     this.options = options;
+    this.watcher = options.watcher ?? NO_WATCHER;
     this.wasClean = storage.opening.clean;
     this.appender = new LogAppender(storage.log, log);
     this.pool = this.createPool(options, registry, incarnation);
@@ -171,7 +172,11 @@ class LocalKernel implements RunningKernel {
       incarnation,
       limits: config.limits,
       snapshots: config.snapshots,
-      blobs: new WorkerBlobs(storage, log, options.faultPoint ?? (() => undefined)),
+      blobs: new WorkerBlobs(storage, log, {
+        watcher: this.watcher,
+        faultPoint: options.faultPoint ?? (() => undefined),
+      }),
+      watcher: this.watcher,
       storage,
       registry,
       appender: this.appender,
@@ -207,11 +212,11 @@ class LocalKernel implements RunningKernel {
         this.requests.results(message);
         return;
       case "activated":
-        for (const tookMs of message.tookMs) this.options.activated?.(tookMs);
+        for (const tookMs of message.tookMs) this.watcher.activated(tookMs);
         return;
       case "upgraded":
         this.options.faultPoint?.("upgrade.after-import");
-        this.options.upgraded?.();
+        this.watcher.upgraded();
         return;
       case "logs":
         this.agentLogs.append(message.lines);

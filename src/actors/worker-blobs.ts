@@ -7,6 +7,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { CaxtonError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
+import type { KernelWatcher } from "./kernel-watcher.ts";
 import type { Storage } from "../storage/index.ts";
 import type { FromWorker, ToWorker } from "./worker-protocol.ts";
 
@@ -18,13 +19,19 @@ type BlobAnswer = Extract<ToWorker, { kind: "stored" | "fetched" }>;
 export class WorkerBlobs {
   private readonly storage: Storage;
   private readonly log: Logger;
+  private readonly watcher: KernelWatcher;
   private readonly faultPoint: (name: string) => void;
   private stopped = false;
 
-  constructor(storage: Storage, log: Logger, faultPoint: (name: string) => void) {
+  constructor(
+    storage: Storage,
+    log: Logger,
+    ports: { readonly watcher: KernelWatcher; readonly faultPoint: (name: string) => void },
+  ) {
     this.storage = storage;
     this.log = log;
-    this.faultPoint = faultPoint;
+    this.watcher = ports.watcher;
+    this.faultPoint = ports.faultPoint;
   }
 
   async serve(request: BlobRequest): Promise<BlobAnswer | undefined> {
@@ -33,6 +40,7 @@ export class WorkerBlobs {
         this.faultPoint("blob.before-store");
         const sha256 = await this.store(request.content);
         this.faultPoint("blob.after-store");
+        this.watcher.stored(request.content.length);
         return { kind: "stored", requestId: request.requestId, sha256 };
       }
       case "fetch": {
@@ -46,6 +54,7 @@ export class WorkerBlobs {
         this.faultPoint("blob.before-delete");
         for (const sha256 of request.blobs) await this.storage.blobs.delete(sha256);
         this.faultPoint("blob.after-delete");
+        this.watcher.checkpointed();
         return undefined;
     }
   }

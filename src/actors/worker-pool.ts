@@ -14,6 +14,7 @@ import type { Logger } from "../base/log.ts";
 import type { Storage } from "../storage/index.ts";
 import type { AgentRegistry } from "./agent-registry.ts";
 import { GUEST_STACK_MEGABYTES } from "./wasm/rewrite/bounds.ts";
+import type { KernelWatcher } from "./kernel-watcher.ts";
 import type { LogAppender } from "./log-appender.ts";
 import { newestCheckpoint } from "./newest-checkpoint.ts";
 import type { BlobRequest, WorkerBlobs } from "./worker-blobs.ts";
@@ -39,6 +40,7 @@ export interface WorkerPoolOptions {
   readonly registry: AgentRegistry;
   readonly appender: LogAppender;
   readonly blobs: WorkerBlobs;
+  readonly watcher: KernelWatcher;
   readonly log: Logger;
   /** What the pool does not handle itself. */
   received(message: FromWorker): void;
@@ -316,8 +318,11 @@ export class WorkerPool {
 
   private append(seat: Seat, { group, frames }: Extract<FromWorker, { kind: "group" }>): void {
     const { thread } = seat;
+    const startMs = performance.now();
+    const frameBytes = frames.map(({ frame }) => frame.length);
     const appended = this.options.appender.appendGroup(frames).then(
       () => {
+        this.options.watcher.committed(performance.now() - startMs, frameBytes);
         if (seat.thread === thread) this.post(seat.index, { kind: "committed", group });
       },
       (error: unknown) => {
@@ -403,6 +408,7 @@ export class WorkerPool {
     await this.learnCursors(seat);
     await this.open(seat, false);
     for (const { partition, cursors } of recovered) this.refetchLost(seat, partition, cursors);
+    this.options.watcher.workerReplaced();
     this.options.log.warn({ worker: seat.index }, "worker replaced, its partitions are recovered");
   }
 

@@ -4,5 +4,5 @@ export { startGrpc } from "./grpc/server.ts";
 export { startHttp } from "./http/server.ts";
 export { ApiMetrics } from "./metrics.ts";
 export { ReadinessProbe } from "./readiness.ts";
-export { apiServices } from "./services/services.ts";
+export { apiServices } from "./service/services.ts";
 export { startRest } from "./rest/server.ts";

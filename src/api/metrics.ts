@@ -1,14 +1,19 @@
 /** The node's metrics in Prometheus form: what the API counts itself, and the kernel's own figures. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { NodeStatus, PartitionStatus } from "../actors/index.ts";
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { AgentInfo, KernelWatcher, NodeStatus, PartitionStatus } from "../actors/index.ts";
 
 const ACTIVATION_SECONDS = [
   0.000_05, 0.000_1, 0.000_15, 0.000_2, 0.000_3, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.01, 0.1, 1,
 ];
+const COMMIT_SECONDS = [0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5];
+const FRAME_BYTES = [256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576];
+/** Agents with figures of their own; those of the others are added up. */
+const AGENTS_MAX = 200;
+const OTHER_AGENTS = "other";
 const SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30];
 
-export class ApiMetrics {
+export class ApiMetrics implements KernelWatcher {
   readonly #registry = new Registry();
   readonly #requests = new Histogram({
     name: "caxton_request_duration_seconds",
@@ -33,6 +38,34 @@ export class ApiMetrics {
     help: "Actors that took their state over to another version of their agent.",
     registers: [this.#registry],
   });
+  readonly #commits = new Histogram({
+    name: "caxton_commit_duration_seconds",
+    help: "Time in which frames of some partitions became durable together.",
+    buckets: COMMIT_SECONDS,
+    registers: [this.#registry],
+  });
+  readonly #frameBytes = new Histogram({
+    name: "caxton_frame_size_bytes",
+    help: "Size of a frame: one group commit of a partition.",
+    buckets: FRAME_BYTES,
+    registers: [this.#registry],
+  });
+  readonly #storedBytes = new Counter({
+    name: "caxton_snapshot_written_bytes_total",
+    help: "Images of actors and states of partitions that became durable.",
+    registers: [this.#registry],
+  });
+  readonly #checkpoints = new Counter({
+    name: "caxton_checkpoints_total",
+    help: "Checkpoints of partitions, after each of which its log is trimmed.",
+    registers: [this.#registry],
+  });
+  readonly #workersReplaced = new Counter({
+    name: "caxton_workers_replaced_total",
+    help: "Worker threads that died and were replaced.",
+    registers: [this.#registry],
+  });
+  readonly #agentFigures = AGENT_FIGURES.map((figure) => registerOfAgents(figure, this.#registry));
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 20 });
   readonly #kernelFigures = KERNEL_FIGURES.map((figure) => register(figure, this.#registry));
   readonly #loopLag = new Gauge({
@@ -43,6 +76,7 @@ export class ApiMetrics {
 
   constructor() {
     this.#loopDelay.enable();
+    collectDefaultMetrics({ register: this.#registry });
   }
 
   get contentType(): string {
@@ -57,28 +91,48 @@ export class ApiMetrics {
     this.#accepted.inc();
   }
 
-  activated(seconds: number): void {
-    this.#activations.observe(seconds);
+  activated(tookMs: number): void {
+    this.#activations.observe(tookMs / 1000);
   }
 
   upgraded(): void {
     this.#upgrades.inc();
   }
 
+  committed(tookMs: number, frameBytes: readonly number[]): void {
+    this.#commits.observe(tookMs / 1000);
+    for (const bytes of frameBytes) this.#frameBytes.observe(bytes);
+  }
+
+  stored(bytes: number): void {
+    this.#storedBytes.inc(bytes);
+  }
+
+  checkpointed(): void {
+    this.#checkpoints.inc();
+  }
+
+  workerReplaced(): void {
+    this.#workersReplaced.inc();
+  }
+
   /** Without a status (the node is starting) the kernel's figures keep their last values. */
-  async render(status: NodeStatus | undefined): Promise<string> {
-    if (status !== undefined) {
-      for (const update of this.#kernelFigures) update(status);
-    }
+  async render(
+    status: NodeStatus | undefined,
+    agents: readonly AgentInfo[] | undefined,
+  ): Promise<string> {
+    if (status !== undefined) for (const update of this.#kernelFigures) update(status);
+    if (agents !== undefined) for (const update of this.#agentFigures) update(agents);
     this.#loopLag.set(this.#loopDelay.max / 1e9);
     this.#loopDelay.reset();
     return this.#registry.metrics();
   }
 
-  /** What there is, for the table in docs/. */
+  /** What there is beside the figures of every Node process, for the table in docs/. */
   async describe(): Promise<{ name: string; type: string; help: string }[]> {
     const metrics = await this.#registry.getMetricsAsJSON();
-    return metrics.map(({ name, type, help }) => ({ name, type: String(type), help }));
+    const own = metrics.filter(({ name }) => name.startsWith("caxton_"));
+    return own.map(({ name, type, help }) => ({ name, type: String(type), help }));
   }
 
   close(): void {
@@ -150,3 +204,39 @@ const KERNEL_FIGURES: readonly KernelFigure[] = [
     read: (s) => s.storage.bytesMax,
   },
 ];
+
+interface AgentFigure {
+  readonly name: string;
+  readonly help: string;
+  readonly read: (agent: AgentInfo) => number;
+}
+
+const AGENT_FIGURES: readonly AgentFigure[] = [
+  { name: "caxton_agent_actors", help: "Actors of an agent.", read: ({ actors }) => actors },
+  {
+    name: "caxton_agent_messages_handled_total",
+    help: "Messages an agent has handled.",
+    read: ({ messagesHandled }) => messagesHandled,
+  },
+  {
+    name: "caxton_agent_messages_failed_total",
+    help: "Turns of an agent that failed.",
+    read: ({ messagesFailed }) => messagesFailed,
+  },
+];
+
+function registerOfAgents(
+  { name, help, read }: AgentFigure,
+  registry: Registry,
+): (agents: readonly AgentInfo[]) => void {
+  const labelNames = ["agent"] as const;
+  const options = { name, help, labelNames, registers: [registry] };
+  const metric = name.endsWith("_total") ? new Counter(options) : new Gauge(options);
+  return (agents) => {
+    metric.reset();
+    agents.forEach((info, i) => {
+      const agent = i < AGENTS_MAX ? `${info.namespace}/${info.name}` : OTHER_AGENTS;
+      metric.inc({ agent }, read(info));
+    });
+  };
+}

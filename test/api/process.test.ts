@@ -54,10 +54,14 @@ describe("stopping and starting again", () => {
     expect(await again.wire.askText("default/adder/x", "4")).toBe("7 2");
   });
 
-  test("SIGHUP reads the configuration again, while messages flow", async () => {
+  test("SIGHUP reads the configuration again while messages flow, and systemd is told", async () => {
     const file = join(directory, "caxton.yaml");
     writeFileSync(file, "limits: {messageBytesMax: 200}\n");
-    const { server, wire } = await start({ args: ["--config", file] });
+    const told = join(directory, "told");
+    const notify = join(directory, "systemd-notify");
+    writeFileSync(notify, `#!/bin/sh\necho "$*" >> ${told}\n`, { mode: 0o755 });
+    const env = { NOTIFY_SOCKET: "@nobody", PATH: `${directory}:${process.env["PATH"]}` };
+    const { server, wire } = await start({ args: ["--config", file], env });
     await wire.deploy(manifest("echo"), fixtureModule("echo"));
     const long = "x".repeat(101);
     expect(await wire.askText("default/echo/x", long)).toBe(long);
@@ -74,11 +78,21 @@ describe("stopping and starting again", () => {
     server.signal("SIGHUP");
     const codeOf = async (): Promise<string> => {
       const answered = wire.askText("default/echo/x", long).then(() => "");
-      return answered.catch((error: WireError) => error.detail!.code);
+      return answered.catch((error: unknown) => (error as WireError).detail!.code);
     };
     await expect.poll(codeOf).toBe("MESSAGE_TOO_LARGE");
     flow.abort();
     await flowing;
+    await server.kill("SIGTERM");
+    const reload = ["RELOADING=1", "READY=1"];
+    const states = readFileSync(told, "utf8").split("\n");
+    expect(states.map((line) => line.replace(/ MONOTONIC_USEC=\d+$/, ""))).toEqual([
+      "READY=1",
+      ...reload,
+      ...reload,
+      "STOPPING=1",
+      "",
+    ]);
   });
 
   test("a kill loses nothing that was answered", async () => {
@@ -145,6 +159,12 @@ describe("refusing to start", () => {
     const { code, stderr } = await runServerToItsEnd({ directory: join(directory, "data") });
     expect(code).toBe(EXIT.conflict);
     expect(stderr).toContain("code: STORAGE_LOCKED");
+  });
+
+  test("--daemon", async () => {
+    const { code, stderr } = await runServerToItsEnd({ args: ["--daemon"] });
+    expect(code).toBe(EXIT.usage);
+    expect(stderr).toContain("systemd");
   });
 
   test.each(["api.grpc.port", "api.rest.port", "api.http.port"])("%s is taken", async (option) => {

@@ -9,8 +9,8 @@ import {
 import { asCaxtonError, type CaxtonError } from "../../base/errors.ts";
 import type { OpenCall, OpenCalls } from "../open-calls.ts";
 import { type ApiContext, nodeIsStopping, RequestRecord } from "../request.ts";
-import type { StreamMethod, UnaryMethod } from "../services/method.ts";
-import type { ApiService } from "../services/services.ts";
+import type { StreamMethod, UnaryMethod } from "../service/method.ts";
+import type { ApiService } from "../service/services.ts";
 import { toServiceError } from "./errors.ts";
 
 export interface GrpcContext extends ApiContext {

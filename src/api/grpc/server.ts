@@ -6,7 +6,7 @@ import { listenFailed } from "../listen.ts";
 import { OpenCalls } from "../open-calls.ts";
 import type { ReadinessProbe } from "../readiness.ts";
 import type { ApiContext } from "../request.ts";
-import type { ApiService } from "../services/services.ts";
+import type { ApiService } from "../service/services.ts";
 import { type GrpcContext, handlersOf } from "./handlers.ts";
 import { healthService } from "./health.ts";
 import { addReflection } from "./reflection.ts";

@@ -51,8 +51,12 @@ async function answer(
       return { status: ready ? 200 : 503, contentType: TEXT, body };
     }
     case "/metrics": {
-      const status = await readiness.kernel?.node.status().catch(() => undefined);
-      const body = await metrics.render(status);
+      const { kernel } = readiness;
+      const [status, agents] = await Promise.all([
+        kernel?.node.status().catch(() => undefined),
+        kernel?.agents.list(undefined).catch(() => undefined),
+      ]);
+      const body = await metrics.render(status, agents);
       return { status: 200, contentType: metrics.contentType, body };
     }
     default:

@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { DescField, DescMessage } from "@bufbuild/protobuf";
 import type { Finding } from "../../base/errors.ts";
 import { nearest } from "../../base/nearest.ts";
-import { refuse } from "../services/validate.ts";
+import { refuse } from "../service/validate.ts";
 import {
   decodeMessage,
   decodeText,

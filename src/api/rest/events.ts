@@ -6,7 +6,7 @@ import type { ServerResponse } from "node:http";
 import { asCaxtonError } from "../../base/errors.ts";
 import type { OpenCall } from "../open-calls.ts";
 import { nodeIsStopping, type RequestRecord } from "../request.ts";
-import type { StreamMethod } from "../services/method.ts";
+import type { StreamMethod } from "../service/method.ts";
 import type { RequestMessage } from "./json-decoder.ts";
 import { problemOf } from "./problem.ts";
 

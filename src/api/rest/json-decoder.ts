@@ -5,7 +5,7 @@
 import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import type { Finding } from "../../base/errors.ts";
 import { nearest } from "../../base/nearest.ts";
-import { isJsonType } from "../services/validate.ts";
+import { isJsonType } from "../service/validate.ts";
 import { enumName } from "./schema.ts";
 
 type Json = Readonly<Record<string, unknown>>;

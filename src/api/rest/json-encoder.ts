@@ -4,7 +4,7 @@
  */
 import { isUtf8 } from "node:buffer";
 import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
-import { isJsonType } from "../services/validate.ts";
+import { isJsonType } from "../service/validate.ts";
 import { enumName } from "./schema.ts";
 
 type Value = Readonly<Record<string, unknown>>;

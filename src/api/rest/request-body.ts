@@ -2,7 +2,7 @@
 import type { IncomingMessage } from "node:http";
 import { Busboy } from "@fastify/busboy";
 import { CaxtonError } from "../../base/errors.ts";
-import { isJsonType } from "../services/validate.ts";
+import { isJsonType } from "../service/validate.ts";
 
 const FORM_TYPE = "multipart/form-data";
 /** Also as a file it is text. */

@@ -4,7 +4,7 @@ import type { ListenerConfig } from "../../base/config-schema.ts";
 import { closeHttp, listenHttp } from "../listen.ts";
 import { OpenCalls } from "../open-calls.ts";
 import type { ApiContext } from "../request.ts";
-import type { ApiService } from "../services/services.ts";
+import type { ApiService } from "../service/services.ts";
 import { RestHandler } from "./handler.ts";
 
 /** A client that sends slower than this is not waited for. */
