@@ -121,7 +121,7 @@ export const ERRORS = define({
     hint: "Send application/json.",
   },
   REQUEST_TOO_LARGE: {
-    grpc: "RESOURCE_EXHAUSTED",
+    grpc: "INVALID_ARGUMENT",
     http: 413,
     retryable: false,
     text: "The request has more bytes than the server takes.",

@@ -1,5 +1,4 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -154,29 +153,10 @@ describe("stopping and starting again", () => {
 });
 
 describe("refusing to start", () => {
-  test("another server has the directory", async () => {
-    await start();
-    const { code, stderr } = await runServerToItsEnd({ directory: join(directory, "data") });
-    expect(code).toBe(EXIT.conflict);
-    expect(stderr).toContain("code: STORAGE_LOCKED");
-  });
-
   test("--daemon", async () => {
     const { code, stderr } = await runServerToItsEnd({ args: ["--daemon"] });
     expect(code).toBe(EXIT.usage);
     expect(stderr).toContain("systemd");
-  });
-
-  test.each(["api.grpc.port", "api.rest.port", "api.http.port"])("%s is taken", async (option) => {
-    const other = createServer();
-    await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
-    cleanups.push(() => void other.close());
-    const { port } = other.address() as { port: number };
-    const sets = [`${option}=${port}`];
-    const { code, stderr } = await runServerToItsEnd({ directory: join(directory, "data"), sets });
-    expect(code).toBe(EXIT.conflict);
-    expect(stderr).toContain(`127.0.0.1:${port}: it is in use. The option is ${option}.`);
-    expect(stderr).toContain("code: LISTEN_FAILED");
   });
 
   test("a configuration with mistakes: all of them, and nothing is made", async () => {

@@ -54,7 +54,9 @@ export class Residents {
 
   /** Actors leave until there is room for so many more, or none may leave. */
   makeRoom(newcomers: number): void {
-    for (let looks = 2 * this.actors.length; !this.hasRoom(newcomers) && looks > 0; looks--) {
+    let looks = 2 * this.actors.length;
+    // There may be more newcomers than there is room at all.
+    for (; !this.hasRoom(newcomers) && this.actors.length > 0 && looks > 0; looks--) {
       if (this.hand >= this.actors.length) this.hand = 0;
       if (!this.tryLeave(this.actors[this.hand]!)) this.hand++;
     }

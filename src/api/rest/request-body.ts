@@ -28,14 +28,18 @@ export async function readJsonBody(request: IncomingMessage, bytesMax: number): 
 async function readBody(request: IncomingMessage, bytesMax: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > bytesMax) {
-      throw new CaxtonError("REQUEST_TOO_LARGE", `The body has more than ${bytesMax} bytes.`);
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > bytesMax) break;
+      chunks.push(chunk);
     }
-    chunks.push(chunk);
+  } catch {
+    const findings = [{ at: "body", message: "ends early: the connection was closed" }];
+    throw new CaxtonError("INVALID_ARGUMENT", undefined, { findings });
   }
-  return Buffer.concat(chunks);
+  if (bytes <= bytesMax) return Buffer.concat(chunks);
+  throw new CaxtonError("REQUEST_TOO_LARGE", `The body has more than ${bytesMax} bytes.`);
 }
 
 /** Files become bytes in base64, which JSON has under the name with Base64 behind it; the rest is text. */
