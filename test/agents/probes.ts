@@ -15,6 +15,7 @@ export const PROBES = [
   "probe",
   "probe-c",
   "probe-component",
+  "probe-go",
   "probe-rust",
   "probe-typescript",
 ] as const;
