@@ -15,7 +15,9 @@ export function typeScriptEntry(folder: string): string | undefined {
 
 /** Paths as the server sees them -> text. */
 export function typeScriptFiles(folder: string, entry: string): Record<string, string> {
-  const inputs = importedFiles(folder, entry) ?? [...ownFiles(folder), entry];
+  // What lies beside a file that is deployed by its name need not belong to it.
+  const own = (): string[] => (ENTRIES.includes(entry) ? [...ownFiles(folder), entry] : [entry]);
+  const inputs = importedFiles(folder, entry) ?? own();
   const paths = new Set(inputs.flatMap((path) => [path, ...packageFile(path)]));
   const files: Record<string, string> = {};
   for (const path of [...paths].sort()) {

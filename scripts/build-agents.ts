@@ -13,10 +13,12 @@ import { compileAssemblyScript } from "../src/actors/wasm/languages/assemblyscri
 const ROOT = join(import.meta.dirname, "..");
 const FIXTURES = "test/agents/fixtures";
 const SUMS_FILE = "test/agents/SHA256SUMS";
-const KITS = ["sdk/assemblyscript/caxton", "sdk/c", "sdk/wit"];
+const KITS = ["sdk/assemblyscript/caxton", "sdk/c", "sdk/go", "sdk/rust", "sdk/wit"];
 /** The script that builds a source of this name. */
 const BUILD_SCRIPTS: readonly (readonly [string, string])[] = [
   ["agent.c", "sdk/c/build.sh"],
+  ["agent.go", "sdk/go/build.sh"],
+  ["agent.rs", "sdk/rust/build.sh"],
   ["component.c", "sdk/wit/build.sh"],
 ];
 

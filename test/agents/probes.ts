@@ -11,7 +11,14 @@ import { BUNDLED, ROOT, committedModules } from "./modules.ts";
 
 const NODE = { moduleBytesMax: 4 * 1024 * 1024 };
 
-export const PROBES = ["probe", "probe-c", "probe-component", "probe-typescript"] as const;
+export const PROBES = [
+  "probe",
+  "probe-c",
+  "probe-component",
+  "probe-go",
+  "probe-rust",
+  "probe-typescript",
+] as const;
 
 const LIMITS = {
   memoryPagesMax: 256,

@@ -124,6 +124,14 @@ describe("a folder", () => {
     });
   });
 
+  test("a single file that can't be bundled: nothing of what lies beside it", () => {
+    const path = folder({ "one.ts": "let a = ;", "two.ts": "", "private.json": "{}" });
+    expect(readAgent(join(path, "one.ts"), {}).source.value).toEqual({
+      language: "typescript",
+      files: { "one.ts": "let a = ;" },
+    });
+  });
+
   test.each([
     ["nothing to deploy", { "agent.yaml": MANIFEST }, "holds nothing to deploy"],
     ["two modules", { "agent.yaml": MANIFEST, "a.wasm": "", "b.wasm": "" }, "a.wasm, b.wasm"],

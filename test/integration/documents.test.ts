@@ -144,9 +144,12 @@ test.each(["README.md", "docs/first-agent.md", ...(hasCurl ? ["docs/rest.md"] : 
   async (document) => {
     const steps = stepsOf(document);
     expect(steps.length).toBeGreaterThan(5);
+    const startedMs = performance.now();
     for (const { script, output } of steps) {
       expect(oneLine(await terminal.run(script)), script).toMatch(shown(output));
     }
+    const elapsedSeconds = ((performance.now() - startedMs) / 1000).toFixed(1);
+    console.info(`${document}: ${String(steps.length)} steps typed in ${elapsedSeconds} s`);
   },
   DOCUMENT_TIMEOUT_MS,
 );

@@ -48,7 +48,8 @@ export function wasiImports(
   const known: Record<string, HostFunction> = {
     fd_write: write,
     clock_time_get: (_id: number, _precision: bigint, at: number) => {
-      u64(at, BigInt(Math.trunc(turn.nowMs)) * 1_000_000n);
+      // Go takes a clock at zero for a broken one, and that is what `now` answers at initialisation.
+      u64(at, turn.nowMs === 0 ? 1n : BigInt(Math.trunc(turn.nowMs)) * 1_000_000n);
       return SUCCESS;
     },
     clock_res_get: (_id: number, at: number) => {
