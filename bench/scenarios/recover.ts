@@ -20,6 +20,12 @@ import type { RecoverOptions } from "./options.ts";
 
 const PARTITIONS = 16;
 const SETTINGS = ["workers.count=1"];
+/** What keeps snapshots from covering the tail. */
+const TAIL_SETTINGS = [
+  ...SETTINGS,
+  "snapshots.intervalMs=3600000",
+  "snapshots.turnsMax=1000000000",
+];
 /** Few enough to stay in memory all at once, so that the server replays them all by itself. */
 const TAIL_ACTORS_MAX = 10_000;
 const POLL_MS = 10;
@@ -74,9 +80,9 @@ async function replay({
   const tailActors = Math.min(actors, TAIL_ACTORS_MAX);
   const turns = Math.ceil(tailTurns / tailActors);
   say(`a tail of ${tailActors * turns} turns`);
-  const all = await fillAndKill(data, SETTINGS, (wire) => countAll(wire, tailActors, turns));
+  const all = await fillAndKill(data, TAIL_SETTINGS, (wire) => countAll(wire, tailActors, turns));
   say("killed; starting again");
-  const server = await ServerProcess.start(data, SETTINGS);
+  const server = await ServerProcess.start(data, TAIL_SETTINGS);
   const wire = new Wire(server.endpoint);
   try {
     const perSecond = await replayedPerSecond(wire, all);
