@@ -1,4 +1,4 @@
-import { credentials, type ServiceError, status } from "@grpc/grpc-js";
+import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ERRORS } from "../../src/base/errors.ts";
 import {
@@ -142,6 +142,25 @@ describe("refusals", () => {
       "message.conversation_id",
       "message.headers",
     ]);
+  });
+
+  test("what can't be decoded is refused with a code", async () => {
+    const client = new Client(server.endpoint, credentials.createInsecure());
+    const same = (raw: Buffer): Buffer => raw;
+    const sent = [same, same, Buffer.from([0x0a, 0xff])] as const;
+    const error = await new Promise<ServiceError | null>((resolve) =>
+      client.makeUnaryRequest("/caxton.v1.MessageService/SendMessage", ...sent, resolve),
+    );
+    const stream = client.makeServerStreamRequest(
+      "/caxton.v1.MessageService/SubscribeMessages",
+      ...sent,
+    );
+    const streamError = await new Promise<ServiceError>((resolve) => stream.once("error", resolve));
+    client.close();
+    for (const each of [error, streamError]) {
+      expect(each?.code).toBe(status.INVALID_ARGUMENT);
+      expect(each?.metadata.get("caxton-code")).toEqual(["INVALID_ARGUMENT"]);
+    }
   });
 
   test.each([

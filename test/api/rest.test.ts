@@ -320,6 +320,22 @@ describe("what is refused", () => {
     expect(await post("{", "application/json")).toMatchObject({ findings: [{ at: "body" }] });
     expect(await post("{}", "text/plain")).toMatchObject({ code: "UNSUPPORTED_MEDIA_TYPE" });
     expect(await post("x", "multipart/form-data")).toMatchObject({ findings: [{ at: "body" }] });
+    const cut = '--x\r\ncontent-disposition: form-data; name="module"; filename="a"\r\n\r\nabc';
+    expect(await post(cut, "multipart/form-data; boundary=x")).toMatchObject({
+      findings: [{ at: "body" }],
+    });
+  });
+
+  test.each(["//", "http://[/"])("%s, which is no URL", async (path) => {
+    const status = await new Promise((resolve, reject) => {
+      const sending = httpRequest({ port: server.restPort, path }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      });
+      sending.on("error", reject);
+      sending.end();
+    });
+    expect(status).toBe(404);
   });
 
   test("a body over the limit, before it is all there", async () => {

@@ -175,7 +175,7 @@ class Run {
     const same = (raw: Buffer): Buffer => raw;
     return new Promise((resolve) => {
       const done = (error: ServiceError | null): void => {
-        if (error?.metadata.get("caxton-code")[0] === "INTERNAL") this.internal++;
+        if (error?.code === status.INTERNAL) this.internal++;
         resolve(`grpc ${status[error?.code ?? status.OK]}`);
       };
       const sent = [bytes, new Metadata(), { deadline }] as const;
@@ -194,7 +194,10 @@ class Run {
       stream.on("error", () => undefined);
       stream.on("data", () => undefined);
       stream.once("metadata", () => stream.cancel());
-      stream.once("status", ({ code }: { code: status }) => resolve(`stream ${status[code]}`));
+      stream.once("status", ({ code }: { code: status }) => {
+        if (code === status.INTERNAL) this.internal++;
+        resolve(`stream ${status[code]}`);
+      });
     });
   }
 

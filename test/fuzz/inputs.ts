@@ -43,13 +43,28 @@ export function restRequest(random: SeededRandom, rules: readonly HttpRule[]): R
   if (random.chance(0.1)) headers["idempotency-key"] = `key-${random.below(50)}`;
   if (random.chance(0.1))
     headers["traceparent"] = pick(random, ["x", "00-0-0-00", "00-".repeat(50)]);
-  const body = rule.verb === "POST" ? bodyText(random, rule) : undefined;
+  let body = rule.verb === "POST" ? bodyText(random, rule) : undefined;
   if (body !== undefined) {
     headers["content-type"] = random.chance(0.95) ? "application/json" : pick(random, FORMS);
+    if (headers["content-type"].endsWith("boundary=x") && random.chance(0.8)) {
+      body = FORM.slice(0, random.below(FORM.length + 1));
+    }
   }
   return { verb, path: `${path}${query(random, rule)}`, headers, body };
 }
 
+const FORM = [
+  "--x",
+  'content-disposition: form-data; name="manifest"',
+  "",
+  "name: a",
+  "--x",
+  'content-disposition: form-data; name="module"; filename="a.wasm"',
+  "",
+  "abc",
+  "--x--",
+  "",
+].join("\r\n");
 const FORMS = ["text/plain", "multipart/form-data", "multipart/form-data; boundary=x", "a;;;"];
 
 function query(random: SeededRandom, rule: HttpRule): string {
@@ -118,6 +133,8 @@ export function rawBytes(random: SeededRandom): string {
     `GET /${"a".repeat(100_000)} HTTP/1.1\r\n\r\n`,
     "\u0000\u0001\u0002",
     "GET / HTTP/9.9\r\n\r\n",
+    "GET // HTTP/1.1\r\nhost: x\r\n\r\n",
+    "GET http://[/ HTTP/1.1\r\nhost: x\r\n\r\n",
     "",
   ]);
 }

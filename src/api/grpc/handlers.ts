@@ -11,6 +11,7 @@ import type { OpenCall, OpenCalls } from "../open-calls.ts";
 import { type ApiContext, nodeIsStopping, RequestRecord } from "../request.ts";
 import type { StreamMethod, UnaryMethod } from "../service/method.ts";
 import type { ApiService } from "../service/services.ts";
+import { requestOf } from "./decode.ts";
 import { toServiceError } from "./errors.ts";
 
 export interface GrpcContext extends ApiContext {
@@ -35,7 +36,7 @@ function unary<Q, A>(
   api: GrpcContext,
   method: string,
   run: UnaryMethod<Q, A>,
-): handleUnaryCall<Q, A> {
+): handleUnaryCall<Q | CaxtonError, A> {
   return (call, callback) => {
     const record = new RequestRecord(api, method, call.metadata.get("traceparent")[0]);
     const fail = (error: CaxtonError): void => {
@@ -53,7 +54,8 @@ function unary<Q, A>(
     };
     api.openCalls.add(open);
     const info = { traceparent: record.traceparent, remainingMs: remainingMs(call.getDeadline()) };
-    run(call.request, info).then(
+    const answering = async (): Promise<A> => run(requestOf(call.request), info);
+    answering().then(
       (answer) => {
         if (isEnded) return;
         api.openCalls.remove(open);
@@ -75,7 +77,7 @@ function streaming<Q, A>(
   api: GrpcContext,
   method: string,
   run: StreamMethod<Q, A>,
-): handleServerStreamingCall<Q, A> {
+): handleServerStreamingCall<Q | CaxtonError, A> {
   return (stream) => {
     const record = new RequestRecord(api, method, stream.metadata.get("traceparent")[0]);
     const end = endOnce(stream, record);
@@ -83,7 +85,7 @@ function streaming<Q, A>(
       const write = (answer: A, sent: () => void): void => {
         stream.write(answer, sent);
       };
-      const { earlier, leave } = run(stream.request, { write, ended: end });
+      const { earlier, leave } = run(requestOf(stream.request), { write, ended: end });
       // Tells the caller that from now on nothing is missed.
       stream.sendMetadata(new Metadata());
       for (const answer of earlier) stream.write(answer);

@@ -7,6 +7,7 @@ import { OpenCalls } from "../open-calls.ts";
 import type { ReadinessProbe } from "../readiness.ts";
 import type { ApiContext } from "../request.ts";
 import type { ApiService } from "../service/services.ts";
+import { decodedByUs } from "./decode.ts";
 import { type GrpcContext, handlersOf } from "./handlers.ts";
 import { healthService } from "./health.ts";
 import { addReflection } from "./reflection.ts";
@@ -52,7 +53,7 @@ function addServices(
   readiness: ReadinessProbe,
 ): void {
   for (const service of services) {
-    server.addService(service.definition, handlersOf(api, service));
+    server.addService(decodedByUs(service.definition), handlersOf(api, service));
   }
   const names = new Set(services.map(({ definition }) => serviceName(definition)));
   server.addService(HealthService, healthService(readiness, names, api.openCalls));

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { asCaxtonError, type CaxtonError } from "../../base/errors.ts";
+import { asCaxtonError, CaxtonError } from "../../base/errors.ts";
 import type { OpenCalls } from "../open-calls.ts";
 import { type ApiContext, nodeIsStopping, RequestRecord } from "../request.ts";
 import type { StreamMethod, UnaryMethod } from "../service/method.ts";
@@ -22,6 +22,8 @@ const OPENAPI = new URL("../../gen/openapi.json", import.meta.url);
 const DOCS_PAGE = new URL("./docs-page.html", import.meta.url);
 /** Base64 and the rest of JSON. */
 const JSON_SHARE = 1.5;
+/** Of a path in an answer. */
+const PATH_LENGTH_MAX = 200;
 
 type Answer = Readonly<Record<string, unknown>>;
 
@@ -56,15 +58,16 @@ export class RestHandler {
   }
 
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? "/", "http://localhost");
-    const page = this.#pages.get(url.pathname);
-    if (page !== undefined && request.method === "GET") {
-      response.writeHead(200, { "content-type": page.type }).end(page.body);
-      return;
-    }
     const { traceparent } = request.headers;
+    let url: URL;
     let match: Match;
     try {
+      url = targetOf(request);
+      const page = this.#pages.get(url.pathname);
+      if (page !== undefined && request.method === "GET") {
+        response.writeHead(200, { "content-type": page.type }).end(page.body);
+        return;
+      }
       match = this.#router.find(request.method ?? "", url.pathname);
     } catch (error) {
       this.#refuse(response, new RequestRecord(this.#api, "unknown", traceparent), error);
@@ -151,6 +154,13 @@ export class RestHandler {
     });
     response.end(JSON.stringify(problemOf(error, record.traceId)));
   }
+}
+
+/** Clients may send what is no URL, such as "//". */
+function targetOf({ url = "/" }: IncomingMessage): URL {
+  const target = URL.parse(url, "http://localhost");
+  if (target !== null) return target;
+  throw new CaxtonError("UNKNOWN_PATH", `There is nothing at ${url.slice(0, PATH_LENGTH_MAX)}.`);
 }
 
 function headersOf(error: CaxtonError): Record<string, string> {

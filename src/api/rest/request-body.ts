@@ -55,6 +55,8 @@ function formFields(body: Buffer, type: string): Promise<unknown> {
       form.on("field", (name, value) => (fields[name] = value));
       form.on("file", (name, file) => {
         const chunks: Buffer[] = [];
+        // A form that ends inside of a file fails there as well; unheard, that would end the process.
+        file.on("error", fail);
         file.on("data", (chunk: Buffer) => chunks.push(chunk));
         file.on("end", () => {
           const bytes = Buffer.concat(chunks);
