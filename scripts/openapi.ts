@@ -13,13 +13,7 @@ import {
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { ERRORS } from "../src/base/errors.ts";
 import { VERSION } from "../src/base/version.ts";
-import {
-  enumName,
-  type HttpRule,
-  pathFields,
-  queryFields,
-  readHttpRules,
-} from "../src/api/rest/schema.ts";
+import { BASE64, enumName, type HttpRule, isBytes, readHttpRules } from "../src/api/rest/schema.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 
@@ -60,11 +54,10 @@ function sorted<T>(entries: Record<string, T>): Record<string, T> {
 }
 
 function operation(rule: HttpRule, comments: Comments, schemas: Json): Json {
-  const { method, service, path } = rule;
-  const inPath = new Set(pathFields(path));
+  const { method, service } = rule;
   const parameters = [
-    ...method.input.fields.filter(({ name }) => inPath.has(name)).map((f) => parameter(f, "path")),
-    ...queryFields(rule).map((field) => parameter(field, "query")),
+    ...rule.pathFields.map((field) => parameter(field, "path")),
+    ...rule.queryFields.map((field) => parameter(field, "query")),
     ...(carriesMessage(method) ? [idempotencyKey()] : []),
   ];
   const body = bodyOf(rule);
@@ -148,11 +141,10 @@ function messageSchema(
   const hasType = message.fields.some(({ name }) => name === "content_type");
   for (const field of message.fields) {
     const text = described(comments.get(`${message.typeName}.${field.name}`));
-    const isBytes = field.fieldKind === "scalar" && field.scalar === ScalarType.BYTES;
-    if (isBytes) {
+    if (isBytes(field)) {
       const isContent = hasType && field.name === "content";
       properties[field.jsonName] = { ...text, ...(isContent ? {} : { type: "string" }) };
-      properties[`${field.jsonName}Base64`] = { ...text, type: "string", format: "byte" };
+      properties[field.jsonName + BASE64] = { ...text, type: "string", format: "byte" };
     } else properties[field.jsonName] = { ...fieldSchema(field, reference), ...text };
   }
   return { type: "object", ...described(comments.get(message.typeName)), properties };

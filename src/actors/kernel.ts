@@ -226,8 +226,6 @@ export interface NodeStatus {
     /** The last stop was clean. */
     readonly cleanStart: boolean;
   };
-  /** Every limit of the node by its configuration name, with the value in force. */
-  readonly limits: Readonly<Record<string, number>>;
 }
 
 /** The kernel's offer by subject; src/actors/ has one file for each. */

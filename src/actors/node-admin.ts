@@ -91,7 +91,6 @@ export class NodeAdmin implements NodeOperations {
         full: this.health.isFull(),
         cleanStart: this.storage.opening.clean,
       },
-      limits: this.config.limits,
     };
   }
 

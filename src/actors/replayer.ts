@@ -188,12 +188,18 @@ export class Replayer {
       const chunk = this.chunks.shift();
       if (chunk === undefined) break;
       if (!this.isAsBefore(chunk)) continue;
-      const result = this.runImport(chunk);
+      const { job, pieces, from, to } = chunk;
+      const upgrade = readUpgradeEntry(pieces[0]!);
+      const result =
+        upgrade === undefined
+          ? OK
+          : this.ports.executor.replayImport(job.actor, { ...upgrade, state: pieces[1]! });
       if (result.kind === "ok") {
         ready.push(chunk);
-        replays.push({ actor: chunk.job.actor, turns: turnsOf(chunk) });
-        turns += chunk.to - chunk.from;
-      } else this.finish(chunk.job, result);
+        const turnPieces = upgrade === undefined ? pieces : pieces.slice(2);
+        replays.push({ actor: job.actor, turns: turnsOf(turnPieces) });
+        turns += to - from;
+      } else this.finish(job, result);
     }
     if (ready.length === 0) return;
     const results = this.ports.executor.replay(replays);
@@ -213,12 +219,6 @@ export class Replayer {
     if (actor.live === live) this.ports.executor.drop(actor);
     this.start(job);
     return false;
-  }
-
-  private runImport({ job, pieces }: Chunk): ReplayResult {
-    const upgrade = readUpgradeEntry(pieces[0]!);
-    if (upgrade === undefined) return OK;
-    return this.ports.executor.replayImport(job.actor, { ...upgrade, state: pieces[1]! });
   }
 
   private finish(job: RunningJob, result: ReplayResult): void {
@@ -257,10 +257,10 @@ function rangeAt(position: number, length: number): FrameRange {
   return { sequence: sequenceOf(position), offset: offsetOf(position), length };
 }
 
-function turnsOf({ pieces }: Chunk): ReplayTurn[] {
+/** Of entries and messages, alternating. */
+function turnsOf(pieces: readonly Buffer[]): ReplayTurn[] {
   const turns: ReplayTurn[] = [];
-  const isImport = readUpgradeEntry(pieces[0]!) !== undefined;
-  for (let i = isImport ? 2 : 0; i < pieces.length; i += 2) {
+  for (let i = 0; i < pieces.length; i += 2) {
     const fields = readTurnEntry(pieces[i]!);
     turns.push({ ...fields, seq: fields.consumedSeq, message: pieces[i + 1]! });
   }

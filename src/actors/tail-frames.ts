@@ -87,6 +87,7 @@ export class TailFrames {
   }
 
   unload(): void {
+    if (this.partition < 0) return;
     this.partition = -1;
     this.frames = new Map();
   }

@@ -8,7 +8,7 @@ import { resolve } from "node:path";
 import type { z } from "zod";
 import { type Config, configSchema } from "./config-schema.ts";
 import { CaxtonError, ensureError, type Finding } from "./errors.ts";
-import { nearest } from "./nearest.ts";
+import { didYouMean, nearest } from "./nearest.ts";
 import { checkWith, deepFreeze, parseMapping, type Setting, settingsOf } from "./schema.ts";
 
 export interface ConfigSources {
@@ -210,9 +210,7 @@ function applySets(
     const path = pair.slice(0, equals);
     const setting = byPath.get(path);
     if (setting !== undefined) return assign(raw, setting, pair.slice(equals + 1));
-    const guess = nearest(path, byPath.keys());
-    const hint =
-      guess === undefined ? "docs/configuration.md lists all keys." : `Did you mean "${guess}"?`;
+    const hint = didYouMean(path, byPath.keys()) ?? "docs/configuration.md lists all keys.";
     return [{ at: path, message: "unknown key", hint }];
   });
 }

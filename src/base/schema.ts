@@ -5,7 +5,7 @@
 import { isMap, parseDocument } from "yaml";
 import { z } from "zod";
 import type { Finding } from "./errors.ts";
-import { nearest } from "./nearest.ts";
+import { didYouMean } from "./nearest.ts";
 
 export type Checked<T> =
   | { readonly ok: true; readonly value: T }
@@ -72,22 +72,20 @@ function findingsOf(issue: z.core.$ZodIssue, shape: Shape): Finding[] {
     return issue.keys.map((key) => unknownKey([...issue.path, key], known));
   }
   if (issue.input === undefined) return [{ at, message: missing(issue) }];
-  const guess = issue.code === "invalid_value" ? nearestValue(issue) : undefined;
-  const hint = guess === undefined ? {} : { hint: `Did you mean "${guess}"?` };
-  return [{ at, message: complaint(issue), ...hint }];
+  const hint = issue.code === "invalid_value" ? nearestValue(issue) : undefined;
+  return [{ at, message: complaint(issue), ...(hint !== undefined && { hint }) }];
 }
 
 function unknownKey(path: readonly PropertyKey[], known: readonly string[]): Finding {
-  const guess = nearest(String(path.at(-1)), known);
   return {
     at: pathText(path),
     message: "unknown key",
-    hint: guess === undefined ? `Known here: ${known.join(", ")}.` : `Did you mean "${guess}"?`,
+    hint: didYouMean(String(path.at(-1)), known) ?? `Known here: ${known.join(", ")}.`,
   };
 }
 
 function nearestValue(issue: z.core.$ZodIssueInvalidValue): string | undefined {
-  return nearest(String(issue.input), issue.values.map(String));
+  return didYouMean(String(issue.input), issue.values.map(String));
 }
 
 function missing(issue: z.core.$ZodIssue): string {

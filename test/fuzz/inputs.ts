@@ -2,7 +2,7 @@
 import type { DescField, DescMessage } from "@bufbuild/protobuf";
 import { ScalarType } from "@bufbuild/protobuf";
 import type { SeededRandom } from "../../src/base/random.ts";
-import { type HttpRule, queryFields } from "../../src/api/rest/schema.ts";
+import type { HttpRule } from "../../src/api/rest/schema.ts";
 
 const NAMES = ["default", "echo", "probe", "nobody", "", "..", "%00", "a/b", "ü", "A".repeat(300)];
 const TEXTS = [
@@ -68,7 +68,7 @@ const FORM = [
 const FORMS = ["text/plain", "multipart/form-data", "multipart/form-data; boundary=x", "a;;;"];
 
 function query(random: SeededRandom, rule: HttpRule): string {
-  const fields = queryFields(rule);
+  const fields = rule.queryFields;
   const parts: string[] = [];
   while (random.chance(0.4)) {
     const name = fields.length > 0 && random.chance(0.8) ? pick(random, fields).jsonName : "what";

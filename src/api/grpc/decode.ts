@@ -4,6 +4,7 @@
  */
 import type { ServiceDefinition } from "@grpc/grpc-js";
 import { CaxtonError } from "../../base/errors.ts";
+import { refusal } from "../service/validate.ts";
 
 /** The definition with decoders that return the refusal instead of throwing. */
 export function decodedByUs(definition: ServiceDefinition): ServiceDefinition {
@@ -12,8 +13,8 @@ export function decodedByUs(definition: ServiceDefinition): ServiceDefinition {
       try {
         return method.requestDeserialize(bytes);
       } catch (error) {
-        const findings = [{ at: "request", message: `is malformed: ${(error as Error).message}` }];
-        return new CaxtonError("INVALID_ARGUMENT", undefined, { findings });
+        const message = `is malformed: ${(error as Error).message}`;
+        return refusal({ at: "request", message });
       }
     };
     return [name, { ...method, requestDeserialize }];

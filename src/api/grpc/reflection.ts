@@ -1,16 +1,14 @@
 /** Server reflection, so that grpcurl and the like need no proto files. */
-import { readFileSync } from "node:fs";
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import type { Server } from "@grpc/grpc-js";
 import { ReflectionService } from "@grpc/reflection";
-
-const DESCRIPTORS = new URL("../../gen/descriptors.binpb", import.meta.url);
+import { readDescriptors } from "../descriptors.ts";
 
 /** In google.protobuf.FileDescriptorSet. */
 const FILE_FIELD = 1;
 
 export function addReflection(server: Server): void {
-  const fileDescriptorProtos = splitFiles(readFileSync(DESCRIPTORS));
+  const fileDescriptorProtos = splitFiles(readDescriptors());
   type Definition = ConstructorParameters<typeof ReflectionService>[0];
   // The service reads only the encoded files of each entry.
   const definition = { caxton: { fileDescriptorProtos } } as unknown as Definition;

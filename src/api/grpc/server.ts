@@ -15,8 +15,6 @@ import { addReflection } from "./reflection.ts";
 /** Room for the manifest and envelope beside a module or content of the largest size. */
 const ENVELOPE_BYTES = 1024 * 1024;
 const STREAMS_PER_CONNECTION_MAX = 10_000;
-/** Enough for a commit and a handler; askers may wait much longer for their replies. */
-const DRAIN_MS = 2000;
 const STOP_TIMEOUT_MS = 5000;
 
 export interface GrpcListener {
@@ -78,13 +76,11 @@ function bind(server: Server, { host, port }: ListenerConfig): Promise<number> {
 /** Streams end at once, other calls get a while; what hangs on a slow reader is cut off. */
 function stop(server: Server, openCalls: OpenCalls): Promise<void> {
   return new Promise((resolve) => {
-    const timers = [
-      setTimeout(() => openCalls.endAll(), DRAIN_MS),
-      setTimeout(() => server.forceShutdown(), STOP_TIMEOUT_MS),
-    ];
-    openCalls.endStreams();
+    const callOff = openCalls.drain();
+    const timer = setTimeout(() => server.forceShutdown(), STOP_TIMEOUT_MS);
     server.tryShutdown(() => {
-      timers.forEach(clearTimeout);
+      callOff();
+      clearTimeout(timer);
       resolve();
     });
   });

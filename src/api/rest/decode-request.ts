@@ -2,7 +2,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { DescField, DescMessage } from "@bufbuild/protobuf";
 import type { Finding } from "../../base/errors.ts";
-import { nearest } from "../../base/nearest.ts";
+import { didYouMean } from "../../base/nearest.ts";
 import { refuse } from "../service/validate.ts";
 import {
   decodeMessage,
@@ -12,7 +12,6 @@ import {
   type RequestMessage,
 } from "./json-decoder.ts";
 import type { Match } from "./router.ts";
-import { queryFields } from "./schema.ts";
 
 const IDEMPOTENCY_KEY = "idempotency-key";
 
@@ -25,17 +24,16 @@ export interface RequestParts {
 
 /** Throws INVALID_ARGUMENT with everything that is wrong. */
 export function decodeRequest(
-  { rule, fields }: Match,
+  { rule, pathValues }: Match,
   { query, headers, body }: RequestParts,
 ): RequestMessage {
   const findings: Finding[] = [];
   const { input } = rule.method;
   const request = decodeBody(input, rule.body, body, findings);
-  for (const [name, text] of fields) {
-    const field = input.fields.find((each) => each.name === name)!;
-    put(request, field, decodeText(field, [text], field.jsonName, findings));
-  }
-  putQuery(request, queryFields(rule), query, findings);
+  rule.pathFields.forEach((field, i) => {
+    put(request, field, decodeText(field, [pathValues[i]!], field.jsonName, findings));
+  });
+  putQuery(request, rule.queryFields, query, findings);
   putIdempotencyKey(request, headers[IDEMPOTENCY_KEY], findings);
   refuse(findings);
   return request;
@@ -67,12 +65,10 @@ function putQuery(
   for (const name of new Set(query.keys())) {
     const field = known.find(({ jsonName }) => jsonName === name);
     if (field === undefined) {
-      const guess = nearest(
-        name,
-        known.map(({ jsonName }) => jsonName),
-      );
-      const hint = guess === undefined ? {} : { hint: `Did you mean "${guess}"?` };
-      findings.push({ at: name, message: "is not a query parameter here", ...hint });
+      const names = known.map(({ jsonName }) => jsonName);
+      const hint = didYouMean(name, names);
+      const message = "is not a query parameter here";
+      findings.push({ at: name, message, ...(hint !== undefined && { hint }) });
     } else put(request, field, decodeText(field, query.getAll(name), name, findings));
   }
 }

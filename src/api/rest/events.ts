@@ -22,8 +22,6 @@ type Answer = Readonly<Record<string, unknown>>;
 export interface EventOptions {
   readonly run: StreamMethod<RequestMessage, Answer>;
   readonly encode: (answer: Answer) => unknown;
-  /** Of an answer, from which a later request goes on; undefined where that can't be. */
-  readonly idOf: (answer: Answer) => string | undefined;
   readonly opened: (call: OpenCall) => void;
   readonly closed: (call: OpenCall) => void;
 }
@@ -32,12 +30,10 @@ export function sendEvents(
   response: ServerResponse,
   request: RequestMessage,
   record: RequestRecord,
-  { run, encode, idOf, opened, closed }: EventOptions,
+  { run, encode, opened, closed }: EventOptions,
 ): void {
   const write = (answer: Answer, sent: () => void): void => {
-    const id = idOf(answer);
-    const lines = id === undefined ? "" : `id: ${id}\n`;
-    response.write(`${lines}data: ${JSON.stringify(encode(answer))}\n\n`, () => {
+    response.write(`data: ${JSON.stringify(encode(answer))}\n\n`, () => {
       sent();
     });
   };

@@ -129,7 +129,6 @@ export class RestHandler {
     sendEvents(response, decoded, record, {
       run: this.#methodOf(rule) as StreamMethod<RequestMessage, Answer>,
       encode: (answer) => encodeMessage(rule.method.output, answer),
-      idOf: () => undefined,
       opened: (call) => this.#openCalls.add(call),
       closed: (call) => this.#openCalls.remove(call),
     });
@@ -146,13 +145,14 @@ export class RestHandler {
       response.destroy();
       return;
     }
-    response.writeHead(problemOf(error, record.traceId).status, {
+    const problem = problemOf(error, record.traceId);
+    response.writeHead(problem.status, {
       "content-type": PROBLEM_TYPE,
       "cache-control": "no-store",
       "caxton-trace-id": record.traceId,
       ...headersOf(error),
     });
-    response.end(JSON.stringify(problemOf(error, record.traceId)));
+    response.end(JSON.stringify(problem));
   }
 }
 

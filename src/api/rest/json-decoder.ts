@@ -4,15 +4,14 @@
  */
 import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import type { Finding } from "../../base/errors.ts";
-import { nearest } from "../../base/nearest.ts";
+import { didYouMean } from "../../base/nearest.ts";
 import { isJsonType } from "../service/validate.ts";
-import { enumName } from "./schema.ts";
+import { BASE64, enumName, isBytes } from "./schema.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 /** As generated code has it. */
 export type RequestMessage = Record<string, unknown>;
 
-const BASE64 = "Base64";
 const BASE64_PATTERN = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/;
 const DEFAULT_JSON_TYPE = "application/json";
 const DEFAULT_TEXT_TYPE = "text/plain; charset=utf-8";
@@ -25,15 +24,11 @@ export function emptyMessage(desc: DescMessage): RequestMessage {
 }
 
 function placeOf(field: DescField): string {
-  return isOfChoice(field) ? field.oneof!.localName : field.localName;
-}
-
-function isOfChoice({ oneof, proto }: DescField): boolean {
-  return oneof !== undefined && !proto.proto3Optional;
+  return (field.oneof ?? field).localName;
 }
 
 function emptyValue(field: DescField): unknown {
-  if (isOfChoice(field) || field.proto.proto3Optional) return undefined;
+  if (field.oneof !== undefined || field.proto.proto3Optional) return undefined;
   switch (field.fieldKind) {
     case "list":
       return [];
@@ -69,12 +64,11 @@ export function decodeMessage(
   const fields = fieldsByName(desc);
   const hasContent = takeContent(desc, json as Json, at, message, findings);
   for (const [name, value] of Object.entries(json)) {
-    const path = at === "" ? name : `${at}.${name}`;
+    const path = inside(at, name);
     const field = fields.get(name);
     if (field === undefined) {
-      const guess = nearest(name, fields.keys());
-      const hint = guess === undefined ? {} : { hint: `Did you mean "${guess}"?` };
-      findings.push({ at: path, message: "is not a field", ...hint });
+      const hint = didYouMean(name, fields.keys());
+      findings.push({ at: path, message: "is not a field", ...(hint !== undefined && { hint }) });
     } else if (value !== null && !(hasContent && field.name === "content")) {
       put(message, field, decodeField(field, name, value, path, findings));
     }
@@ -83,8 +77,12 @@ export function decodeMessage(
 }
 
 export function put(message: RequestMessage, field: DescField, value: unknown): void {
-  if (isOfChoice(field)) message[placeOf(field)] = { $case: field.localName, value };
-  else message[field.localName] = value;
+  message[placeOf(field)] = field.oneof ? { $case: field.localName, value } : value;
+}
+
+/** The place of something in what is at a place. */
+function inside(at: string, name: string): string {
+  return at === "" ? name : `${at}.${name}`;
 }
 
 function fieldsByName(desc: DescMessage): Map<string, DescField> {
@@ -94,10 +92,6 @@ function fieldsByName(desc: DescMessage): Map<string, DescField> {
     if (isBytes(field)) fields.set(field.jsonName + BASE64, field);
   }
   return fields;
-}
-
-function isBytes(field: DescField): boolean {
-  return field.fieldKind === "scalar" && field.scalar === ScalarType.BYTES;
 }
 
 /** The content of a message is what its content type says: a JSON value or text. */
@@ -112,8 +106,10 @@ function takeContent(
   const { content, contentType } = json;
   if (!hasType || content === undefined) return false;
   if (json[`content${BASE64}`] !== undefined) {
-    const path = at === "" ? "content" : `${at}.content`;
-    findings.push({ at: path, message: `is given twice, also as content${BASE64}` });
+    findings.push({
+      at: inside(at, "content"),
+      message: `is given twice, also as content${BASE64}`,
+    });
   }
   const byDefault = typeof content === "string" ? DEFAULT_TEXT_TYPE : DEFAULT_JSON_TYPE;
   const type = typeof contentType === "string" && contentType !== "" ? contentType : byDefault;
@@ -121,8 +117,8 @@ function takeContent(
   message["content"] = Buffer.from(isText ? content : JSON.stringify(content));
   message["contentType"] = type;
   if (!isText && !isJsonType(type)) {
-    const path = at === "" ? "content" : `${at}.content`;
-    findings.push({ at: path, message: `must be a string when contentType is ${type}` });
+    const message = `must be a string when contentType is ${type}`;
+    findings.push({ at: inside(at, "content"), message });
   }
   return true;
 }
@@ -144,7 +140,7 @@ function decodeField(
     case "enum":
       return decodeEnum(field, value, at, findings);
     case "scalar":
-      if (field.scalar === ScalarType.BYTES) {
+      if (isBytes(field)) {
         return decodeBytes(value, name.endsWith(BASE64), at, findings);
       }
       return decodeScalar(field.scalar, value, at, findings);

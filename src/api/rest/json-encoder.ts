@@ -3,9 +3,9 @@
  * also stand there as text.
  */
 import { isUtf8 } from "node:buffer";
-import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
+import type { DescField, DescMessage } from "@bufbuild/protobuf";
 import { isJsonType } from "../service/validate.ts";
-import { enumName } from "./schema.ts";
+import { BASE64, enumName, isBytes } from "./schema.ts";
 
 type Value = Readonly<Record<string, unknown>>;
 
@@ -14,7 +14,7 @@ export function encodeMessage(desc: DescMessage, message: Value): Record<string,
   for (const field of desc.fields) {
     const value = valueOf(field, message);
     if (value === undefined || value === "") continue;
-    if (field.fieldKind === "scalar" && field.scalar === ScalarType.BYTES) {
+    if (isBytes(field)) {
       const type = field.name === "content" ? (message["contentType"] as string) : undefined;
       encodeBytes(json, field.jsonName, value as Uint8Array, type);
     } else json[field.jsonName] = encodeField(field, value);
@@ -23,10 +23,10 @@ export function encodeMessage(desc: DescMessage, message: Value): Record<string,
 }
 
 function valueOf(field: DescField, message: Value): unknown {
-  const { oneof, proto, localName } = field;
-  if (oneof === undefined || proto.proto3Optional) return message[localName];
-  const choice = message[oneof.localName] as { $case: string; value: unknown } | undefined;
-  return choice?.$case === localName ? choice.value : undefined;
+  const { oneof, localName } = field;
+  if (oneof === undefined) return message[localName];
+  const chosen = message[oneof.localName] as { $case: string; value: unknown } | undefined;
+  return chosen?.$case === localName ? chosen.value : undefined;
 }
 
 function encodeField(field: DescField, value: unknown): unknown {
@@ -71,6 +71,6 @@ function encodeBytes(
   const isText = contentType === undefined || contentType.startsWith("text/");
   if (isText && isUtf8(buffer)) json[name] = buffer.toString();
   if (contentType === undefined || json[name] === undefined) {
-    json[`${name}Base64`] = buffer.toString("base64");
+    json[name + BASE64] = buffer.toString("base64");
   }
 }

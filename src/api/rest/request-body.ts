@@ -2,7 +2,8 @@
 import type { IncomingMessage } from "node:http";
 import { Busboy } from "@fastify/busboy";
 import { CaxtonError } from "../../base/errors.ts";
-import { isJsonType } from "../service/validate.ts";
+import { isJsonType, refusal } from "../service/validate.ts";
+import { BASE64 } from "./schema.ts";
 
 const FORM_TYPE = "multipart/form-data";
 /** Also as a file it is text. */
@@ -20,8 +21,7 @@ export async function readJsonBody(request: IncomingMessage, bytesMax: number): 
   try {
     return JSON.parse(body.toString());
   } catch (error) {
-    const findings = [{ at: "body", message: `is not JSON: ${(error as Error).message}` }];
-    throw new CaxtonError("INVALID_ARGUMENT", undefined, { findings });
+    throw refusal({ at: "body", message: `is not JSON: ${(error as Error).message}` });
   }
 }
 
@@ -35,8 +35,7 @@ async function readBody(request: IncomingMessage, bytesMax: number): Promise<Buf
       chunks.push(chunk);
     }
   } catch {
-    const findings = [{ at: "body", message: "ends early: the connection was closed" }];
-    throw new CaxtonError("INVALID_ARGUMENT", undefined, { findings });
+    throw refusal({ at: "body", message: "ends early: the connection was closed" });
   }
   if (bytes <= bytesMax) return Buffer.concat(chunks);
   throw new CaxtonError("REQUEST_TOO_LARGE", `The body has more than ${bytesMax} bytes.`);
@@ -47,8 +46,7 @@ function formFields(body: Buffer, type: string): Promise<unknown> {
   const fields: Record<string, unknown> = {};
   return new Promise((resolve, reject) => {
     const fail = (): void => {
-      const findings = [{ at: "body", message: `is no ${FORM_TYPE}` }];
-      reject(new CaxtonError("INVALID_ARGUMENT", undefined, { findings }));
+      reject(refusal({ at: "body", message: `is no ${FORM_TYPE}` }));
     };
     try {
       const form = new Busboy({ headers: { "content-type": type } });
@@ -61,7 +59,7 @@ function formFields(body: Buffer, type: string): Promise<unknown> {
         file.on("end", () => {
           const bytes = Buffer.concat(chunks);
           if (name === TEXT_FIELD) fields[name] = bytes.toString();
-          else fields[`${name}Base64`] = bytes.toString("base64");
+          else fields[name + BASE64] = bytes.toString("base64");
         });
       });
       form.on("error", fail);

@@ -1,18 +1,18 @@
 /** Finds the method that a verb and a path stand for. */
 import { CaxtonError } from "../../base/errors.ts";
 import { nearest } from "../../base/nearest.ts";
-import { type HttpRule, pathFields } from "./schema.ts";
+import { refusal } from "../service/validate.ts";
+import type { HttpRule } from "./schema.ts";
 
 export interface Match {
   readonly rule: HttpRule;
-  /** Unescaped values of the fields in the path. */
-  readonly fields: ReadonlyMap<string, string>;
+  /** Unescaped values of the fields in the path, in its order. */
+  readonly pathValues: readonly string[];
 }
 
 interface Route {
   readonly rule: HttpRule;
   readonly pattern: RegExp;
-  readonly fieldNames: readonly string[];
 }
 
 export class MethodNotAllowed extends CaxtonError {
@@ -34,22 +34,20 @@ export class Router {
     this.#routes = rules.map((rule) => ({
       rule,
       pattern: patternOf(rule.path),
-      fieldNames: pathFields(rule.path),
     }));
   }
 
   /** Throws UNKNOWN_PATH or METHOD_NOT_ALLOWED. */
   find(verb: string, path: string): Match {
     const allowed: string[] = [];
-    for (const { rule, pattern, fieldNames } of this.#routes) {
+    for (const { rule, pattern } of this.#routes) {
       const values = pattern.exec(path);
       if (values === null) continue;
       if (rule.verb !== verb) {
         allowed.push(rule.verb);
         continue;
       }
-      const fields = fieldNames.map((name, i) => [name, unescaped(values[i + 1]!)] as const);
-      return { rule, fields: new Map(fields) };
+      return { rule, pathValues: values.slice(1).map(unescaped) };
     }
     if (allowed.length > 0) throw new MethodNotAllowed(verb, path, allowed);
     throw this.#unknown(path);
@@ -77,7 +75,6 @@ function unescaped(value: string): string {
   try {
     return decodeURIComponent(value);
   } catch {
-    const findings = [{ at: "path", message: `"${value}" is not percent-encoded UTF-8` }];
-    throw new CaxtonError("INVALID_ARGUMENT", undefined, { findings });
+    throw refusal({ at: "path", message: `"${value}" is not percent-encoded UTF-8` });
   }
 }

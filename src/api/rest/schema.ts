@@ -1,16 +1,16 @@
 /** The API as its protocol files describe it: what REST is made of. */
-import { readFileSync } from "node:fs";
 import {
   createFileRegistry,
   type DescEnum,
+  type DescField,
   type DescMessage,
   type DescMethod,
   fromBinary,
   getOption,
+  ScalarType,
 } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
-
-const DESCRIPTORS = new URL("../../gen/descriptors.binpb", import.meta.url);
+import { readDescriptors } from "../descriptors.ts";
 
 export type Verb = "GET" | "POST" | "DELETE";
 
@@ -24,6 +24,10 @@ export interface HttpRule {
   readonly path: string;
   /** The field that is the body, "*" for all of the request, "" for none. */
   readonly body: string;
+  /** Fields of the request in the path, in its order. */
+  readonly pathFields: readonly DescField[];
+  /** Those that are neither in the path nor the body. */
+  readonly queryFields: readonly DescField[];
 }
 
 interface RuleOption {
@@ -32,32 +36,42 @@ interface RuleOption {
 }
 
 export function readHttpRules(): readonly HttpRule[] {
-  const registry = createFileRegistry(
-    fromBinary(FileDescriptorSetSchema, readFileSync(DESCRIPTORS)),
-  );
+  const registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, readDescriptors()));
   const http = registry.getExtension("google.api.http")!;
   const rules: HttpRule[] = [];
   for (const service of registry) {
     if (service.kind !== "service" || !service.typeName.startsWith("caxton.")) continue;
     for (const method of service.methods) {
       const { pattern, body } = getOption(method, http) as RuleOption;
-      const verb = pattern.case.toUpperCase() as Verb;
-      rules.push({ service: service.typeName, method, verb, path: pattern.value, body });
+      rules.push({
+        service: service.typeName,
+        method,
+        verb: pattern.case.toUpperCase() as Verb,
+        path: pattern.value,
+        body,
+        ...fieldPlaces(method.input, pattern.value, body),
+      });
     }
   }
   return rules;
 }
 
-/** Names of the fields in a path. */
-export function pathFields(path: string): string[] {
-  return [...path.matchAll(/\{(\w+)(?:=[^}]*)?\}/g)].map(([, name]) => name!);
+function fieldPlaces(
+  { fields }: DescMessage,
+  path: string,
+  body: string,
+): Pick<HttpRule, "pathFields" | "queryFields"> {
+  const inPath = [...path.matchAll(/\{(\w+)/g)].map(([, name]) => name!);
+  const pathFields = inPath.map((name) => fields.find((field) => field.name === name)!);
+  const isFree = ({ name }: DescField): boolean => name !== body && !inPath.includes(name);
+  return { pathFields, queryFields: body === "*" ? [] : fields.filter(isFree) };
 }
 
-/** Fields of the request that are neither in the path nor the body. */
-export function queryFields({ method, path, body }: HttpRule): DescMessage["fields"] {
-  if (body === "*") return [];
-  const taken = new Set([...pathFields(path), body]);
-  return method.input.fields.filter(({ name }) => !taken.has(name));
+/** Behind the name of bytes in base64. */
+export const BASE64 = "Base64";
+
+export function isBytes(field: DescField): boolean {
+  return field.fieldKind === "scalar" && field.scalar === ScalarType.BYTES;
 }
 
 /** ACTOR_STATUS_IDLE of ActorStatus is "idle"; the value for none has no name. */

@@ -2,7 +2,7 @@
 import { createServer, type Server } from "node:http";
 import type { ListenerConfig } from "../../base/config-schema.ts";
 import { closeHttp, listenHttp } from "../listen.ts";
-import { OpenCalls } from "../open-calls.ts";
+import { DRAIN_MS, OpenCalls } from "../open-calls.ts";
 import type { ApiContext } from "../request.ts";
 import type { ApiService } from "../service/services.ts";
 import { RestHandler } from "./handler.ts";
@@ -10,8 +10,6 @@ import { RestHandler } from "./handler.ts";
 /** A client that sends slower than this is not waited for. */
 const REQUEST_TIMEOUT_MS = 60_000;
 const HEADERS_TIMEOUT_MS = 10_000;
-/** Enough for a commit and a handler; askers may wait much longer for their replies. */
-const DRAIN_MS = 2000;
 
 export interface RestListener {
   readonly port: number;
@@ -36,8 +34,7 @@ export async function startRest(
 
 /** Streams end at once, other requests get a while; what hangs on a slow reader is cut off. */
 async function stop(server: Server, openCalls: OpenCalls): Promise<void> {
-  openCalls.endStreams();
-  const timer = setTimeout(() => openCalls.endAll(), DRAIN_MS);
+  const callOff = openCalls.drain();
   await closeHttp(server, 2 * DRAIN_MS);
-  clearTimeout(timer);
+  callOff();
 }

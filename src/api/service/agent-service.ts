@@ -1,7 +1,7 @@
 import { SOURCE_LANGUAGES } from "../../actors/index.ts";
 import type { DeployRequest, DeploySource, SourceLanguage } from "../../actors/index.ts";
 import { CaxtonError, type Finding } from "../../base/errors.ts";
-import { nearest } from "../../base/nearest.ts";
+import { didYouMean } from "../../base/nearest.ts";
 import type {
   AgentServiceService,
   DeployAgentRequest,
@@ -109,9 +109,7 @@ function bundleFindings(bundle: SourceBundle): Finding[] {
   const findings: Finding[] = [];
   const languages: readonly string[] = SOURCE_LANGUAGES;
   if (!languages.includes(bundle.language)) {
-    const guess = nearest(bundle.language, languages);
-    const hint =
-      guess === undefined ? `Known: ${languages.join(", ")}.` : `Did you mean "${guess}"?`;
+    const hint = didYouMean(bundle.language, languages) ?? `Known: ${languages.join(", ")}.`;
     findings.push({ at: "bundle.language", message: "unknown language", hint });
   }
   const paths = Object.keys(bundle.files);

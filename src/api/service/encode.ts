@@ -25,7 +25,7 @@ import {
 } from "../../gen/caxton/v1/agent.ts";
 import type { DeadLetter } from "../../gen/caxton/v1/dead_letter.ts";
 import type { Message } from "../../gen/caxton/v1/message.ts";
-import type { NodeStatus, ProcessStatus } from "../../gen/caxton/v1/node.ts";
+import type { NodeStatus } from "../../gen/caxton/v1/node.ts";
 import { type SupervisorNode, SupervisorNodeKind } from "../../gen/caxton/v1/supervisor.ts";
 
 export function encodeMessage(message: KernelMessage): Message {
@@ -144,10 +144,14 @@ export function encodeSupervisorNode(node: KernelSupervisorNode): SupervisorNode
   };
 }
 
-export function encodeNodeStatus(status: KernelNodeStatus, process: ProcessStatus): NodeStatus {
+/** `more`: what the kernel doesn't know. */
+export function encodeNodeStatus(
+  status: KernelNodeStatus,
+  more: Pick<NodeStatus, "limits" | "process">,
+): NodeStatus {
   return {
     ...status,
-    process,
+    ...more,
     notReady: [...status.notReady],
     partitions: [...status.partitions],
     storage: { ...status.storage },

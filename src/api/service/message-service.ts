@@ -14,7 +14,7 @@ import type {
 import type { ApiContext, CallInfo } from "../request.ts";
 import { encodeMessage } from "./encode.ts";
 import { type Methods, streamOf, type Watched } from "./method.ts";
-import { checkMessage, refuse } from "./validate.ts";
+import { checkMessage, refusal, refuse } from "./validate.ts";
 
 const ASK_TIMEOUT_DEFAULT_MS = 30_000;
 const ASK_TIMEOUT_MAX_MS = 86_400_000;
@@ -61,9 +61,7 @@ function sendInput(
   call: CallInfo,
 ): SendInput {
   if (message === undefined) {
-    throw new CaxtonError("INVALID_ARGUMENT", undefined, {
-      findings: [{ at: "message", message: "is required" }],
-    });
+    throw refusal({ at: "message", message: "is required" });
   }
   checkMessage(message, api.config.current.limits.messageBytesMax);
   const input: { -readonly [K in keyof SendInput]: SendInput[K] } = {

@@ -9,10 +9,10 @@ import { pageRequest } from "./validate.ts";
 export function nodeService(api: ApiContext): Methods<NodeServiceService> {
   return {
     getStatus: async () => ({
-      status: {
-        ...encodeNodeStatus(await api.kernel.node.status(), processStatus()),
+      status: encodeNodeStatus(await api.kernel.node.status(), {
         limits: api.config.current.limits,
-      },
+        process: processStatus(),
+      }),
     }),
     getConfig: async () => ({ settings: api.config.settings() }),
     reloadConfig: async () => {

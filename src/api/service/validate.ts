@@ -17,7 +17,11 @@ const PAGE_SIZE_MAX = 1000;
 
 /** Throws `INVALID_ARGUMENT` when there is something to complain about. */
 export function refuse(findings: readonly Finding[]): void {
-  if (findings.length > 0) throw new CaxtonError("INVALID_ARGUMENT", undefined, { findings });
+  if (findings.length > 0) throw refusal(...findings);
+}
+
+export function refusal(...findings: readonly Finding[]): CaxtonError {
+  return new CaxtonError("INVALID_ARGUMENT", undefined, { findings });
 }
 
 export function checkAgentName(request: { namespace: string; name: string }): void {
