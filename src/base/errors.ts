@@ -232,6 +232,13 @@ export const ERRORS = define({
     text: "The data directory was written by a newer Caxton.",
     hint: "Start the version that wrote it, or a newer one.",
   },
+  STORAGE_FORMAT_OLDER: {
+    grpc: "FAILED_PRECONDITION",
+    http: 409,
+    retryable: false,
+    text: "The data directory was written by an older Caxton, in a format this one no longer reads.",
+    hint: "Start the version that wrote it, or begin with a new data directory.",
+  },
   LISTEN_FAILED: {
     grpc: "FAILED_PRECONDITION",
     http: 409,
