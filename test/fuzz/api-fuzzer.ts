@@ -27,6 +27,9 @@ import { mutated, pick, rawBytes, restRequest } from "./inputs.ts";
 const CONCURRENT = 32;
 const HALF_OPEN_MAX = 64;
 const REQUEST_TIMEOUT_MS = 20_000;
+/** HTTP/2 of Node.js closes a connection with more calls given up than this, and 33 in each second. */
+const RESETS_MAX = 1000;
+const CLOSED = "Session closed with error code 2";
 /** Caches and compiled code are there after so much of the run. */
 const WARM_UP = 0.3;
 
@@ -37,6 +40,8 @@ export interface FuzzReport {
   /** Answers INTERNAL of the server's own, and those of which its log has the cause. */
   readonly internal: number;
   readonly logged: number;
+  /** Answers INTERNAL of a connection that was closed though few of its calls were given up. */
+  readonly cutOff: number;
   readonly warmMb: number;
   readonly endMb: number;
   /** The server still does what it is for. */
@@ -53,10 +58,14 @@ export async function fuzzApi(requests: number, seed: number): Promise<FuzzRepor
     const run = new Run(server, requests, seed);
     const warmMb = await run.all();
     await deploy("echo");
+    // A drawn request may have suspended it.
+    const { agents } = wire;
+    await wire.call(agents.resumeAgent.bind(agents), { namespace: "default", name: "echo" });
     const works = (await wire.askText("default/echo/after", "still here")) === "still here";
     const logged = server.log().filter(isLoggedFailure).length;
-    const { answers, internal } = run;
-    return { requests, answers, internal, logged, warmMb, endMb: rssMb(server.pid), works };
+    const { answers, internal, cutOff } = run;
+    const endMb = rssMb(server.pid);
+    return { requests, answers, internal, logged, cutOff, warmMb, endMb, works };
   } finally {
     wire.close();
     await server.dispose();
@@ -101,6 +110,8 @@ function emptyRequests(definition: ServiceDefinition): Encoding[] {
 class Run {
   readonly answers = new Map<string, number>();
   internal = 0;
+  cutOff = 0;
+  #resets = 0;
   readonly #server: ServerProcess;
   readonly #requests: number;
   readonly #random: SeededRandom;
@@ -175,8 +186,10 @@ class Run {
     const same = (raw: Buffer): Buffer => raw;
     return new Promise((resolve) => {
       const done = (error: ServiceError | null): void => {
-        if (error?.code === status.INTERNAL) this.internal++;
-        resolve(`grpc ${status[error?.code ?? status.OK]}`);
+        if (error?.code === status.DEADLINE_EXCEEDED || error?.code === status.CANCELLED) {
+          this.#resets++;
+        }
+        resolve(`grpc ${this.#kindOf(error?.code ?? status.OK, error?.details ?? "")}`);
       };
       const sent = [bytes, new Metadata(), { deadline }] as const;
       const call = this.#client.makeUnaryRequest(path, same, same, ...sent, done);
@@ -194,11 +207,21 @@ class Run {
       stream.on("error", () => undefined);
       stream.on("data", () => undefined);
       stream.once("metadata", () => stream.cancel());
-      stream.once("status", ({ code }: { code: status }) => {
-        if (code === status.INTERNAL) this.internal++;
-        resolve(`stream ${status[code]}`);
+      stream.once("status", ({ code, details }: { code: status; details: string }) => {
+        this.#resets++;
+        resolve(`stream ${this.#kindOf(code, details)}`);
       });
     });
+  }
+
+  #kindOf(code: status, details: string): string {
+    if (code !== status.INTERNAL) return status[code];
+    if (!details.includes(CLOSED)) {
+      this.internal++;
+      return "INTERNAL";
+    }
+    if (this.#resets < RESETS_MAX) this.cutOff++;
+    return "closed for its resets";
   }
 
   /** A connection that stays as it is, until there are too many of them. */
