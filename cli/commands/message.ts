@@ -11,6 +11,7 @@ import { note } from "../output.ts";
 import { textOf } from "../plain.ts";
 import { inSession, type Session } from "../session.ts";
 import { printEvents } from "../stream.ts";
+import { addTraceCommand } from "./message-trace.ts";
 
 const ASK_TIMEOUT_MS = 30_000;
 const STREAMED_CONTENT_LENGTH_MAX = 120;
@@ -40,7 +41,7 @@ interface StreamOptions {
 }
 
 export function messageCommand(): Command {
-  const command = new Command("message").description("send, ask and watch messages");
+  const command = new Command("message").description("send, ask, watch and trace messages");
   withMessageOptions(command.command("send"))
     .description("send a message; returns when it is durable")
     .action((stdin: string | undefined, options: MessageOptions, own: Command) =>
@@ -63,6 +64,7 @@ export function messageCommand(): Command {
     .action((options: StreamOptions, own: Command) =>
       inSession(own, (session) => stream(session, options)),
     );
+  addTraceCommand(command);
   return command;
 }
 

@@ -3,6 +3,7 @@
  * All failures are CaxtonError.
  */
 import type { ErrorCode, Finding } from "../base/errors.ts";
+import type { HistoryOperations } from "./history.ts";
 import type { AgentManifest } from "./manifest.ts";
 import type {
   AgentLogFilter,
@@ -233,6 +234,7 @@ export interface NodeKernel {
   readonly agents: AgentOperations;
   readonly agentLogs: AgentLogOperations;
   readonly messages: MessageOperations;
+  readonly history: HistoryOperations;
   readonly actors: ActorOperations;
   readonly deadLetters: DeadLetterOperations;
   readonly node: NodeOperations;

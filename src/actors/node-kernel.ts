@@ -21,6 +21,8 @@ import type { MessageOperations, NodeKernel } from "./kernel.ts";
 import { NO_WATCHER } from "./kernel-watcher.ts";
 import type { KernelWatcher } from "./kernel-watcher.ts";
 import { LogAppender } from "./log-appender.ts";
+import { LogHistory } from "./log-history.ts";
+import { LogRetention } from "./log-retention.ts";
 import { NodeAdmin } from "./node-admin.ts";
 import { PartitionAccess } from "./partition-access.ts";
 import { Subscriptions } from "./subscriptions.ts";
@@ -82,6 +84,7 @@ class LocalKernel implements RunningKernel {
   readonly agents: AgentAdmin;
   readonly agentLogs: AgentLog;
   readonly messages: MessageOperations;
+  readonly history: LogHistory;
   readonly actors: ActorAdmin;
   readonly deadLetters: DeadLetterAdmin;
   readonly node: NodeAdmin;
@@ -144,6 +147,7 @@ class LocalKernel implements RunningKernel {
       nowMs: () => systemClock.wallMs(),
     });
     this.actors = new ActorAdmin(registry, partitions);
+    this.history = new LogHistory(storage.log, partitions, this.actors);
     this.deadLetters = new DeadLetterAdmin(partitions);
     this.messages = {
       // Async so that a refusal is a rejection like every other failure.
@@ -166,13 +170,14 @@ class LocalKernel implements RunningKernel {
   ): WorkerPool {
     const { config, log, storage } = options;
     const partitions = config.partitions.count;
+    const retention = new LogRetention(storage.log, config.retention, systemClock);
     return new WorkerPool({
       workers: Math.min(config.workers.count, partitions),
       partitions,
       incarnation,
       limits: config.limits,
       snapshots: config.snapshots,
-      blobs: new WorkerBlobs(storage, log, {
+      blobs: new WorkerBlobs(storage, log, retention, {
         watcher: this.watcher,
         faultPoint: options.faultPoint ?? (() => undefined),
       }),

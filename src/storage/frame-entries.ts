@@ -61,6 +61,22 @@ export interface EntryVisitor {
   ): void;
 }
 
+const ignore = (): undefined => undefined;
+
+/** For visitors who care for some kinds of entries only. */
+export const IGNORED_ENTRIES: EntryVisitor = {
+  accepted: ignore,
+  turn: ignore,
+  turnFailed: ignore,
+  deadLetter: ignore,
+  intent: ignore,
+  control: ignore,
+  systemSend: ignore,
+  moved: ignore,
+  checkpoint: ignore,
+  upgrade: ignore,
+};
+
 /** Calls the visitor for every entry in order. The header has been checked. */
 export function visitEntries(frame: Buffer, header: FrameHeader, visitor: EntryVisitor): void {
   const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
