@@ -37,6 +37,7 @@ interface StreamOptions {
   readonly address: string;
   readonly performative: string[];
   readonly conversation: string;
+  readonly resume: string;
   readonly count?: number;
 }
 
@@ -60,6 +61,7 @@ export function messageCommand(): Command {
     .option("--address <prefix>", "only to or from addresses that begin with this", "")
     .option("--performative <name>", "only these (repeatable)", collectText, [])
     .option("--conversation <id>", "only this conversation", "")
+    .option("--resume <token>", "go on after the message that came with this token", "")
     .option("--count <n>", "stop after this many", positiveInteger)
     .action((options: StreamOptions, own: Command) =>
       inSession(own, (session) => stream(session, options)),
@@ -116,13 +118,22 @@ async function ask(session: Session, message: OutgoingMessage, timeoutMs: number
 
 async function stream(session: Session, options: StreamOptions): Promise<void> {
   const { address, performative: performatives, conversation: conversationId } = options;
-  const request = { address, performatives, conversationId };
+  const request = { address, performatives, conversationId, resumeToken: options.resume };
   const events = session.client.subscribe(request);
   void events.opened.then(
     () => note("subscribed"),
     () => undefined,
   );
-  await printEvents(session, events, eventText, options.count);
+  let token = "";
+  const textOf = (event: SubscribeMessagesResponse): string => {
+    token = event.resumeToken;
+    return eventText(event);
+  };
+  try {
+    await printEvents(session, events, textOf, options.count);
+  } finally {
+    if (token !== "" && !session.printer.isForPrograms) note(`go on with --resume ${token}`);
+  }
 }
 
 function eventText({ message, partition, frame }: SubscribeMessagesResponse): string {

@@ -261,8 +261,8 @@ export interface MessageOperations {
   send(input: SendInput): Promise<SendResult>;
   /** Resolves with the reply; rejects with ASK_TIMEOUT, AGENT_FAILED, ... */
   ask(input: AskInput): Promise<AskResult>;
-  /** Returns the function that ends the subscription. */
-  subscribe(subscriber: MessageSubscriber): () => void;
+  /** Returns the function that ends the subscription. With a token it goes on where that was given out. */
+  subscribe(subscriber: MessageSubscriber, resumeToken?: string): () => void;
 }
 
 export interface ActorOperations {

@@ -5,6 +5,7 @@
  * 1. At most SCANS_MAX do; who comes then is refused.
  * 2. A look ends at the caller's deadline and says that it did.
  */
+import type { Clock } from "../base/clock.ts";
 import { CaxtonError } from "../base/errors.ts";
 import type { Log } from "../storage/index.ts";
 import type { ActorOperations, Page, PageRequest } from "./kernel.ts";
@@ -23,9 +24,11 @@ export class LogHistory implements HistoryOperations {
   private readonly log: Log;
   private readonly partitions: PartitionAccess;
   private readonly actors: ActorOperations;
+  private readonly clock: Clock;
   private scans = 0;
 
-  constructor(log: Log, partitions: PartitionAccess, actors: ActorOperations) {
+  constructor(log: Log, partitions: PartitionAccess, actors: ActorOperations, clock: Clock) {
+    this.clock = clock;
     this.log = log;
     this.partitions = partitions;
     this.actors = actors;
@@ -33,7 +36,7 @@ export class LogHistory implements HistoryOperations {
 
   async trace(root: TraceRoot, timeoutMs: number): Promise<Trace> {
     const { ids, count } = this.partitions;
-    const endMs = performance.now() + timeoutMs;
+    const endMs = this.clock.monotonicMs() + timeoutMs;
     const look = async (trace: MessageTrace): Promise<boolean> => {
       const complete = await this.look(ids, endMs, (frame) => {
         trace.add(frame);
@@ -92,7 +95,7 @@ export class LogHistory implements HistoryOperations {
       });
       for await (const frame of scanInTimeOrder(this.log, ranges)) {
         if (!more(frame)) return true;
-        if (performance.now() > endMs) return false;
+        if (this.clock.monotonicMs() > endMs) return false;
       }
       return true;
     } finally {

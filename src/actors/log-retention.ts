@@ -9,6 +9,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { RetentionConfig } from "../base/config-schema.ts";
 import { Queue } from "../base/queue.ts";
+import type { Scheduler } from "../base/scheduler.ts";
 import type { Log } from "../storage/index.ts";
 
 /** Of the log's bytes: above it nothing is kept that need not be. */
@@ -24,17 +25,24 @@ interface Floor {
 }
 
 export class LogRetention {
-  private readonly log: Log;
+  private readonly log: Pick<Log, "usage" | "trim">;
   private readonly config: RetentionConfig;
   private readonly clock: Clock;
   private readonly floors = new Queue<Floor>();
-  private timer: NodeJS.Timeout | undefined;
+  private readonly scheduler: Scheduler;
+  private cancelTimer: () => void = () => undefined;
   private stopped = false;
 
-  constructor(log: Log, config: RetentionConfig, clock: Clock) {
+  constructor(
+    log: Pick<Log, "usage" | "trim">,
+    config: RetentionConfig,
+    clock: Clock,
+    scheduler: Scheduler,
+  ) {
     this.log = log;
     this.config = config;
     this.clock = clock;
+    this.scheduler = scheduler;
   }
 
   /** The partition needs no frame below this one any more. Resolves when the log was trimmed as far as it may. */
@@ -46,7 +54,7 @@ export class LogRetention {
 
   stop(): void {
     this.stopped = true;
-    clearTimeout(this.timer);
+    this.cancelTimer();
   }
 
   private async apply(): Promise<void> {
@@ -74,13 +82,10 @@ export class LogRetention {
 
   private applyLater({ atMs }: Floor): void {
     const leftMs = atMs + this.config.logMs - this.clock.monotonicMs();
-    clearTimeout(this.timer);
-    this.timer = setTimeout(
-      () => {
-        // A failed log says so by itself.
-        this.apply().catch(() => undefined);
-      },
-      Math.min(TIMER_MS_MAX, Math.max(1, leftMs)),
-    ).unref();
+    this.cancelTimer();
+    this.cancelTimer = this.scheduler.after(Math.min(TIMER_MS_MAX, Math.max(1, leftMs)), () => {
+      // A failed log says so by itself.
+      this.apply().catch(() => undefined);
+    });
   }
 }

@@ -8,6 +8,7 @@ import { systemClock } from "../base/clock.ts";
 import type { Config } from "../base/config-schema.ts";
 import { CaxtonError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
+import { systemScheduler } from "../base/scheduler.ts";
 import type { Storage } from "../storage/index.ts";
 import { ActorAdmin } from "./actor-admin.ts";
 import { AgentAdmin } from "./agent-admin.ts";
@@ -121,8 +122,13 @@ class LocalKernel implements RunningKernel {
       },
       refusal: (partition) => this.refusal(partition),
     });
-    this.subscriptions = new Subscriptions((on) => {
-      this.pool.observe(on);
+    this.subscriptions = new Subscriptions({
+      log: storage.log,
+      partitions: count,
+      incarnation,
+      observe: (observation) => {
+        this.pool.observe(observation);
+      },
     });
     const announceEphemeral = (): void => {
       this.pool.broadcast({ kind: "ephemeral", agents: registry.ephemeral() });
@@ -147,13 +153,13 @@ class LocalKernel implements RunningKernel {
       nowMs: () => systemClock.wallMs(),
     });
     this.actors = new ActorAdmin(registry, partitions);
-    this.history = new LogHistory(storage.log, partitions, this.actors);
+    this.history = new LogHistory(storage.log, partitions, this.actors, systemClock);
     this.deadLetters = new DeadLetterAdmin(partitions);
     this.messages = {
       // Async so that a refusal is a rejection like every other failure.
       send: async (input) => this.requests.send(input),
       ask: async (input) => this.requests.ask(input),
-      subscribe: (subscriber) => this.subscriptions.add(subscriber),
+      subscribe: (subscriber, token) => this.subscriptions.add(subscriber, token),
     };
     this.node = new NodeAdmin(config, storage, this.pool, partitions, {
       startedAtMs: systemClock.wallMs(),
@@ -170,7 +176,7 @@ class LocalKernel implements RunningKernel {
   ): WorkerPool {
     const { config, log, storage } = options;
     const partitions = config.partitions.count;
-    const retention = new LogRetention(storage.log, config.retention, systemClock);
+    const retention = new LogRetention(storage.log, config.retention, systemClock, systemScheduler);
     return new WorkerPool({
       workers: Math.min(config.workers.count, partitions),
       partitions,
@@ -225,6 +231,9 @@ class LocalKernel implements RunningKernel {
         return;
       case "logs":
         this.agentLogs.append(message.lines);
+        return;
+      case "observing":
+        this.subscriptions.started(message);
         return;
       case "messages":
         this.subscriptions.publish(message);

@@ -386,6 +386,13 @@ export const ERRORS = define({
     text: "Replaying an actor gave other effects than its log holds; the actor is held.",
     hint: "The agent is not deterministic or its log is damaged; 'caxton actor reset' drops its memory and continues.",
   },
+  RESUME_TOKEN_EXPIRED: {
+    grpc: "FAILED_PRECONDITION",
+    http: 410,
+    retryable: false,
+    text: "The log no longer has what came after the resume token.",
+    hint: "Subscribe without it, and read what was missed from the state; retention.logMs says how long the log is kept.",
+  },
   SUBSCRIBER_TOO_SLOW: {
     grpc: "RESOURCE_EXHAUSTED",
     http: 429,

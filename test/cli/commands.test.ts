@@ -191,6 +191,8 @@ describe("with an agent", () => {
     expect(JSON.parse(stdout)).toMatchObject({
       message: { receiver: "default/probe/seen", content: "self" },
     });
+    const resumed = await caxton("message", "stream", "--resume", "x");
+    expect(resumed).toMatchObject({ code: EXIT.invalid });
   });
 
   test("-o name and columns by path", async () => {

@@ -1,9 +1,10 @@
 import { beforeEach, expect, test } from "vitest";
 import { LogRetention } from "../../src/actors/log-retention.ts";
-import type { Log, LogUsage } from "../../src/storage/index.ts";
+import { systemScheduler } from "../../src/base/scheduler.ts";
+import type { Log } from "../../src/storage/index.ts";
 
 let trims: [partition: number, below: number][];
-let usage: LogUsage;
+let usage: ReturnType<Log["usage"]>;
 let nowMs: number;
 
 beforeEach(() => {
@@ -14,15 +15,15 @@ beforeEach(() => {
 });
 
 function retention(logMs: number, logBytesMax: number): LogRetention {
-  const log = {
+  const log: Pick<Log, "usage" | "trim"> = {
     usage: () => usage,
-    trim: (partition: number, below: number) => {
+    trim: (partition, below) => {
       trims.push([partition, below]);
       return Promise.resolve();
     },
   };
   const clock = { wallMs: () => nowMs, monotonicMs: () => nowMs };
-  return new LogRetention(log as unknown as Log, { logMs, logBytesMax }, clock);
+  return new LogRetention(log, { logMs, logBytesMax }, clock, systemScheduler);
 }
 
 test("a floor takes effect when it is old enough, the oldest first", async () => {

@@ -123,8 +123,9 @@ function watchedMessages(
       ...(conversationId === "" ? {} : { conversationId }),
     }),
     earlier: () => [],
-    subscribe: (subscriber) => api.kernel.messages.subscribe(subscriber),
-    encode: ({ message, ...place }) => ({ message: encodeMessage(message), ...place }),
+    subscribe: (subscriber, { resumeToken }) =>
+      api.kernel.messages.subscribe(subscriber, resumeToken === "" ? undefined : resumeToken),
+    encode: ({ message, ...rest }) => ({ message: encodeMessage(message), ...rest }),
     bytesOf: ({ message }) => message.content.length + ENVELOPE_BYTES,
   };
 }

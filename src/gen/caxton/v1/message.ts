@@ -262,12 +262,16 @@ export interface SubscribeMessagesRequest {
   /** Any of these; none matches all. */
   performatives: string[];
   conversationId: string;
+  /** Of the last message that the subscriber had: it gets those that came after it. */
+  resumeToken: string;
 }
 
 export interface SubscribeMessagesResponse {
   message: Message | undefined;
   partition: number;
   frame: number;
+  /** For going on after this message; empty in the first moments of a subscription. */
+  resumeToken: string;
 }
 
 /** Exactly one of the two. */
@@ -1219,7 +1223,7 @@ export const AskResponse: MessageFns<AskResponse> = {
 };
 
 function createBaseSubscribeMessagesRequest(): SubscribeMessagesRequest {
-  return { address: "", performatives: [], conversationId: "" };
+  return { address: "", performatives: [], conversationId: "", resumeToken: "" };
 }
 
 export const SubscribeMessagesRequest: MessageFns<SubscribeMessagesRequest> = {
@@ -1232,6 +1236,9 @@ export const SubscribeMessagesRequest: MessageFns<SubscribeMessagesRequest> = {
     }
     if (message.conversationId !== "") {
       writer.uint32(26).string(message.conversationId);
+    }
+    if (message.resumeToken !== "") {
+      writer.uint32(34).string(message.resumeToken);
     }
     return writer;
   },
@@ -1273,6 +1280,14 @@ export const SubscribeMessagesRequest: MessageFns<SubscribeMessagesRequest> = {
             message.conversationId = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.resumeToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1293,12 +1308,13 @@ export const SubscribeMessagesRequest: MessageFns<SubscribeMessagesRequest> = {
     message.address = object.address ?? "";
     message.performatives = object.performatives?.map((e) => e) || [];
     message.conversationId = object.conversationId ?? "";
+    message.resumeToken = object.resumeToken ?? "";
     return message;
   },
 };
 
 function createBaseSubscribeMessagesResponse(): SubscribeMessagesResponse {
-  return { message: undefined, partition: 0, frame: 0 };
+  return { message: undefined, partition: 0, frame: 0, resumeToken: "" };
 }
 
 export const SubscribeMessagesResponse: MessageFns<SubscribeMessagesResponse> = {
@@ -1311,6 +1327,9 @@ export const SubscribeMessagesResponse: MessageFns<SubscribeMessagesResponse> = 
     }
     if (message.frame !== 0) {
       writer.uint32(24).int64(message.frame);
+    }
+    if (message.resumeToken !== "") {
+      writer.uint32(34).string(message.resumeToken);
     }
     return writer;
   },
@@ -1352,6 +1371,14 @@ export const SubscribeMessagesResponse: MessageFns<SubscribeMessagesResponse> = 
             message.frame = longToNumber(reader.int64());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.resumeToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1374,6 +1401,7 @@ export const SubscribeMessagesResponse: MessageFns<SubscribeMessagesResponse> = 
       : undefined;
     message.partition = object.partition ?? 0;
     message.frame = object.frame ?? 0;
+    message.resumeToken = object.resumeToken ?? "";
     return message;
   },
 };
@@ -1878,7 +1906,7 @@ export const MessageServiceService = {
     responseSerialize: (value: AskResponse): Buffer => Buffer.from(AskResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): AskResponse => AskResponse.decode(value),
   },
-  /** Messages as they become durable, from now on. */
+  /** Messages as they become durable, from now on or from where a resume token was given out. */
   subscribeMessages: {
     path: "/caxton.v1.MessageService/SubscribeMessages" as const,
     requestStream: false as const,
@@ -1911,7 +1939,7 @@ export interface MessageServiceServer extends UntypedServiceImplementation {
   sendMessage: handleUnaryCall<SendMessageRequest, SendMessageResponse>;
   /** Sends a message and waits for its reply. */
   ask: handleUnaryCall<AskRequest, AskResponse>;
-  /** Messages as they become durable, from now on. */
+  /** Messages as they become durable, from now on or from where a resume token was given out. */
   subscribeMessages: handleServerStreamingCall<SubscribeMessagesRequest, SubscribeMessagesResponse>;
   /**
    * What became of the messages of a conversation, or of one message, and of all that their handling sent: read
@@ -1950,7 +1978,7 @@ export interface MessageServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: AskResponse) => void,
   ): ClientUnaryCall;
-  /** Messages as they become durable, from now on. */
+  /** Messages as they become durable, from now on or from where a resume token was given out. */
   subscribeMessages(
     request: SubscribeMessagesRequest,
     options?: Partial<CallOptions>,
