@@ -2,7 +2,7 @@
 import { isUtf8 } from "node:buffer";
 
 const ENUM_PREFIX =
-  /^(ACTOR_STATUS|AGENT_STATUS|DEPLOY_STAGE_NAME|LOG_LEVEL|SUPERVISOR_NODE_KIND)_/;
+  /^(ACTOR_STATUS|AGENT_STATUS|DEPLOY_STAGE_NAME|LOG_LEVEL|SUPERVISOR_NODE_KIND|TRACE_EFFECT_KIND|TRACE_EVENT_KIND)_/;
 
 type Plain = string | number | boolean | null | Plain[] | { [key: string]: Plain };
 

@@ -7,30 +7,31 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { format } from "prettier";
-import { generatedPages } from "./generated-pages.ts";
-import { openApi } from "./openapi.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const GENERATED = "src/gen";
 
-const isCheck = process.argv.includes("--check");
-const made: ReadonlyMap<string, Buffer> = new Map([
-  ...generatedCode(),
-  ...openApiFile(),
-  ...(await formattedPages()),
-]);
-if (isCheck) check();
-else write();
+type Made = readonly (readonly [path: string, content: Buffer])[];
 
-function write(): void {
+const isCheck = process.argv.includes("--check");
+const code = generatedCode();
+if (!isCheck) {
   rmSync(join(ROOT, GENERATED), { recursive: true, force: true });
+  write(code);
+}
+// Rest on the code that was just written.
+const others = [...(await openApiFile()), ...(await formattedPages())];
+if (isCheck) check(new Map([...code, ...others]));
+else write(others);
+
+function write(made: Made): void {
   for (const [path, content] of made) {
     mkdirSync(dirname(join(ROOT, path)), { recursive: true });
     writeFileSync(join(ROOT, path), content);
   }
 }
 
-function check(): void {
+function check(made: ReadonlyMap<string, Buffer>): void {
   const known = [...made.keys(), ...filesUnder(ROOT, GENERATED)];
   const stale = [...new Set(known)].filter((path) => {
     const content = made.get(path);
@@ -63,14 +64,14 @@ function buf(target: string): void {
   run("build", "--as-file-descriptor-set", "--exclude-source-info", "--output", descriptors);
 }
 
-/** Rests on the descriptors that are committed: made in the run after they change. */
-function openApiFile(): [string, Buffer][] {
-  return [
-    [`${GENERATED}/openapi.json`, Buffer.from(`${JSON.stringify(openApi(), undefined, 1)}\n`)],
-  ];
+async function openApiFile(): Promise<[string, Buffer][]> {
+  const { openApi } = await import("./openapi.ts");
+  const text = `${JSON.stringify(openApi(), undefined, 1)}\n`;
+  return [[`${GENERATED}/openapi.json`, Buffer.from(text)]];
 }
 
 async function formattedPages(): Promise<[string, Buffer][]> {
+  const { generatedPages } = await import("./generated-pages.ts");
   const pages: [string, Buffer][] = [];
   for (const [path, text] of await generatedPages()) {
     pages.push([path, Buffer.from(await format(text, { parser: "markdown", printWidth: 100 }))]);

@@ -11,6 +11,7 @@ import { note } from "../output.ts";
 import { textOf } from "../plain.ts";
 import { inSession, type Session } from "../session.ts";
 import { printEvents } from "../stream.ts";
+import { addTraceCommand } from "./message-trace.ts";
 
 const ASK_TIMEOUT_MS = 30_000;
 const STREAMED_CONTENT_LENGTH_MAX = 120;
@@ -36,11 +37,12 @@ interface StreamOptions {
   readonly address: string;
   readonly performative: string[];
   readonly conversation: string;
+  readonly resume: string;
   readonly count?: number;
 }
 
 export function messageCommand(): Command {
-  const command = new Command("message").description("send, ask and watch messages");
+  const command = new Command("message").description("send, ask, watch and trace messages");
   withMessageOptions(command.command("send"))
     .description("send a message; returns when it is durable")
     .action((stdin: string | undefined, options: MessageOptions, own: Command) =>
@@ -59,10 +61,12 @@ export function messageCommand(): Command {
     .option("--address <prefix>", "only to or from addresses that begin with this", "")
     .option("--performative <name>", "only these (repeatable)", collectText, [])
     .option("--conversation <id>", "only this conversation", "")
+    .option("--resume <token>", "go on after the message that came with this token", "")
     .option("--count <n>", "stop after this many", positiveInteger)
     .action((options: StreamOptions, own: Command) =>
       inSession(own, (session) => stream(session, options)),
     );
+  addTraceCommand(command);
   return command;
 }
 
@@ -114,13 +118,22 @@ async function ask(session: Session, message: OutgoingMessage, timeoutMs: number
 
 async function stream(session: Session, options: StreamOptions): Promise<void> {
   const { address, performative: performatives, conversation: conversationId } = options;
-  const request = { address, performatives, conversationId };
+  const request = { address, performatives, conversationId, resumeToken: options.resume };
   const events = session.client.subscribe(request);
   void events.opened.then(
     () => note("subscribed"),
     () => undefined,
   );
-  await printEvents(session, events, eventText, options.count);
+  let token = "";
+  const textOf = (event: SubscribeMessagesResponse): string => {
+    token = event.resumeToken;
+    return eventText(event);
+  };
+  try {
+    await printEvents(session, events, textOf, options.count);
+  } finally {
+    if (token !== "" && !session.printer.isForPrograms) note(`go on with --resume ${token}`);
+  }
 }
 
 function eventText({ message, partition, frame }: SubscribeMessagesResponse): string {

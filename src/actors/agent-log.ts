@@ -65,7 +65,7 @@ export class AgentLog implements AgentLogOperations {
   }
 
   close(): void {
-    this.subscribers.close();
+    this.subscribers.close(undefined);
   }
 
   private keep(line: AgentLogLine): void {

@@ -18,6 +18,7 @@ export type {
   SourceLanguage,
   SupervisorNode,
 } from "./kernel.ts";
+export type { StateChange, TraceEvent, TracedEffect } from "./history.ts";
 export { SOURCE_LANGUAGES } from "./kernel.ts";
 export {
   type AgentLogFilter,

@@ -3,6 +3,7 @@
  * All failures are CaxtonError.
  */
 import type { ErrorCode, Finding } from "../base/errors.ts";
+import type { HistoryOperations } from "./history.ts";
 import type { AgentManifest } from "./manifest.ts";
 import type {
   AgentLogFilter,
@@ -233,6 +234,7 @@ export interface NodeKernel {
   readonly agents: AgentOperations;
   readonly agentLogs: AgentLogOperations;
   readonly messages: MessageOperations;
+  readonly history: HistoryOperations;
   readonly actors: ActorOperations;
   readonly deadLetters: DeadLetterOperations;
   readonly node: NodeOperations;
@@ -259,8 +261,8 @@ export interface MessageOperations {
   send(input: SendInput): Promise<SendResult>;
   /** Resolves with the reply; rejects with ASK_TIMEOUT, AGENT_FAILED, ... */
   ask(input: AskInput): Promise<AskResult>;
-  /** Returns the function that ends the subscription. */
-  subscribe(subscriber: MessageSubscriber): () => void;
+  /** Returns the function that ends the subscription. With a token it goes on where that was given out. */
+  subscribe(subscriber: MessageSubscriber, resumeToken?: string): () => void;
 }
 
 export interface ActorOperations {

@@ -8,6 +8,7 @@ import { systemClock } from "../base/clock.ts";
 import type { Config } from "../base/config-schema.ts";
 import { CaxtonError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
+import { systemScheduler } from "../base/scheduler.ts";
 import type { Storage } from "../storage/index.ts";
 import { ActorAdmin } from "./actor-admin.ts";
 import { AgentAdmin } from "./agent-admin.ts";
@@ -21,6 +22,8 @@ import type { MessageOperations, NodeKernel } from "./kernel.ts";
 import { NO_WATCHER } from "./kernel-watcher.ts";
 import type { KernelWatcher } from "./kernel-watcher.ts";
 import { LogAppender } from "./log-appender.ts";
+import { LogHistory } from "./log-history.ts";
+import { LogRetention } from "./log-retention.ts";
 import { NodeAdmin } from "./node-admin.ts";
 import { PartitionAccess } from "./partition-access.ts";
 import { Subscriptions } from "./subscriptions.ts";
@@ -82,6 +85,7 @@ class LocalKernel implements RunningKernel {
   readonly agents: AgentAdmin;
   readonly agentLogs: AgentLog;
   readonly messages: MessageOperations;
+  readonly history: LogHistory;
   readonly actors: ActorAdmin;
   readonly deadLetters: DeadLetterAdmin;
   readonly node: NodeAdmin;
@@ -118,8 +122,13 @@ class LocalKernel implements RunningKernel {
       },
       refusal: (partition) => this.refusal(partition),
     });
-    this.subscriptions = new Subscriptions((on) => {
-      this.pool.observe(on);
+    this.subscriptions = new Subscriptions({
+      log: storage.log,
+      partitions: count,
+      incarnation,
+      observe: (observation) => {
+        this.pool.observe(observation);
+      },
     });
     const announceEphemeral = (): void => {
       this.pool.broadcast({ kind: "ephemeral", agents: registry.ephemeral() });
@@ -144,12 +153,13 @@ class LocalKernel implements RunningKernel {
       nowMs: () => systemClock.wallMs(),
     });
     this.actors = new ActorAdmin(registry, partitions);
+    this.history = new LogHistory(storage.log, partitions, this.actors, systemClock);
     this.deadLetters = new DeadLetterAdmin(partitions);
     this.messages = {
       // Async so that a refusal is a rejection like every other failure.
       send: async (input) => this.requests.send(input),
       ask: async (input) => this.requests.ask(input),
-      subscribe: (subscriber) => this.subscriptions.add(subscriber),
+      subscribe: (subscriber, token) => this.subscriptions.add(subscriber, token),
     };
     this.node = new NodeAdmin(config, storage, this.pool, partitions, {
       startedAtMs: systemClock.wallMs(),
@@ -166,13 +176,14 @@ class LocalKernel implements RunningKernel {
   ): WorkerPool {
     const { config, log, storage } = options;
     const partitions = config.partitions.count;
+    const retention = new LogRetention(storage.log, config.retention, systemClock, systemScheduler);
     return new WorkerPool({
       workers: Math.min(config.workers.count, partitions),
       partitions,
       incarnation,
       limits: config.limits,
       snapshots: config.snapshots,
-      blobs: new WorkerBlobs(storage, log, {
+      blobs: new WorkerBlobs(storage, log, retention, {
         watcher: this.watcher,
         faultPoint: options.faultPoint ?? (() => undefined),
       }),
@@ -220,6 +231,9 @@ class LocalKernel implements RunningKernel {
         return;
       case "logs":
         this.agentLogs.append(message.lines);
+        return;
+      case "observing":
+        this.subscriptions.started(message);
         return;
       case "messages":
         this.subscriptions.publish(message);

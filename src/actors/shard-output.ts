@@ -87,15 +87,19 @@ export class ShardOutput {
     this.post({ kind: "results", results, bytes }, [bytes.buffer]);
   }
 
-  /** Messages of a committed frame, for subscribers. */
-  messages({ partition, frameNo, frame }: SealedFrame, partitions: number): void {
+  /** Messages of a committed frame, for subscribers: also when it has none, so that a gap is seen. */
+  messages(
+    { partition, frameNo, frame }: SealedFrame,
+    observation: number,
+    partitions: number,
+  ): void {
     const packer = new Packer();
     const messages = committedMessages(frame, partition, partitions).map(({ offset, length }) =>
       packer.add(frame, offset, length),
     );
-    if (messages.length === 0) return;
     const bytes = packer.finish();
-    this.post({ kind: "messages", partition, frame: frameNo, messages, bytes }, [bytes.buffer]);
+    const posted = { kind: "messages", observation, partition, frame: frameNo, messages } as const;
+    this.post({ ...posted, bytes }, [bytes.buffer]);
   }
 
   logs(batch: TurnBatch): void {

@@ -70,7 +70,7 @@ export class Shard {
   private readonly output: ShardOutput;
   private group: Group | undefined;
   private lastGroup = 0;
-  private observing = false;
+  private observation = 0;
   private pumpScheduled = false;
   private cancelTick: () => void = () => undefined;
   private rotation = 0;
@@ -211,10 +211,20 @@ export class Shard {
         this.query(message.requestId, message.query);
         break;
       case "observe":
-        this.observing = message.on;
+        this.observe(message.observation);
         return;
     }
     this.schedulePump();
+  }
+
+  private observe(observation: number): void {
+    this.observation = observation;
+    if (observation === 0) return;
+    const frames = [...this.partitions.values()].map(({ processor }): [number, number] => [
+      processor.id,
+      processor.frames.committedFrameNo,
+    ]);
+    this.ports.post({ kind: "observing", observation, frames }, []);
   }
 
   private query(requestId: number, query: Query): void {
@@ -388,7 +398,8 @@ export class Shard {
     this.group = undefined;
     for (const sealed of group.frames) {
       const { processor, relay } = this.partition(sealed.partition);
-      if (this.observing) this.output.messages(sealed, this.start.partitions);
+      if (this.observation > 0)
+        this.output.messages(sealed, this.observation, this.start.partitions);
       const { outbound, accepted } = processor.frames.committed(sealed.frameNo);
       const bytes = sealed.frame;
       for (const { destination, n, offset, length } of outbound) {

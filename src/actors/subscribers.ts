@@ -32,8 +32,8 @@ export class Subscribers<F, E> {
     }
   }
 
-  close(): void {
-    for (const subscriber of this.subscribers) subscriber.closed(undefined);
+  close(why: CaxtonError | undefined): void {
+    for (const subscriber of this.subscribers) subscriber.closed(why);
     this.subscribers.clear();
   }
 }

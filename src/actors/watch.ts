@@ -5,6 +5,8 @@ export interface Subscriber<F, E> {
   readonly filter: F;
   /** False when the subscriber can't take more: it is then cut off with SUBSCRIBER_TOO_SLOW. */
   deliver(event: E): boolean;
+  /** Resolves when nothing waits for the subscriber, or it has left. */
+  drained(): Promise<void>;
   closed(error: Error | undefined): void;
 }
 
@@ -19,6 +21,8 @@ export interface MessageEvent {
   readonly message: Message;
   readonly partition: number;
   readonly frame: number;
+  /** What a subscriber that has this message goes on with later; empty while that is not known yet. */
+  readonly resumeToken: string;
 }
 
 export type MessageSubscriber = Subscriber<MessageFilter, MessageEvent>;

@@ -7,6 +7,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { CaxtonError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
+import type { LogRetention } from "./log-retention.ts";
 import type { KernelWatcher } from "./kernel-watcher.ts";
 import type { Storage } from "../storage/index.ts";
 import type { FromWorker, ToWorker } from "./worker-protocol.ts";
@@ -21,15 +22,18 @@ export class WorkerBlobs {
   private readonly log: Logger;
   private readonly watcher: KernelWatcher;
   private readonly faultPoint: (name: string) => void;
+  private readonly retention: LogRetention;
   private stopped = false;
 
   constructor(
     storage: Storage,
     log: Logger,
+    retention: LogRetention,
     ports: { readonly watcher: KernelWatcher; readonly faultPoint: (name: string) => void },
   ) {
     this.storage = storage;
     this.log = log;
+    this.retention = retention;
     this.watcher = ports.watcher;
     this.faultPoint = ports.faultPoint;
   }
@@ -50,7 +54,7 @@ export class WorkerBlobs {
       }
       case "trim":
         this.faultPoint("log.before-trim");
-        await this.storage.log.trim(request.partition, request.below);
+        await this.retention.add(request.partition, request.below);
         this.faultPoint("blob.before-delete");
         for (const sha256 of request.blobs) await this.storage.blobs.delete(sha256);
         this.faultPoint("blob.after-delete");
@@ -73,6 +77,7 @@ export class WorkerBlobs {
 
   stop(): void {
     this.stopped = true;
+    this.retention.stop();
   }
 
   async removeOrphans(named: readonly string[]): Promise<void> {

@@ -66,7 +66,7 @@ export class WorkerPool {
   private readonly seats: Seat[];
   private readonly suspects = new SharedArrayBuffer(4);
   private stopping = false;
-  private observing = false;
+  private observation = 0;
   private watchdog: NodeJS.Timeout | undefined;
   private readonly recovered = new Map<number, (message: RecoveredMessage) => void>();
   private readonly opened = new Map<number, () => void>();
@@ -185,13 +185,14 @@ export class WorkerPool {
       this.post(seat.index, { kind: "environment", environment });
     }
     this.post(seat.index, { kind: "ephemeral", agents: registry.ephemeral() });
-    if (this.observing) this.post(seat.index, { kind: "observe", on: true });
+    const { observation } = this;
+    if (observation > 0) this.post(seat.index, { kind: "observe", observation });
   }
 
   /** Whether workers post the messages of committed frames. */
-  observe(on: boolean): void {
-    this.observing = on;
-    this.broadcast({ kind: "observe", on });
+  observe(observation: number): void {
+    this.observation = observation;
+    this.broadcast({ kind: "observe", observation });
   }
 
   /** Reads the partitions' newest checkpoints and the logs after them into the worker. */

@@ -136,7 +136,8 @@ export type ToWorker =
       readonly control: Control;
     }
   | { readonly kind: "query"; readonly requestId: number; readonly query: Query }
-  | { readonly kind: "observe"; readonly on: boolean };
+  /** Post committed frames under this number; 0: no more. */
+  | { readonly kind: "observe"; readonly observation: number };
 
 export interface PostedFrame {
   readonly partition: number;
@@ -205,8 +206,15 @@ export type FromWorker =
   /** An actor goes over to another version of its agent. */
   | { readonly kind: "upgraded" }
   | { readonly kind: "logs"; readonly lines: readonly PostedLogLine[] }
+  /** Newest committed frames of the worker's partitions that it will not post. */
+  | {
+      readonly kind: "observing";
+      readonly observation: number;
+      readonly frames: readonly (readonly [partition: number, frame: number])[];
+    }
   | {
       readonly kind: "messages";
+      readonly observation: number;
       readonly partition: number;
       readonly frame: number;
       readonly messages: readonly Packed[];

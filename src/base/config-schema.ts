@@ -138,6 +138,21 @@ const snapshotsSchema = z
   })
   .prefault({});
 
+const retentionSchema = z
+  .strictObject({
+    logMs: count(
+      0,
+      365 * 86_400_000,
+      3_600_000,
+      "How long the log keeps what a checkpoint made dispensable: traces, histories of state and resumed subscriptions reach back so far. Less when the log is nearly full.",
+    ),
+    logBytesMax: z.int().min(0).max(Number.MAX_SAFE_INTEGER).optional().meta({
+      description: "Bytes of the log that are kept so. A start reads them.",
+      defaultText: "536870912, or a quarter of storage.sizeBytesMax if that is less",
+    }),
+  })
+  .prefault({});
+
 /** The only list of keys: checks, defaults and docs/configuration.md come from it. */
 export const configSchema = z.strictObject({
   node: z
@@ -187,6 +202,7 @@ export const configSchema = z.strictObject({
     .prefault({}),
   limits: limitsSchema,
   snapshots: snapshotsSchema,
+  retention: retentionSchema,
   log: z
     .strictObject({
       level: z
@@ -215,6 +231,12 @@ export interface SnapshotConfig {
   readonly idleMs: number;
 }
 
+/** What the log keeps though recovery does not need it. */
+export interface RetentionConfig {
+  readonly logMs: number;
+  readonly logBytesMax: number;
+}
+
 export interface ListenerConfig {
   readonly host: string;
   readonly port: number;
@@ -238,6 +260,7 @@ export interface Config {
   readonly partitions: { readonly count: number };
   readonly limits: NodeLimits;
   readonly snapshots: SnapshotConfig;
+  readonly retention: RetentionConfig;
   readonly log: LogConfig;
   readonly insecure: boolean;
 }

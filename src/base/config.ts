@@ -87,6 +87,10 @@ function compileConfig(raw: Record<string, unknown>, earlier: readonly Finding[]
     storage: { ...value.storage, directory: resolve(value.storage.directory) },
     workers: { count: workers },
     snapshots: { ...value.snapshots, logBytesMax: value.snapshots.logBytesMax ?? logShare(value) },
+    retention: {
+      ...value.retention,
+      logBytesMax: value.retention.logBytesMax ?? retainedShare(value),
+    },
   };
   const conflicts = conflictsIn(config);
   if (conflicts.length > 0) throw invalid(conflicts);
@@ -97,6 +101,12 @@ function compileConfig(raw: Record<string, unknown>, earlier: readonly Finding[]
 /** Checkpoints come before the log is full. */
 function logShare({ storage, partitions }: z.output<typeof configSchema>): number {
   return Math.min(LOG_BYTES, Math.floor(storage.sizeBytesMax / partitions.count / 4));
+}
+
+const RETAINED_BYTES = 512 * 1024 * 1024;
+
+function retainedShare({ storage }: z.output<typeof configSchema>): number {
+  return Math.min(RETAINED_BYTES, Math.floor(storage.sizeBytesMax / 4));
 }
 
 /** What an entry of a frame takes besides content or effects: envelope fields and headers. */

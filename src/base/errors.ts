@@ -232,6 +232,13 @@ export const ERRORS = define({
     text: "The data directory was written by a newer Caxton.",
     hint: "Start the version that wrote it, or a newer one.",
   },
+  STORAGE_FORMAT_OLDER: {
+    grpc: "FAILED_PRECONDITION",
+    http: 409,
+    retryable: false,
+    text: "The data directory was written by an older Caxton, in a format this one no longer reads.",
+    hint: "Start the version that wrote it, or begin with a new data directory.",
+  },
   LISTEN_FAILED: {
     grpc: "FAILED_PRECONDITION",
     http: 409,
@@ -378,6 +385,13 @@ export const ERRORS = define({
     retryable: false,
     text: "Replaying an actor gave other effects than its log holds; the actor is held.",
     hint: "The agent is not deterministic or its log is damaged; 'caxton actor reset' drops its memory and continues.",
+  },
+  RESUME_TOKEN_EXPIRED: {
+    grpc: "FAILED_PRECONDITION",
+    http: 410,
+    retryable: false,
+    text: "The log no longer has what came after the resume token.",
+    hint: "Subscribe without it, and read what was missed from the state; retention.logMs says how long the log is kept.",
   },
   SUBSCRIBER_TOO_SLOW: {
     grpc: "RESOURCE_EXHAUSTED",

@@ -7,7 +7,7 @@ import { invariant } from "../base/assert.ts";
 import { CaxtonError } from "../base/errors.ts";
 
 const FRAME_MAGIC = 0x31465843; // "CXF1"
-const FRAME_VERSION = 1;
+const FRAME_VERSION = 2;
 export const FRAME_HEADER_BYTES = 64;
 export const ENTRY_HEADER_BYTES = 8;
 
@@ -41,7 +41,8 @@ export const ACCEPTED_DISCARDED = 0x80;
 export const TURN_OPEN = 1;
 
 export const ACCEPTED_FIXED_BYTES = 16;
-export const TURN_FIXED_BYTES = 44;
+export const TURN_FIXED_BYTES = 52;
+export const FAILURE_FIXED_BYTES = 28;
 export const MOVED_FIXED_BYTES = 8;
 export const SHA256_BYTES = 32;
 
@@ -89,12 +90,27 @@ export interface TurnFields {
   readonly consumedSeq: number;
   /** The message whose open handler the turn continued, 0 when the turn began its own. */
   readonly rootSeq: number;
+  /** Where the log holds the message. */
+  readonly messagePosition: number;
   readonly sendNoBase: number;
   readonly nowMs: number;
   readonly seed: number;
   readonly environment: number;
   readonly digest: number;
   readonly open: boolean;
+}
+
+/** A turn was rolled back, or a message given up. */
+export interface FailureFields {
+  readonly seq: number;
+  /** Where the log holds the message. */
+  readonly messagePosition: number;
+  /** So far. */
+  readonly attempts: number;
+  /** Failed turn: when it is tried again; dead letter: when. */
+  readonly atMs: number;
+  readonly code: string;
+  readonly reason: string;
 }
 
 const utf8 = new TextEncoder();
@@ -176,6 +192,7 @@ export class FrameWriter {
     environment: number,
     digest: number,
     open: boolean,
+    messagePosition: number,
     effects: Buffer,
     from: number,
     to: number,
@@ -189,28 +206,31 @@ export class FrameWriter {
     view.setUint32(at + 28, environment, true);
     view.setUint32(at + 32, digest, true);
     view.setFloat64(at + 36, rootSeq, true);
+    view.setFloat64(at + 44, messagePosition, true);
     effects.copy(this.bytes, at + TURN_FIXED_BYTES, from, to);
     return at + TURN_FIXED_BYTES;
   }
 
-  turnFailed(seq: number, attempts: number, retryAtMs: number, code: string, reason: string): void {
-    const text = utf8.encode(reason);
-    const at = this.entry(ENTRY_TURN_FAILED, 0, code.length, 20 + code.length + text.length);
-    this.view.setFloat64(at, seq, true);
-    this.view.setFloat64(at + 8, retryAtMs, true);
-    this.view.setUint32(at + 16, attempts, true);
-    this.bytes.write(code, at + 20, "latin1");
-    this.bytes.set(text, at + 20 + code.length);
+  turnFailed(failure: FailureFields): void {
+    this.failure(ENTRY_TURN_FAILED, failure);
   }
 
-  deadLetter(seq: number, attempts: number, atMs: number, code: string, reason: string): void {
+  deadLetter(failure: FailureFields): void {
+    this.failure(ENTRY_DEAD_LETTER, failure);
+  }
+
+  private failure(
+    kind: number,
+    { seq, messagePosition, attempts, atMs, code, reason }: FailureFields,
+  ): void {
     const text = utf8.encode(reason);
-    const at = this.entry(ENTRY_DEAD_LETTER, 0, code.length, 20 + code.length + text.length);
+    const at = this.entry(kind, 0, code.length, FAILURE_FIXED_BYTES + code.length + text.length);
     this.view.setFloat64(at, seq, true);
     this.view.setFloat64(at + 8, atMs, true);
     this.view.setUint32(at + 16, attempts, true);
-    this.bytes.write(code, at + 20, "latin1");
-    this.bytes.set(text, at + 20 + code.length);
+    this.view.setFloat64(at + 20, messagePosition, true);
+    this.bytes.write(code, at + FAILURE_FIXED_BYTES, "latin1");
+    this.bytes.set(text, at + FAILURE_FIXED_BYTES + code.length);
   }
 
   intent(seq: number, attempt: number): void {
@@ -292,7 +312,7 @@ export class FrameWriter {
   }
 }
 
-/** Checks magic, version, lengths and both checksums. Throws STORAGE_CORRUPT or STORAGE_FORMAT_NEWER. */
+/** Checks magic, version, lengths and both checksums. Throws STORAGE_CORRUPT or STORAGE_FORMAT_(NEWER|OLDER). */
 export function readFrameHeader(frame: Buffer): FrameHeader {
   if (frame.length < FRAME_HEADER_BYTES) throw corrupt("it is shorter than its header");
   if (frame.readUInt32LE(0) !== FRAME_MAGIC) throw corrupt("it does not begin with CXF1");
@@ -300,10 +320,10 @@ export function readFrameHeader(frame: Buffer): FrameHeader {
     throw corrupt("its header checksum is wrong");
   }
   const version = frame.readUInt16LE(4);
-  if (version > FRAME_VERSION) {
+  if (version !== FRAME_VERSION) {
     throw new CaxtonError(
-      "STORAGE_FORMAT_NEWER",
-      `A frame has format ${String(version)}, this version reads up to ${String(FRAME_VERSION)}.`,
+      version > FRAME_VERSION ? "STORAGE_FORMAT_NEWER" : "STORAGE_FORMAT_OLDER",
+      `A frame has format ${String(version)}, this version reads ${String(FRAME_VERSION)}.`,
     );
   }
   const header: FrameHeader = {

@@ -13,6 +13,7 @@ import {
   ENTRY_TURN,
   ENTRY_TURN_FAILED,
   ENTRY_UPGRADE,
+  FAILURE_FIXED_BYTES,
   FRAME_HEADER_BYTES,
   MOVED_FIXED_BYTES,
   SHA256_BYTES,
@@ -20,7 +21,13 @@ import {
   TURN_OPEN,
   corrupt,
 } from "./frame-codec.ts";
-import type { CheckpointFields, FrameHeader, TurnFields, UpgradeFields } from "./frame-codec.ts";
+import type {
+  CheckpointFields,
+  FailureFields,
+  FrameHeader,
+  TurnFields,
+  UpgradeFields,
+} from "./frame-codec.ts";
 
 const utf8Decoder = new TextDecoder();
 
@@ -36,8 +43,8 @@ export interface EntryVisitor {
     length: number,
   ): void;
   turn(turn: TurnFields, frame: Buffer, effectsFrom: number, effectsTo: number): void;
-  turnFailed(seq: number, attempts: number, retryAtMs: number, code: string, reason: string): void;
-  deadLetter(seq: number, attempts: number, atMs: number, code: string, reason: string): void;
+  turnFailed(failure: FailureFields): void;
+  deadLetter(failure: FailureFields): void;
   intent(seq: number, attempt: number): void;
   control(json: string): void;
   systemSend(sendNo: number, frame: Buffer, offset: number, length: number): void;
@@ -53,6 +60,22 @@ export interface EntryVisitor {
     to: number,
   ): void;
 }
+
+const ignore = (): undefined => undefined;
+
+/** For visitors who care for some kinds of entries only. */
+export const IGNORED_ENTRIES: EntryVisitor = {
+  accepted: ignore,
+  turn: ignore,
+  turnFailed: ignore,
+  deadLetter: ignore,
+  intent: ignore,
+  control: ignore,
+  systemSend: ignore,
+  moved: ignore,
+  checkpoint: ignore,
+  upgrade: ignore,
+};
 
 /** Calls the visitor for every entry in order. The header has been checked. */
 export function visitEntries(frame: Buffer, header: FrameHeader, visitor: EntryVisitor): void {
@@ -98,18 +121,11 @@ function visitEntry(
       visitor.turn(readTurn(view, body, flags), frame, body + TURN_FIXED_BYTES, end);
       return;
     case ENTRY_TURN_FAILED:
-    case ENTRY_DEAD_LETTER: {
-      const [seq, atMs, attempts] = [
-        view.getFloat64(body, true),
-        view.getFloat64(body + 8, true),
-        view.getUint32(body + 16, true),
-      ];
-      const [code, reason] = [text(body + 20, body + 20 + aux), text(body + 20 + aux, end)];
-      if ((head & 0xff) === ENTRY_TURN_FAILED)
-        visitor.turnFailed(seq, attempts, atMs, code, reason);
-      else visitor.deadLetter(seq, attempts, atMs, code, reason);
+      visitor.turnFailed(readFailure(view, body, aux, end));
       return;
-    }
+    case ENTRY_DEAD_LETTER:
+      visitor.deadLetter(readFailure(view, body, aux, end));
+      return;
     case ENTRY_INTENT:
       visitor.intent(view.getFloat64(body, true), view.getUint32(body + 8, true));
       return;
@@ -151,7 +167,22 @@ function readTurn(view: DataView, body: number, flags: number): TurnFields {
     environment: view.getUint32(body + 28, true),
     digest: view.getUint32(body + 32, true),
     rootSeq: view.getFloat64(body + 36, true),
+    messagePosition: view.getFloat64(body + 44, true),
     open: (flags & TURN_OPEN) !== 0,
+  };
+}
+
+function readFailure(view: DataView, body: number, codeBytes: number, end: number): FailureFields {
+  const codeAt = body + FAILURE_FIXED_BYTES;
+  const text = (from: number, to: number): string =>
+    utf8Decoder.decode(new Uint8Array(view.buffer, view.byteOffset + from, to - from));
+  return {
+    seq: view.getFloat64(body, true),
+    atMs: view.getFloat64(body + 8, true),
+    attempts: view.getUint32(body + 16, true),
+    messagePosition: view.getFloat64(body + 20, true),
+    code: text(codeAt, codeAt + codeBytes),
+    reason: text(codeAt + codeBytes, end),
   };
 }
 

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ERRORS } from "../../src/base/errors.ts";
 import {
   MessageServiceClient,
+  SubscribeMessagesRequest,
   type SubscribeMessagesResponse,
 } from "../../src/gen/caxton/v1/message.ts";
 import { type ServerProcess, startServerProcess } from "../support/server.ts";
@@ -245,8 +246,7 @@ describe("subscribing", () => {
     filter: { address?: string; performatives?: string[] },
     client = wire.messages,
   ) {
-    const all = { address: "", performatives: [], conversationId: "" };
-    const stream = client.subscribeMessages({ ...all, ...filter });
+    const stream = client.subscribeMessages(SubscribeMessagesRequest.create(filter));
     await new Promise((resolve) => stream.once("metadata", resolve));
     return stream;
   }

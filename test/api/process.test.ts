@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { EXIT } from "../../src/base/exit-codes.ts";
 import { ActorStatus } from "../../src/gen/caxton/v1/actor.ts";
+import { SubscribeMessagesRequest } from "../../src/gen/caxton/v1/message.ts";
 import {
   runServerToItsEnd,
   type ServerOptions,
@@ -109,11 +110,7 @@ describe("stopping and starting again", () => {
 
   test("SIGINT ends it too; open streams do not hold it up and are told why", async () => {
     const { server, wire } = await start();
-    const stream = wire.messages.subscribeMessages({
-      address: "",
-      performatives: [],
-      conversationId: "",
-    });
+    const stream = wire.messages.subscribeMessages(SubscribeMessagesRequest.create());
     await new Promise((resolve) => stream.once("metadata", resolve));
     const reading = stream.toArray();
     const ended = server.kill("SIGINT");

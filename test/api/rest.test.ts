@@ -147,6 +147,18 @@ describe("the paths", () => {
     expect(changed).toMatchObject({ status: 200, json: { entry: { value: "2" } } });
     const list = await call("GET", "/api/v1/actors/default/probe/rest/state?prefix=a");
     expect(list.json["entries"]).toMatchObject([{ key: "a/b" }]);
+    const history = await call("GET", "/api/v1/actors/default/probe/rest/state-changes");
+    expect(history.json["changes"]).toMatchObject([{ value: "1" }, { value: "2" }]);
+  });
+
+  test("what became of a message", async () => {
+    const message = { receiver: "default/echo/traced", id: "traced", content: "x" };
+    await call("POST", "/api/v1/messages:ask", message);
+    const { json } = await call("GET", "/api/v1/messages:trace?messageId=traced");
+    expect(json).toMatchObject({
+      complete: true,
+      events: [{ kind: "arrived" }, { kind: "handled" }, { causeId: "traced" }],
+    });
   });
 
   test("actors and dead letters", async () => {

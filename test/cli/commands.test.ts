@@ -139,6 +139,26 @@ describe("with an agent", () => {
     expect((await caxton("state", "get", to, "colour")).stdout).toBe("blue");
   });
 
+  test("a conversation and a state over time", async () => {
+    const to = "default/probe/traced";
+    const ask = ["message", "ask", "--to", to, "--conversation", "talk", "--id", "t1"];
+    await caxton(...ask, "--content", "put colour blue");
+    const lines = (await caxton("message", "trace", "talk")).stdout.split("\n");
+    expect(lines[1]).toMatch(
+      / arrived +default\/probe\/traced +t1 +request of \S+: put colour blue$/,
+    );
+    expect(lines[2]).toMatch(/ handled +default\/probe\/traced +t1 +put colour, reply to \S+$/);
+    expect(lines[3]).toMatch(/ arrived +\S+ +\S+ +inform of default\/probe\/traced: ok$/);
+    const events = [{ kind: "arrived" }, { kind: "handled", effects: [{ kind: "state_put" }, {}] }];
+    expect(await json("message", "trace", "--message", "t1")).toMatchObject({
+      complete: true,
+      events: [...events, {}],
+    });
+    expect(await caxton("message", "trace")).toMatchObject({ code: EXIT.usage });
+    const history = await caxton("state", "history", to, "-o", "custom-columns=K:key,V:value");
+    expect(history.stdout).toBe("K       V\ncolour  blue\n");
+  });
+
   test("a failure says what, how to fix, code and trace; its dead letter can be dropped", async () => {
     const failed = await caxton(
       ...["message", "ask", "--to", "default/probe/bad", "--content", "throw boom"],
@@ -171,6 +191,8 @@ describe("with an agent", () => {
     expect(JSON.parse(stdout)).toMatchObject({
       message: { receiver: "default/probe/seen", content: "self" },
     });
+    const resumed = await caxton("message", "stream", "--resume", "x");
+    expect(resumed).toMatchObject({ code: EXIT.invalid });
   });
 
   test("-o name and columns by path", async () => {

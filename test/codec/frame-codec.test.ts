@@ -38,7 +38,7 @@ import {
 import { checkpointOf, readTurnEntry, visitEntries } from "../../src/storage/frame-entries.ts";
 import type { EntryVisitor } from "../../src/storage/frame-entries.ts";
 
-const golden = readFileSync(join(import.meta.dirname, "frame-v1.bin"));
+const golden = readFileSync(join(import.meta.dirname, "frame-v2.bin"));
 
 const envelope = encodeEnvelope({
   flags: 17,
@@ -71,11 +71,30 @@ const CHECKPOINT = { stateFrameNo: 2 ** 33 - 1, sha256: "0123456789abcdef".repea
 const TURN = {
   consumedSeq: 2 ** 40 + 7,
   rootSeq: 2 ** 40 + 5,
+  messagePosition: 2 ** 50 + 9,
   sendNoBase: 2 ** 35 + 3,
   nowMs: 1_700_000_000_100.25,
   seed: 0xdeadbeef,
   environment: 12,
   open: true,
+};
+
+const FAILED = {
+  seq: 21,
+  messagePosition: 2 ** 50 + 11,
+  attempts: 2,
+  atMs: 1_700_000_000_300,
+  code: "AGENT_TRAPPED",
+  reason: "unreachable: größe",
+};
+
+const GIVEN_UP = {
+  seq: 22,
+  messagePosition: 2 ** 50 + 13,
+  attempts: 3,
+  atMs: 1_700_000_000_400,
+  code: "AGENT_FAILED",
+  reason: "gave up",
 };
 
 /** One effect of each kind, as host calls write them. */
@@ -116,6 +135,7 @@ function encode(): Buffer {
   writer.accepted(SOURCE_CLIENT | ACCEPTED_REMEMBERED, 0, 0x89abcdef, 0, envelope, 0, length);
   writer.accepted(SOURCE_PARTITION | ACCEPTED_DISCARDED, 9, 8, 2 ** 34, envelope, 0, length);
   const { consumedSeq, rootSeq, sendNoBase, nowMs, seed, environment, open } = TURN;
+  const { messagePosition } = TURN;
   writer.turn(
     consumedSeq,
     rootSeq,
@@ -125,12 +145,13 @@ function encode(): Buffer {
     environment,
     digest,
     open,
+    messagePosition,
     ring.bytes,
     0,
     ring.cursor,
   );
-  writer.turnFailed(21, 2, 1_700_000_000_300, "AGENT_TRAPPED", "unreachable: größe");
-  writer.deadLetter(22, 3, 1_700_000_000_400, "AGENT_FAILED", "gave up");
+  writer.turnFailed(FAILED);
+  writer.deadLetter(GIVEN_UP);
   writer.intent(23, 1);
   writer.control('{"kind":"resume","agent":"default/agent"}');
   writer.systemSend(2 ** 36, envelope, 0, length);
@@ -185,8 +206,8 @@ describe("a frame with everything in it", () => {
       ["accepted", 0x40, 0, 0x89abcdef, 0, message],
       ["accepted", 0x81, 9, 8, 2 ** 34, message],
       ["turn", { ...TURN, digest }, effects],
-      ["turnFailed", 21, 2, 1_700_000_000_300, "AGENT_TRAPPED", "unreachable: größe"],
-      ["deadLetter", 22, 3, 1_700_000_000_400, "AGENT_FAILED", "gave up"],
+      ["turnFailed", FAILED],
+      ["deadLetter", GIVEN_UP],
       ["intent", 23, 1],
       ["control", '{"kind":"resume","agent":"default/agent"}'],
       ["systemSend", 2 ** 36, message],
@@ -258,12 +279,13 @@ describe("damage is detected", () => {
     expect(visit(unknown, 11)).toThrow(/an entry of unknown kind 99/);
   });
 
-  test("and a newer format is told from damage", () => {
-    const newer = Buffer.from(golden);
-    newer.writeUInt16LE(2, 4);
-    newer.writeUInt32LE(crc32(newer.subarray(0, 60)), 60);
-    expect(() => readFrameHeader(newer)).toThrow(
-      expect.objectContaining({ code: "STORAGE_FORMAT_NEWER" }),
-    );
+  test.each([
+    [3, "STORAGE_FORMAT_NEWER"],
+    [1, "STORAGE_FORMAT_OLDER"],
+  ])("and format %i is told from damage", (version, code) => {
+    const other = Buffer.from(golden);
+    other.writeUInt16LE(version, 4);
+    other.writeUInt32LE(crc32(other.subarray(0, 60)), 60);
+    expect(() => readFrameHeader(other)).toThrow(expect.objectContaining({ code }));
   });
 });

@@ -62,6 +62,7 @@ const SETS = [
   // Checkpoints all the time, and actors that leave memory and come back.
   "snapshots.turnsMax=100",
   "snapshots.intervalMs=100",
+  "retention.logMs=0",
   "limits.residentActorsMax=8",
 ];
 /** Answers between a start and the kill or the deployment. */

@@ -5,6 +5,7 @@
  * 1. A send is taken by its destination exactly once, in order, only after it is durable.
  * 2. A message is handled at most once; what one sender sent to one receiver, in the order sent.
  * 3. An actor's memory and its state go on where its last committed turn left them.
+ * 4. A turn says where in the log its message is.
  */
 import {
   ACCEPTED_DISCARDED,
@@ -23,6 +24,7 @@ import type { EntryVisitor } from "../../src/storage/frame-entries.ts";
 import { hashAddress, partitionOf } from "../../src/actors/address.ts";
 import type { Control } from "../../src/actors/partition/control.ts";
 import { EFFECT_AT_FLAGS, EFFECT_UNNUMBERED } from "../../src/actors/partition/turn-effects.ts";
+import { offsetOf, sequenceOf } from "../../src/actors/partition/turn-index.ts";
 import {
   EFFECT_ASK,
   EFFECT_ASK_HEADER_BYTES,
@@ -73,6 +75,8 @@ export interface LedgerPorts {
   firstSentMs(token: string): number;
   wallMs(): number;
   isEphemeral(address: string): boolean;
+  /** A frame of the log, trimmed or not. */
+  frame(partition: number, sequence: number): Buffer;
   /** The order of what it sends is not promised (it was refused and came again). */
   isOutOfOrder(token: string): boolean;
 }
@@ -137,7 +141,7 @@ export class Ledger {
         this.turn(partition, book, turn, frame, from, to);
       },
       turnFailed: () => undefined,
-      deadLetter: (_seq, _attempts, _atMs, code) => {
+      deadLetter: ({ code }) => {
         coverage.hitNamed(`dead letter ${code}`);
       },
       intent: () => {
@@ -241,7 +245,14 @@ export class Ledger {
       }
     }
     promise(note !== undefined, () => `a turn of partition ${partition} says nothing of itself`);
+    this.checkPlace(partition, turn.messagePosition, note.token);
     this.note(partition, actorBook(book, address), turn, note, address);
+  }
+
+  private checkPlace(partition: number, position: number, token: string): void {
+    const frame = this.ports.frame(partition, sequenceOf(position));
+    const found = tokenOf(frame, offsetOf(position));
+    promise(found === token, () => `the turn of ${token} names the place of ${found}`);
   }
 
   private note(

@@ -230,6 +230,10 @@ export class SimLog {
     }));
   }
 
+  frame(partition: number, sequence: number): Buffer {
+    return this.partitions[partition]!.frames[sequence - 1]!;
+  }
+
   readRange(partition: number, { sequence, offset, length }: FrameRange): Buffer {
     const { frames, durable, trimmedBelow } = this.partitions[partition]!;
     promise(sequence <= durable, () => `frame ${sequence} was read before it was durable`);

@@ -74,6 +74,7 @@ export class World {
       firstSentMs: (token) => this.clients.firstSentMs(token),
       wallMs: () => this.wallMs(),
       isEphemeral: (address) => address.startsWith(`${EPHEMERAL}/`),
+      frame: (partition, sequence) => this.log.frame(partition, sequence),
       isOutOfOrder: (token) => this.clients.isOutOfOrder(token) || this.operator.retried.has(token),
     });
     const environment = (id: number) => this.operator.environments.get(id)!;

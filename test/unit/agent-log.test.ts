@@ -68,6 +68,7 @@ test("a subscriber gets what matches, and is cut off when it can't take more", (
   log.subscribe({
     filter: { ...filter, level: "info" },
     deliver: (event) => got.push(event) < 2,
+    drained: () => Promise.resolve(),
     closed: (why) => (error = why),
   });
   log.append([line(1, "default/a/k", 0), line(2, "default/ab/k"), line(3)]);

@@ -167,7 +167,9 @@ export class Mail {
       const { message, code } = next;
       this.frames.whenRoom(SMALL_ENTRY_BYTES, () => {
         const nowMs = this.nowMs();
-        this.frames.writer.deadLetter(message.seq, 0, nowMs, code, WHY[code]);
+        const failure = { attempts: 0, atMs: nowMs, code, reason: WHY[code] };
+        const { seq, logPosition } = message;
+        this.frames.writer.deadLetter({ seq, messagePosition: logPosition, ...failure });
         this.state.consume(undefined, message.seq);
         this.state.deadLetter(message, 0, nowMs, code, WHY[code]);
         this.answerFailure(message, code, WHY[code]);

@@ -18,6 +18,7 @@ import {
 import { visitEntries } from "../../storage/frame-entries.ts";
 import type {
   CheckpointFields,
+  FailureFields,
   FrameHeader,
   TurnFields,
   UpgradeFields,
@@ -191,14 +192,14 @@ export class PartitionRecovery implements EntryVisitor {
     }
   }
 
-  turnFailed(seq: number, attempts: number, retryAtMs: number): void {
+  turnFailed({ seq, attempts, atMs }: FailureFields): void {
     const { actor, message } = this.take(seq);
     invariant(actor !== undefined, "a failed turn is an actor's");
     this.state.turnFailed(actor, message, attempts, this.state.lastNowMs);
-    actor.phase = { kind: "backoff", retryAtMs };
+    actor.phase = { kind: "backoff", retryAtMs: atMs };
   }
 
-  deadLetter(seq: number, attempts: number, atMs: number, code: string, reason: string): void {
+  deadLetter({ seq, attempts, atMs, code, reason }: FailureFields): void {
     const { actor, message } = this.take(seq);
     this.located.delete(seq);
     if (actor === undefined) {

@@ -240,6 +240,7 @@ export class Turns {
       turn.environment,
       turn.digest,
       turn.open,
+      message.logPosition,
       effects,
       from,
       to,
@@ -289,7 +290,9 @@ export class Turns {
     actor.phase = { kind: "backoff", retryAtMs };
     this.whenWritable(actor, () => {
       if (!actor.agent.isEphemeral) {
-        this.frames.writer.turnFailed(message.seq, attempts, retryAtMs, code, reason);
+        const { seq, logPosition } = message;
+        const failure = { seq, messagePosition: logPosition, attempts, code, reason };
+        this.frames.writer.turnFailed({ ...failure, atMs: retryAtMs });
       }
       this.state.turnFailed(actor, message, attempts, nowMs);
       if (attempts >= manifest.attemptsMax) this.giveUp(actor, message, code, reason);
@@ -311,7 +314,9 @@ export class Turns {
     this.whenWritable(actor, () => {
       const nowMs = this.ports.nowMs();
       if (!actor.agent.isEphemeral) {
-        this.frames.writer.deadLetter(message.seq, message.attempts, nowMs, code, reason);
+        const { seq, logPosition, attempts } = message;
+        const failure = { seq, messagePosition: logPosition, attempts, code, reason };
+        this.frames.writer.deadLetter({ ...failure, atMs: nowMs });
       }
       this.state.giveUp(actor, message, nowMs, code, reason);
       this.mail.answerFailure(message, code, reason);

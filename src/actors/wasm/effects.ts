@@ -85,3 +85,10 @@ export class EffectRing {
     return (hash ^ (hash >>> 16)) >>> 0;
   }
 }
+
+/** Offset of the message that an effect sends; undefined when it sends none. */
+export function sentMessageAt(bytes: Buffer, effect: number): number | undefined {
+  const kind = bytes[effect + EFFECT_AT_KIND];
+  if (kind === EFFECT_SEND || kind === EFFECT_REPLY) return effect + EFFECT_SEND_HEADER_BYTES;
+  return kind === EFFECT_ASK ? effect + EFFECT_ASK_HEADER_BYTES : undefined;
+}

@@ -35,6 +35,10 @@ export function decodeRequest(
   });
   putQuery(request, rule.queryFields, query, findings);
   putIdempotencyKey(request, headers[IDEMPOTENCY_KEY], findings);
+  // Browsers send it when they come back.
+  const lastEvent = headers["last-event-id"];
+  if (request["resumeToken"] === "" && lastEvent !== undefined)
+    request["resumeToken"] = String(lastEvent);
   refuse(findings);
   return request;
 }

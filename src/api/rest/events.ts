@@ -1,6 +1,6 @@
 /**
  * A stream as server-sent events. A comment now and then keeps proxies from ending a silent one; a failure is an
- * event named error with its problem.
+ * event named error with its problem. The id of an event is what a reader goes on with after it was away.
  */
 import type { ServerResponse } from "node:http";
 import { asCaxtonError } from "../../base/errors.ts";
@@ -33,7 +33,9 @@ export function sendEvents(
   { run, encode, opened, closed }: EventOptions,
 ): void {
   const write = (answer: Answer, sent: () => void): void => {
-    response.write(`data: ${JSON.stringify(encode(answer))}\n\n`, () => {
+    const { resumeToken } = answer;
+    const id = typeof resumeToken === "string" && resumeToken !== "" ? `id: ${resumeToken}\n` : "";
+    response.write(`${id}data: ${JSON.stringify(encode(answer))}\n\n`, () => {
       sent();
     });
   };

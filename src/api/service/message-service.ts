@@ -10,14 +10,21 @@ import type {
   SendMessageResponse,
   SubscribeMessagesRequest,
   SubscribeMessagesResponse,
+  TraceMessageRequest,
+  TraceMessageResponse,
 } from "../../gen/caxton/v1/message.ts";
 import type { ApiContext, CallInfo } from "../request.ts";
 import { encodeMessage } from "./encode.ts";
+import { encodeTraceEvent } from "./encode-trace.ts";
 import { type Methods, streamOf, type Watched } from "./method.ts";
 import { checkMessage, refusal, refuse } from "./validate.ts";
 
 const ASK_TIMEOUT_DEFAULT_MS = 30_000;
 const ASK_TIMEOUT_MAX_MS = 86_400_000;
+const TRACE_TIMEOUT_DEFAULT_MS = 10_000;
+const TRACE_TIMEOUT_MAX_MS = 300_000;
+/** The rest of the time is for the way back. */
+const DEADLINE_SHARE = 0.9;
 /** What an envelope costs beside its content. */
 const ENVELOPE_BYTES = 512;
 
@@ -25,6 +32,7 @@ export function messageService(api: ApiContext): Methods<MessageServiceService> 
   return {
     sendMessage: (request: SendMessageRequest, call) => send(api, request, call),
     ask: (request: AskRequest, call) => ask(api, request, call),
+    traceMessage: (request: TraceMessageRequest, call) => trace(api, request, call),
     subscribeMessages: streamOf(watchedMessages(api), api),
   };
 }
@@ -51,6 +59,26 @@ async function ask(api: ApiContext, request: AskRequest, call: CallInfo): Promis
   const { id, duplicate, reply } = await api.kernel.messages.ask({ ...input, timeoutMs });
   if (!duplicate) api.metrics.messageAccepted();
   return { id, duplicate, reply: encodeMessage(reply) };
+}
+
+async function trace(
+  api: ApiContext,
+  { conversationId, messageId, timeoutMs }: TraceMessageRequest,
+  call: CallInfo,
+): Promise<TraceMessageResponse> {
+  if ((conversationId === "") === (messageId === "")) {
+    throw refusal({ at: "conversation_id", message: "give either this or message_id" });
+  }
+  const root =
+    messageId === ""
+      ? ({ kind: "conversation", id: conversationId } as const)
+      : ({ kind: "message", id: messageId } as const);
+  const wantedMs = timeoutMs === 0 ? TRACE_TIMEOUT_DEFAULT_MS : timeoutMs;
+  const { events, complete } = await api.kernel.history.trace(
+    root,
+    Math.min(wantedMs, TRACE_TIMEOUT_MAX_MS, call.remainingMs * DEADLINE_SHARE),
+  );
+  return { events: events.map(encodeTraceEvent), complete };
 }
 
 /** Checks a message and leaves out what is empty. Throws with every finding. */
@@ -95,8 +123,9 @@ function watchedMessages(
       ...(conversationId === "" ? {} : { conversationId }),
     }),
     earlier: () => [],
-    subscribe: (subscriber) => api.kernel.messages.subscribe(subscriber),
-    encode: ({ message, ...place }) => ({ message: encodeMessage(message), ...place }),
+    subscribe: (subscriber, { resumeToken }) =>
+      api.kernel.messages.subscribe(subscriber, resumeToken === "" ? undefined : resumeToken),
+    encode: ({ message, ...rest }) => ({ message: encodeMessage(message), ...rest }),
     bytesOf: ({ message }) => message.content.length + ENVELOPE_BYTES,
   };
 }

@@ -51,12 +51,13 @@ export function streamOf<Q, A, F, E>(
     const earlier = watched.earlier(filter, request).map((event) => watched.encode(event));
     const { subscriberBytesMax } = config.current.limits;
     const subscriber = new BoundedSubscriber(reader, filter, watched, subscriberBytesMax);
-    return { earlier, leave: watched.subscribe(subscriber, request) };
+    const leave = watched.subscribe(subscriber, request);
+    return { earlier, leave: leave === undefined ? undefined : () => subscriber.left(leave) };
   };
 }
 
 /**
- * Owns the count of bytes written to one reader and not sent yet.
+ * Owns the count of bytes written to one reader and not sent yet, and who waits for them to be sent.
  * 1. They never exceed the bound, but for a single event and what happened before it subscribed; a reader that
  *    lags further is cut off.
  */
@@ -66,6 +67,8 @@ class BoundedSubscriber<Q, A, F, E> implements Subscriber<F, E> {
   readonly #watched: Watched<Q, A, F, E>;
   readonly #bytesMax: number;
   #unsentBytes = 0;
+  #hasLeft = false;
+  #waiting: (() => void)[] = [];
 
   constructor(
     reader: StreamReader<A>,
@@ -85,8 +88,27 @@ class BoundedSubscriber<Q, A, F, E> implements Subscriber<F, E> {
     this.#unsentBytes += bytes;
     this.#reader.write(this.#watched.encode(event), () => {
       this.#unsentBytes -= bytes;
+      this.#wake();
     });
     return true;
+  }
+
+  drained(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      this.#wake();
+    });
+  }
+
+  left(leave: () => void): void {
+    this.#hasLeft = true;
+    leave();
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#unsentBytes > 0 && !this.#hasLeft) return;
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
   closed(error: Error | undefined): void {

@@ -1,6 +1,9 @@
+import type { StateChange as KernelStateChange } from "../../actors/index.ts";
 import type {
   GetStateRequest,
+  ListStateChangesRequest,
   ListStateRequest,
+  StateChange,
   StateServiceService,
 } from "../../gen/caxton/v1/state.ts";
 import type { ApiContext } from "../request.ts";
@@ -23,5 +26,18 @@ export function stateService(api: ApiContext): Methods<StateServiceService> {
       );
       return { entries: [...page.items], nextPageToken: page.nextPageToken ?? "" };
     },
+    listStateChanges: async (request: ListStateChangesRequest) => {
+      checkRequired("address", request.address);
+      const { items, nextPageToken } = await kernel.history.stateChanges(
+        request.address,
+        request.prefix,
+        pageRequest(request),
+      );
+      return { changes: items.map(encodeChange), nextPageToken: nextPageToken ?? "" };
+    },
   };
+}
+
+function encodeChange({ value, ...change }: KernelStateChange): StateChange {
+  return { ...change, value: value ?? new Uint8Array(0), deleted: value === undefined };
 }

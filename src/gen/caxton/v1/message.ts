@@ -21,6 +21,161 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 
+export const TraceEventKind = {
+  UNSPECIFIED: "TRACE_EVENT_KIND_UNSPECIFIED",
+  /** ARRIVED - A message came to its receiver. */
+  ARRIVED: "TRACE_EVENT_KIND_ARRIVED",
+  /** HANDLED - It was handled; what that did is durable. */
+  HANDLED: "TRACE_EVENT_KIND_HANDLED",
+  /** FAILED - An attempt was rolled back. */
+  FAILED: "TRACE_EVENT_KIND_FAILED",
+  DEAD_LETTERED: "TRACE_EVENT_KIND_DEAD_LETTERED",
+  UNRECOGNIZED: "UNRECOGNIZED",
+} as const;
+
+export type TraceEventKind = typeof TraceEventKind[keyof typeof TraceEventKind];
+
+export namespace TraceEventKind {
+  export type UNSPECIFIED = typeof TraceEventKind.UNSPECIFIED;
+  export type ARRIVED = typeof TraceEventKind.ARRIVED;
+  export type HANDLED = typeof TraceEventKind.HANDLED;
+  export type FAILED = typeof TraceEventKind.FAILED;
+  export type DEAD_LETTERED = typeof TraceEventKind.DEAD_LETTERED;
+  export type UNRECOGNIZED = typeof TraceEventKind.UNRECOGNIZED;
+}
+
+export function traceEventKindFromJSON(object: any): TraceEventKind {
+  switch (object) {
+    case 0:
+    case "TRACE_EVENT_KIND_UNSPECIFIED":
+      return TraceEventKind.UNSPECIFIED;
+    case 1:
+    case "TRACE_EVENT_KIND_ARRIVED":
+      return TraceEventKind.ARRIVED;
+    case 2:
+    case "TRACE_EVENT_KIND_HANDLED":
+      return TraceEventKind.HANDLED;
+    case 3:
+    case "TRACE_EVENT_KIND_FAILED":
+      return TraceEventKind.FAILED;
+    case 4:
+    case "TRACE_EVENT_KIND_DEAD_LETTERED":
+      return TraceEventKind.DEAD_LETTERED;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return TraceEventKind.UNRECOGNIZED;
+  }
+}
+
+export function traceEventKindToNumber(object: TraceEventKind): number {
+  switch (object) {
+    case TraceEventKind.UNSPECIFIED:
+      return 0;
+    case TraceEventKind.ARRIVED:
+      return 1;
+    case TraceEventKind.HANDLED:
+      return 2;
+    case TraceEventKind.FAILED:
+      return 3;
+    case TraceEventKind.DEAD_LETTERED:
+      return 4;
+    case TraceEventKind.UNRECOGNIZED:
+    default:
+      return -1;
+  }
+}
+
+export const TraceEffectKind = {
+  UNSPECIFIED: "TRACE_EFFECT_KIND_UNSPECIFIED",
+  SEND: "TRACE_EFFECT_KIND_SEND",
+  ASK: "TRACE_EFFECT_KIND_ASK",
+  REPLY: "TRACE_EFFECT_KIND_REPLY",
+  STATE_PUT: "TRACE_EFFECT_KIND_STATE_PUT",
+  STATE_DELETE: "TRACE_EFFECT_KIND_STATE_DELETE",
+  EVENT: "TRACE_EFFECT_KIND_EVENT",
+  TIMER_SET: "TRACE_EFFECT_KIND_TIMER_SET",
+  TIMER_CANCEL: "TRACE_EFFECT_KIND_TIMER_CANCEL",
+  UNRECOGNIZED: "UNRECOGNIZED",
+} as const;
+
+export type TraceEffectKind = typeof TraceEffectKind[keyof typeof TraceEffectKind];
+
+export namespace TraceEffectKind {
+  export type UNSPECIFIED = typeof TraceEffectKind.UNSPECIFIED;
+  export type SEND = typeof TraceEffectKind.SEND;
+  export type ASK = typeof TraceEffectKind.ASK;
+  export type REPLY = typeof TraceEffectKind.REPLY;
+  export type STATE_PUT = typeof TraceEffectKind.STATE_PUT;
+  export type STATE_DELETE = typeof TraceEffectKind.STATE_DELETE;
+  export type EVENT = typeof TraceEffectKind.EVENT;
+  export type TIMER_SET = typeof TraceEffectKind.TIMER_SET;
+  export type TIMER_CANCEL = typeof TraceEffectKind.TIMER_CANCEL;
+  export type UNRECOGNIZED = typeof TraceEffectKind.UNRECOGNIZED;
+}
+
+export function traceEffectKindFromJSON(object: any): TraceEffectKind {
+  switch (object) {
+    case 0:
+    case "TRACE_EFFECT_KIND_UNSPECIFIED":
+      return TraceEffectKind.UNSPECIFIED;
+    case 1:
+    case "TRACE_EFFECT_KIND_SEND":
+      return TraceEffectKind.SEND;
+    case 2:
+    case "TRACE_EFFECT_KIND_ASK":
+      return TraceEffectKind.ASK;
+    case 3:
+    case "TRACE_EFFECT_KIND_REPLY":
+      return TraceEffectKind.REPLY;
+    case 4:
+    case "TRACE_EFFECT_KIND_STATE_PUT":
+      return TraceEffectKind.STATE_PUT;
+    case 5:
+    case "TRACE_EFFECT_KIND_STATE_DELETE":
+      return TraceEffectKind.STATE_DELETE;
+    case 6:
+    case "TRACE_EFFECT_KIND_EVENT":
+      return TraceEffectKind.EVENT;
+    case 7:
+    case "TRACE_EFFECT_KIND_TIMER_SET":
+      return TraceEffectKind.TIMER_SET;
+    case 8:
+    case "TRACE_EFFECT_KIND_TIMER_CANCEL":
+      return TraceEffectKind.TIMER_CANCEL;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return TraceEffectKind.UNRECOGNIZED;
+  }
+}
+
+export function traceEffectKindToNumber(object: TraceEffectKind): number {
+  switch (object) {
+    case TraceEffectKind.UNSPECIFIED:
+      return 0;
+    case TraceEffectKind.SEND:
+      return 1;
+    case TraceEffectKind.ASK:
+      return 2;
+    case TraceEffectKind.REPLY:
+      return 3;
+    case TraceEffectKind.STATE_PUT:
+      return 4;
+    case TraceEffectKind.STATE_DELETE:
+      return 5;
+    case TraceEffectKind.EVENT:
+      return 6;
+    case TraceEffectKind.TIMER_SET:
+      return 7;
+    case TraceEffectKind.TIMER_CANCEL:
+      return 8;
+    case TraceEffectKind.UNRECOGNIZED:
+    default:
+      return -1;
+  }
+}
+
 /** A message as outsiders see it, shaped after the FIPA ACL envelope. An empty field is absent. */
 export interface Message {
   id: string;
@@ -107,12 +262,71 @@ export interface SubscribeMessagesRequest {
   /** Any of these; none matches all. */
   performatives: string[];
   conversationId: string;
+  /** Of the last message that the subscriber had: it gets those that came after it. */
+  resumeToken: string;
 }
 
 export interface SubscribeMessagesResponse {
   message: Message | undefined;
   partition: number;
   frame: number;
+  /** For going on after this message; empty in the first moments of a subscription. */
+  resumeToken: string;
+}
+
+/** Exactly one of the two. */
+export interface TraceMessageRequest {
+  conversationId: string;
+  messageId: string;
+  /** How long to look at most; 0 means 10,000. A nearer deadline of the call counts. */
+  timeoutMs: number;
+}
+
+export interface TraceMessageResponse {
+  /** In the order of the log; at most 1,000. */
+  events: TraceEvent[];
+  /** All that the log has was looked at: neither the time nor the number of events was reached. */
+  complete: boolean;
+}
+
+export interface TraceEvent {
+  kind: TraceEventKind;
+  /** When the frame with it was sealed: milliseconds since 1970. */
+  atMs: number;
+  partition: number;
+  frame: number;
+  /** Empty for timers and missed deadlines. */
+  messageId: string;
+  /** Who got or handled the message: an actor, or the client of a reply. */
+  receiver: string;
+  /** Arrived: the message, with the first 1,024 bytes of its content. */
+  message:
+    | Message
+    | undefined;
+  /** Arrived: bytes of the whole content. */
+  contentBytes: number;
+  /** Arrived: the message whose handling sent it; empty when it came from outside. */
+  causeId: string;
+  /** Handled: in the order of the agent's calls. */
+  effects: TraceEffect[];
+  /** Handled: the handler stayed open for answers. */
+  open: boolean;
+  /** Failed and dead-lettered. */
+  code: string;
+  reason: string;
+  attempts: number;
+  /** Failed: when it is tried again. */
+  retryAtMs: number;
+}
+
+export interface TraceEffect {
+  kind: TraceEffectKind;
+  /** Receiver, state key, topic of the event or number of the timer. */
+  name: string;
+  /** Of the message sent. */
+  messageId: string;
+  /** Of the content, value or payload. */
+  bytes: number;
 }
 
 function createBaseMessage(): Message {
@@ -1009,7 +1223,7 @@ export const AskResponse: MessageFns<AskResponse> = {
 };
 
 function createBaseSubscribeMessagesRequest(): SubscribeMessagesRequest {
-  return { address: "", performatives: [], conversationId: "" };
+  return { address: "", performatives: [], conversationId: "", resumeToken: "" };
 }
 
 export const SubscribeMessagesRequest: MessageFns<SubscribeMessagesRequest> = {
@@ -1022,6 +1236,9 @@ export const SubscribeMessagesRequest: MessageFns<SubscribeMessagesRequest> = {
     }
     if (message.conversationId !== "") {
       writer.uint32(26).string(message.conversationId);
+    }
+    if (message.resumeToken !== "") {
+      writer.uint32(34).string(message.resumeToken);
     }
     return writer;
   },
@@ -1063,6 +1280,14 @@ export const SubscribeMessagesRequest: MessageFns<SubscribeMessagesRequest> = {
             message.conversationId = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.resumeToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1083,12 +1308,13 @@ export const SubscribeMessagesRequest: MessageFns<SubscribeMessagesRequest> = {
     message.address = object.address ?? "";
     message.performatives = object.performatives?.map((e) => e) || [];
     message.conversationId = object.conversationId ?? "";
+    message.resumeToken = object.resumeToken ?? "";
     return message;
   },
 };
 
 function createBaseSubscribeMessagesResponse(): SubscribeMessagesResponse {
-  return { message: undefined, partition: 0, frame: 0 };
+  return { message: undefined, partition: 0, frame: 0, resumeToken: "" };
 }
 
 export const SubscribeMessagesResponse: MessageFns<SubscribeMessagesResponse> = {
@@ -1101,6 +1327,9 @@ export const SubscribeMessagesResponse: MessageFns<SubscribeMessagesResponse> = 
     }
     if (message.frame !== 0) {
       writer.uint32(24).int64(message.frame);
+    }
+    if (message.resumeToken !== "") {
+      writer.uint32(34).string(message.resumeToken);
     }
     return writer;
   },
@@ -1142,6 +1371,14 @@ export const SubscribeMessagesResponse: MessageFns<SubscribeMessagesResponse> = 
             message.frame = longToNumber(reader.int64());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.resumeToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1164,6 +1401,485 @@ export const SubscribeMessagesResponse: MessageFns<SubscribeMessagesResponse> = 
       : undefined;
     message.partition = object.partition ?? 0;
     message.frame = object.frame ?? 0;
+    message.resumeToken = object.resumeToken ?? "";
+    return message;
+  },
+};
+
+function createBaseTraceMessageRequest(): TraceMessageRequest {
+  return { conversationId: "", messageId: "", timeoutMs: 0 };
+}
+
+export const TraceMessageRequest: MessageFns<TraceMessageRequest> = {
+  encode(message: TraceMessageRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.conversationId !== "") {
+      writer.uint32(10).string(message.conversationId);
+    }
+    if (message.messageId !== "") {
+      writer.uint32(18).string(message.messageId);
+    }
+    if (message.timeoutMs !== 0) {
+      writer.uint32(24).uint32(message.timeoutMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceMessageRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceMessageRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.conversationId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.messageId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.timeoutMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TraceMessageRequest>): TraceMessageRequest {
+    return TraceMessageRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TraceMessageRequest>): TraceMessageRequest {
+    const message = createBaseTraceMessageRequest();
+    message.conversationId = object.conversationId ?? "";
+    message.messageId = object.messageId ?? "";
+    message.timeoutMs = object.timeoutMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseTraceMessageResponse(): TraceMessageResponse {
+  return { events: [], complete: false };
+}
+
+export const TraceMessageResponse: MessageFns<TraceMessageResponse> = {
+  encode(message: TraceMessageResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.events) {
+      TraceEvent.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.complete !== false) {
+      writer.uint32(16).bool(message.complete);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceMessageResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceMessageResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.events.push(TraceEvent.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.complete = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TraceMessageResponse>): TraceMessageResponse {
+    return TraceMessageResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TraceMessageResponse>): TraceMessageResponse {
+    const message = createBaseTraceMessageResponse();
+    message.events = object.events?.map((e) => TraceEvent.fromPartial(e)) || [];
+    message.complete = object.complete ?? false;
+    return message;
+  },
+};
+
+function createBaseTraceEvent(): TraceEvent {
+  return {
+    kind: TraceEventKind.UNSPECIFIED,
+    atMs: 0,
+    partition: 0,
+    frame: 0,
+    messageId: "",
+    receiver: "",
+    message: undefined,
+    contentBytes: 0,
+    causeId: "",
+    effects: [],
+    open: false,
+    code: "",
+    reason: "",
+    attempts: 0,
+    retryAtMs: 0,
+  };
+}
+
+export const TraceEvent: MessageFns<TraceEvent> = {
+  encode(message: TraceEvent, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== TraceEventKind.UNSPECIFIED) {
+      writer.uint32(8).int32(traceEventKindToNumber(message.kind));
+    }
+    if (message.atMs !== 0) {
+      writer.uint32(16).int64(message.atMs);
+    }
+    if (message.partition !== 0) {
+      writer.uint32(24).uint32(message.partition);
+    }
+    if (message.frame !== 0) {
+      writer.uint32(32).int64(message.frame);
+    }
+    if (message.messageId !== "") {
+      writer.uint32(42).string(message.messageId);
+    }
+    if (message.receiver !== "") {
+      writer.uint32(50).string(message.receiver);
+    }
+    if (message.message !== undefined) {
+      Message.encode(message.message, writer.uint32(58).fork()).join();
+    }
+    if (message.contentBytes !== 0) {
+      writer.uint32(64).int64(message.contentBytes);
+    }
+    if (message.causeId !== "") {
+      writer.uint32(74).string(message.causeId);
+    }
+    for (const v of message.effects) {
+      TraceEffect.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.open !== false) {
+      writer.uint32(88).bool(message.open);
+    }
+    if (message.code !== "") {
+      writer.uint32(98).string(message.code);
+    }
+    if (message.reason !== "") {
+      writer.uint32(106).string(message.reason);
+    }
+    if (message.attempts !== 0) {
+      writer.uint32(112).uint32(message.attempts);
+    }
+    if (message.retryAtMs !== 0) {
+      writer.uint32(120).int64(message.retryAtMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceEvent {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceEvent();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.kind = traceEventKindFromJSON(reader.int32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.atMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.partition = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.frame = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.messageId = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.receiver = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.message = Message.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.contentBytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.causeId = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.effects.push(TraceEffect.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.open = reader.bool();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.attempts = reader.uint32();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.retryAtMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TraceEvent>): TraceEvent {
+    return TraceEvent.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TraceEvent>): TraceEvent {
+    const message = createBaseTraceEvent();
+    message.kind = object.kind ?? TraceEventKind.UNSPECIFIED;
+    message.atMs = object.atMs ?? 0;
+    message.partition = object.partition ?? 0;
+    message.frame = object.frame ?? 0;
+    message.messageId = object.messageId ?? "";
+    message.receiver = object.receiver ?? "";
+    message.message = (object.message !== undefined && object.message !== null)
+      ? Message.fromPartial(object.message)
+      : undefined;
+    message.contentBytes = object.contentBytes ?? 0;
+    message.causeId = object.causeId ?? "";
+    message.effects = object.effects?.map((e) => TraceEffect.fromPartial(e)) || [];
+    message.open = object.open ?? false;
+    message.code = object.code ?? "";
+    message.reason = object.reason ?? "";
+    message.attempts = object.attempts ?? 0;
+    message.retryAtMs = object.retryAtMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseTraceEffect(): TraceEffect {
+  return { kind: TraceEffectKind.UNSPECIFIED, name: "", messageId: "", bytes: 0 };
+}
+
+export const TraceEffect: MessageFns<TraceEffect> = {
+  encode(message: TraceEffect, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== TraceEffectKind.UNSPECIFIED) {
+      writer.uint32(8).int32(traceEffectKindToNumber(message.kind));
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.messageId !== "") {
+      writer.uint32(26).string(message.messageId);
+    }
+    if (message.bytes !== 0) {
+      writer.uint32(32).int64(message.bytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceEffect {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceEffect();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.kind = traceEffectKindFromJSON(reader.int32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.messageId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.bytes = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TraceEffect>): TraceEffect {
+    return TraceEffect.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TraceEffect>): TraceEffect {
+    const message = createBaseTraceEffect();
+    message.kind = object.kind ?? TraceEffectKind.UNSPECIFIED;
+    message.name = object.name ?? "";
+    message.messageId = object.messageId ?? "";
+    message.bytes = object.bytes ?? 0;
     return message;
   },
 };
@@ -1190,7 +1906,7 @@ export const MessageServiceService = {
     responseSerialize: (value: AskResponse): Buffer => Buffer.from(AskResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): AskResponse => AskResponse.decode(value),
   },
-  /** Messages as they become durable, from now on. */
+  /** Messages as they become durable, from now on or from where a resume token was given out. */
   subscribeMessages: {
     path: "/caxton.v1.MessageService/SubscribeMessages" as const,
     requestStream: false as const,
@@ -1202,6 +1918,20 @@ export const MessageServiceService = {
       Buffer.from(SubscribeMessagesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SubscribeMessagesResponse => SubscribeMessagesResponse.decode(value),
   },
+  /**
+   * What became of the messages of a conversation, or of one message, and of all that their handling sent: read
+   * from the log, as far back as it goes. Ephemeral agents leave nothing in it.
+   */
+  traceMessage: {
+    path: "/caxton.v1.MessageService/TraceMessage" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: TraceMessageRequest): Buffer => Buffer.from(TraceMessageRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): TraceMessageRequest => TraceMessageRequest.decode(value),
+    responseSerialize: (value: TraceMessageResponse): Buffer =>
+      Buffer.from(TraceMessageResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): TraceMessageResponse => TraceMessageResponse.decode(value),
+  },
 } as const;
 
 export interface MessageServiceServer extends UntypedServiceImplementation {
@@ -1209,8 +1939,13 @@ export interface MessageServiceServer extends UntypedServiceImplementation {
   sendMessage: handleUnaryCall<SendMessageRequest, SendMessageResponse>;
   /** Sends a message and waits for its reply. */
   ask: handleUnaryCall<AskRequest, AskResponse>;
-  /** Messages as they become durable, from now on. */
+  /** Messages as they become durable, from now on or from where a resume token was given out. */
   subscribeMessages: handleServerStreamingCall<SubscribeMessagesRequest, SubscribeMessagesResponse>;
+  /**
+   * What became of the messages of a conversation, or of one message, and of all that their handling sent: read
+   * from the log, as far back as it goes. Ephemeral agents leave nothing in it.
+   */
+  traceMessage: handleUnaryCall<TraceMessageRequest, TraceMessageResponse>;
 }
 
 export interface MessageServiceClient extends Client {
@@ -1243,7 +1978,7 @@ export interface MessageServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: AskResponse) => void,
   ): ClientUnaryCall;
-  /** Messages as they become durable, from now on. */
+  /** Messages as they become durable, from now on or from where a resume token was given out. */
   subscribeMessages(
     request: SubscribeMessagesRequest,
     options?: Partial<CallOptions>,
@@ -1253,6 +1988,25 @@ export interface MessageServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<SubscribeMessagesResponse>;
+  /**
+   * What became of the messages of a conversation, or of one message, and of all that their handling sent: read
+   * from the log, as far back as it goes. Ephemeral agents leave nothing in it.
+   */
+  traceMessage(
+    request: TraceMessageRequest,
+    callback: (error: ServiceError | null, response: TraceMessageResponse) => void,
+  ): ClientUnaryCall;
+  traceMessage(
+    request: TraceMessageRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: TraceMessageResponse) => void,
+  ): ClientUnaryCall;
+  traceMessage(
+    request: TraceMessageRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: TraceMessageResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const MessageServiceClient = makeGenericClientConstructor(

@@ -50,6 +50,35 @@ export interface ListStateResponse {
   nextPageToken: string;
 }
 
+export interface ListStateChangesRequest {
+  address: string;
+  /** Keys that begin with this; empty lists all. */
+  prefix: string;
+  /** 0 means 100; at most 1,000. */
+  pageSize: number;
+  pageToken: string;
+}
+
+export interface ListStateChangesResponse {
+  changes: StateChange[];
+  /** Empty at the end. */
+  nextPageToken: string;
+}
+
+export interface StateChange {
+  key: string;
+  /** Empty when the key was deleted. */
+  value: Uint8Array;
+  deleted: boolean;
+  /** Milliseconds since 1970: the time the agent saw. */
+  atMs: number;
+  frame: number;
+  /** The message whose handling made the change; without id for a timer. */
+  messageId: string;
+  sender: string;
+  performative: string;
+}
+
 function createBaseStateEntry(): StateEntry {
   return { key: "", value: new Uint8Array(0), frame: 0 };
 }
@@ -411,6 +440,312 @@ export const ListStateResponse: MessageFns<ListStateResponse> = {
   },
 };
 
+function createBaseListStateChangesRequest(): ListStateChangesRequest {
+  return { address: "", prefix: "", pageSize: 0, pageToken: "" };
+}
+
+export const ListStateChangesRequest: MessageFns<ListStateChangesRequest> = {
+  encode(message: ListStateChangesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.address !== "") {
+      writer.uint32(10).string(message.address);
+    }
+    if (message.prefix !== "") {
+      writer.uint32(18).string(message.prefix);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(24).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(34).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListStateChangesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListStateChangesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.prefix = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListStateChangesRequest>): ListStateChangesRequest {
+    return ListStateChangesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListStateChangesRequest>): ListStateChangesRequest {
+    const message = createBaseListStateChangesRequest();
+    message.address = object.address ?? "";
+    message.prefix = object.prefix ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListStateChangesResponse(): ListStateChangesResponse {
+  return { changes: [], nextPageToken: "" };
+}
+
+export const ListStateChangesResponse: MessageFns<ListStateChangesResponse> = {
+  encode(message: ListStateChangesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.changes) {
+      StateChange.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListStateChangesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListStateChangesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.changes.push(StateChange.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListStateChangesResponse>): ListStateChangesResponse {
+    return ListStateChangesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListStateChangesResponse>): ListStateChangesResponse {
+    const message = createBaseListStateChangesResponse();
+    message.changes = object.changes?.map((e) => StateChange.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseStateChange(): StateChange {
+  return {
+    key: "",
+    value: new Uint8Array(0),
+    deleted: false,
+    atMs: 0,
+    frame: 0,
+    messageId: "",
+    sender: "",
+    performative: "",
+  };
+}
+
+export const StateChange: MessageFns<StateChange> = {
+  encode(message: StateChange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value.length !== 0) {
+      writer.uint32(18).bytes(message.value);
+    }
+    if (message.deleted !== false) {
+      writer.uint32(24).bool(message.deleted);
+    }
+    if (message.atMs !== 0) {
+      writer.uint32(32).int64(message.atMs);
+    }
+    if (message.frame !== 0) {
+      writer.uint32(40).int64(message.frame);
+    }
+    if (message.messageId !== "") {
+      writer.uint32(50).string(message.messageId);
+    }
+    if (message.sender !== "") {
+      writer.uint32(58).string(message.sender);
+    }
+    if (message.performative !== "") {
+      writer.uint32(66).string(message.performative);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StateChange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStateChange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.deleted = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.atMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.frame = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.messageId = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.sender = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.performative = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StateChange>): StateChange {
+    return StateChange.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StateChange>): StateChange {
+    const message = createBaseStateChange();
+    message.key = object.key ?? "";
+    message.value = object.value ?? new Uint8Array(0);
+    message.deleted = object.deleted ?? false;
+    message.atMs = object.atMs ?? 0;
+    message.frame = object.frame ?? 0;
+    message.messageId = object.messageId ?? "";
+    message.sender = object.sender ?? "";
+    message.performative = object.performative ?? "";
+    return message;
+  },
+};
+
 /** Committed key-value state of actors, for reading from outside. */
 export type StateServiceService = typeof StateServiceService;
 export const StateServiceService = {
@@ -432,11 +767,25 @@ export const StateServiceService = {
     responseSerialize: (value: ListStateResponse): Buffer => Buffer.from(ListStateResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListStateResponse => ListStateResponse.decode(value),
   },
+  /** Changes of the state with the messages that made them, oldest first, as far back as the log goes. */
+  listStateChanges: {
+    path: "/caxton.v1.StateService/ListStateChanges" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListStateChangesRequest): Buffer =>
+      Buffer.from(ListStateChangesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListStateChangesRequest => ListStateChangesRequest.decode(value),
+    responseSerialize: (value: ListStateChangesResponse): Buffer =>
+      Buffer.from(ListStateChangesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListStateChangesResponse => ListStateChangesResponse.decode(value),
+  },
 } as const;
 
 export interface StateServiceServer extends UntypedServiceImplementation {
   getState: handleUnaryCall<GetStateRequest, GetStateResponse>;
   listState: handleUnaryCall<ListStateRequest, ListStateResponse>;
+  /** Changes of the state with the messages that made them, oldest first, as far back as the log goes. */
+  listStateChanges: handleUnaryCall<ListStateChangesRequest, ListStateChangesResponse>;
 }
 
 export interface StateServiceClient extends Client {
@@ -469,6 +818,22 @@ export interface StateServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListStateResponse) => void,
+  ): ClientUnaryCall;
+  /** Changes of the state with the messages that made them, oldest first, as far back as the log goes. */
+  listStateChanges(
+    request: ListStateChangesRequest,
+    callback: (error: ServiceError | null, response: ListStateChangesResponse) => void,
+  ): ClientUnaryCall;
+  listStateChanges(
+    request: ListStateChangesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListStateChangesResponse) => void,
+  ): ClientUnaryCall;
+  listStateChanges(
+    request: ListStateChangesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListStateChangesResponse) => void,
   ): ClientUnaryCall;
 }
 
