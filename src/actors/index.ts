@@ -10,6 +10,7 @@ export type {
   DeploySource,
   DeployStage,
   DeployStageName,
+  Distribution,
   Message,
   NodeKernel,
   NodeStatus,

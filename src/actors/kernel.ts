@@ -71,6 +71,21 @@ export interface AskResult {
 export type AgentStatus = "running" | "suspended";
 export type ActorStatus = "idle" | "ready" | "open" | "backoff" | "held" | "recovering";
 
+/** How many values lie up to each bound and above the one before it; the last count is of those above all. */
+export interface Distribution {
+  readonly bounds: readonly number[];
+  readonly counts: readonly number[];
+  readonly sum: number;
+}
+
+/** What the turns of an agent cost, since its workers started. */
+export interface TurnCosts {
+  /** From a message's acceptance to the end of the turn that handled it. */
+  readonly latencySeconds: Distribution;
+  readonly durationSeconds: Distribution;
+  readonly fuel: Distribution;
+}
+
 export interface AgentInfo {
   readonly namespace: string;
   readonly name: string;
@@ -86,6 +101,9 @@ export interface AgentInfo {
   readonly actors: number;
   readonly messagesHandled: number;
   readonly messagesFailed: number;
+  /** Linear memory of its actors in the process. */
+  readonly memoryBytes: number;
+  readonly turnCosts: TurnCosts;
 }
 
 export interface ActorInfo {
