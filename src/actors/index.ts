@@ -19,7 +19,7 @@ export type {
   SourceLanguage,
   SupervisorNode,
 } from "./kernel.ts";
-export { SOURCE_LANGUAGES } from "./kernel.ts";
+export { NODE_COMPONENTS, SOURCE_LANGUAGES } from "./kernel.ts";
 export {
   type AgentLogFilter,
   type AgentLogLine,

@@ -224,13 +224,21 @@ export interface PartitionStatus {
   readonly recoveredPending: number;
 }
 
+/** Parts of a node that can keep it from taking work. */
+export const NODE_COMPONENTS = ["node", "storage", "partitions"] as const;
+
+export interface NodeTrouble {
+  readonly component: (typeof NODE_COMPONENTS)[number];
+  readonly reason: string;
+}
+
 export interface NodeStatus {
   readonly nodeId: string;
   readonly version: string;
   readonly startedAtMs: number;
   readonly ready: boolean;
   /** Why it is not ready; empty when it is. */
-  readonly notReady: readonly string[];
+  readonly notReady: readonly NodeTrouble[];
   readonly workers: number;
   readonly partitions: readonly PartitionStatus[];
   readonly storage: {

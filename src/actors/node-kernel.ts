@@ -23,6 +23,7 @@ import type { KernelWatcher } from "./kernel-watcher.ts";
 import { LogAppender } from "./log-appender.ts";
 import { NodeAdmin } from "./node-admin.ts";
 import { PartitionAccess } from "./partition-access.ts";
+import { SlowTurns } from "./slow-turns.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { WorkerBlobs } from "./worker-blobs.ts";
 import { WorkerPool, unavailable } from "./worker-pool.ts";
@@ -93,6 +94,7 @@ class LocalKernel implements RunningKernel {
   private readonly pool: WorkerPool;
   private readonly requests: ClientRequests;
   private readonly subscriptions: Subscriptions;
+  private readonly slowTurns: SlowTurns;
   private failure: CaxtonError | undefined;
   private stopping = false;
 
@@ -143,6 +145,7 @@ class LocalKernel implements RunningKernel {
       bytesMax: config.limits.agentLogBytesMax,
       nowMs: () => systemClock.wallMs(),
     });
+    this.slowTurns = new SlowTurns({ log, nowMs: () => systemClock.wallMs() });
     this.actors = new ActorAdmin(registry, partitions);
     this.deadLetters = new DeadLetterAdmin(partitions);
     this.messages = {
@@ -172,6 +175,7 @@ class LocalKernel implements RunningKernel {
       incarnation,
       limits: config.limits,
       snapshots: config.snapshots,
+      slowTurnMs: config.log.slowTurnMs,
       blobs: new WorkerBlobs(storage, log, {
         watcher: this.watcher,
         faultPoint: options.faultPoint ?? (() => undefined),
@@ -220,6 +224,9 @@ class LocalKernel implements RunningKernel {
         return;
       case "logs":
         this.agentLogs.append(message.lines);
+        return;
+      case "slow":
+        this.slowTurns.warn(message.turns);
         return;
       case "messages":
         this.subscriptions.publish(message);

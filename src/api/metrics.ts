@@ -1,7 +1,13 @@
 /** The node's metrics in Prometheus form: what the API counts itself, and the kernel's own figures. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { AgentInfo, KernelWatcher, NodeStatus, PartitionStatus } from "../actors/index.ts";
+import {
+  type AgentInfo,
+  type KernelWatcher,
+  NODE_COMPONENTS,
+  type NodeStatus,
+  type PartitionStatus,
+} from "../actors/index.ts";
 import { AgentMetrics } from "./agent-metrics.ts";
 
 const ACTIVATION_SECONDS = [
@@ -66,6 +72,12 @@ export class ApiMetrics implements KernelWatcher {
   readonly #agents = new AgentMetrics(this.#registry);
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 20 });
   readonly #kernelFigures = KERNEL_FIGURES.map((figure) => register(figure, this.#registry));
+  readonly #health = new Gauge({
+    name: "caxton_health",
+    help: "1 while a component is well. node, storage and partitions are what readiness is made of, /readyz says why one is not; agents is 0 while an agent is suspended, which keeps nobody else from work.",
+    labelNames: ["component"],
+    registers: [this.#registry],
+  });
   readonly #loopLag = new Gauge({
     name: "caxton_event_loop_lag_max_seconds",
     help: "Longest delay of the main thread's event loop since the last scrape.",
@@ -119,8 +131,18 @@ export class ApiMetrics implements KernelWatcher {
     status: NodeStatus | undefined,
     agents: readonly AgentInfo[] | undefined,
   ): Promise<string> {
-    if (status !== undefined) for (const update of this.#kernelFigures) update(status);
-    if (agents !== undefined) this.#agents.update(agents);
+    if (status !== undefined) {
+      for (const update of this.#kernelFigures) update(status);
+      for (const component of NODE_COMPONENTS) {
+        const isWell = !status.notReady.some((trouble) => trouble.component === component);
+        this.#health.set({ component }, Number(isWell));
+      }
+    }
+    if (agents !== undefined) {
+      this.#agents.update(agents);
+      const isWell = agents.every((agent) => agent.status !== "suspended");
+      this.#health.set({ component: "agents" }, Number(isWell));
+    }
     this.#loopLag.set(this.#loopDelay.max / 1e9);
     this.#loopDelay.reset();
     return this.#registry.metrics();

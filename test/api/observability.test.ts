@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ServerProcess, startServerProcess } from "../support/server.ts";
-import { fixtureModule, manifest, refusal, Wire } from "../support/wire.ts";
+import { bytes, fixtureModule, manifest, refusal, Wire } from "../support/wire.ts";
 
 let server: ServerProcess;
 let wire: Wire;
 
 beforeAll(async () => {
-  server = await startServerProcess();
+  server = await startServerProcess({ sets: ["log.slowTurnMs=1"] });
   wire = new Wire(server.endpoint);
 });
 
@@ -61,5 +61,57 @@ describe("what turns cost, by agent", () => {
     expect(one).toBeGreaterThanOrEqual(65_536);
     await wire.askText("default/roomy/b", "1");
     expect((await figures()).get(name)).toBe(2 * one);
+  });
+});
+
+describe("slow turns", () => {
+  const slowTurns = (agent: string) =>
+    server
+      .log()
+      .filter(({ msg, actor }) => msg === "slow turn" && String(actor).includes(`/${agent}/`));
+
+  test("one is named with its actor, message, fuel and time, and the next ones are not", async () => {
+    const spec = "{attemptsMax: 1, limits: {fuelPerMessage: 50000000}}";
+    await wire.deploy(manifest("slow", spec), fixtureModule("hostile"));
+    const ask = (key: string, id: string, text: string) =>
+      wire.ask({
+        id,
+        receiver: `default/slow/${key}`,
+        contentType: "text/plain",
+        content: bytes(text),
+      });
+    await refusal(ask("a", "first", "loop"));
+    await expect
+      .poll(() => slowTurns("slow"), { timeout: 10_000 })
+      .toEqual([
+        expect.objectContaining({
+          level: 40,
+          actor: "default/slow/a",
+          message: "first",
+          fuel: 50_000_000,
+          tookMs: expect.any(Number) as number,
+        }),
+      ]);
+    await refusal(ask("b", "second", "loop"));
+    await ask("c", "third", "handled");
+    expect(slowTurns("slow")).toHaveLength(1);
+  });
+});
+
+describe("health", () => {
+  test("every component has a figure; a suspended agent shows in its own only", async () => {
+    const health = async (component: string) =>
+      (await figures()).get(`caxton_health{component="${component}"}`);
+    for (const component of ["node", "storage", "partitions", "agents"]) {
+      expect(await health(component)).toBe(1);
+    }
+    await wire.deploy(manifest("idle"), fixtureModule("adder"));
+    const { agents } = wire;
+    const idle = { namespace: "default", name: "idle" };
+    await wire.call(agents.suspendAgent.bind(agents), { ...idle, reason: "a test" });
+    expect(await health("agents")).toBe(0);
+    expect(await health("node")).toBe(1);
+    await wire.call(agents.resumeAgent.bind(agents), idle);
+    expect(await health("agents")).toBe(1);
   });
 });
