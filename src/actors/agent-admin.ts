@@ -6,6 +6,7 @@ import type { AgentInfo, AgentOperations, DeployRequest, DeployResult } from "./
 import type { PartitionAccess } from "./partition-access.ts";
 import type { Control } from "./partition/control.ts";
 import type { AgentShareInfo } from "./queries.ts";
+import { turnCosts } from "./turn-figures.ts";
 
 export class AgentAdmin implements AgentOperations {
   private readonly registry: AgentRegistry;
@@ -93,6 +94,8 @@ export class AgentAdmin implements AgentOperations {
       actors: sum((share) => share.actors),
       messagesHandled: sum((share) => share.messagesHandled),
       messagesFailed: sum((share) => share.messagesFailed),
+      memoryBytes: sum((share) => share.memoryBytes),
+      turnCosts: turnCosts(own.flatMap(({ turnFigures }) => turnFigures ?? [])),
     };
   }
 

@@ -10,6 +10,7 @@ export type {
   DeploySource,
   DeployStage,
   DeployStageName,
+  Distribution,
   Message,
   NodeKernel,
   NodeStatus,
@@ -19,7 +20,7 @@ export type {
   SupervisorNode,
 } from "./kernel.ts";
 export type { StateChange, TraceEvent, TracedEffect } from "./history.ts";
-export { SOURCE_LANGUAGES } from "./kernel.ts";
+export { NODE_COMPONENTS, SOURCE_LANGUAGES } from "./kernel.ts";
 export {
   type AgentLogFilter,
   type AgentLogLine,

@@ -72,6 +72,21 @@ export interface AskResult {
 export type AgentStatus = "running" | "suspended";
 export type ActorStatus = "idle" | "ready" | "open" | "backoff" | "held" | "recovering";
 
+/** How many values lie up to each bound and above the one before it; the last count is of those above all. */
+export interface Distribution {
+  readonly bounds: readonly number[];
+  readonly counts: readonly number[];
+  readonly sum: number;
+}
+
+/** What the turns of an agent cost, since its workers started. */
+export interface TurnCosts {
+  /** From a message's acceptance to the end of the turn that handled it. */
+  readonly latencySeconds: Distribution;
+  readonly durationSeconds: Distribution;
+  readonly fuel: Distribution;
+}
+
 export interface AgentInfo {
   readonly namespace: string;
   readonly name: string;
@@ -87,6 +102,9 @@ export interface AgentInfo {
   readonly actors: number;
   readonly messagesHandled: number;
   readonly messagesFailed: number;
+  /** Linear memory of its actors in the process. */
+  readonly memoryBytes: number;
+  readonly turnCosts: TurnCosts;
 }
 
 export interface ActorInfo {
@@ -207,13 +225,21 @@ export interface PartitionStatus {
   readonly recoveredPending: number;
 }
 
+/** Parts of a node that can keep it from taking work. */
+export const NODE_COMPONENTS = ["node", "storage", "partitions"] as const;
+
+export interface NodeTrouble {
+  readonly component: (typeof NODE_COMPONENTS)[number];
+  readonly reason: string;
+}
+
 export interface NodeStatus {
   readonly nodeId: string;
   readonly version: string;
   readonly startedAtMs: number;
   readonly ready: boolean;
   /** Why it is not ready; empty when it is. */
-  readonly notReady: readonly string[];
+  readonly notReady: readonly NodeTrouble[];
   readonly workers: number;
   readonly partitions: readonly PartitionStatus[];
   readonly storage: {

@@ -3,7 +3,13 @@ import type { Config } from "../base/config-schema.ts";
 import type { CaxtonError } from "../base/errors.ts";
 import { VERSION } from "../base/version.ts";
 import type { Storage } from "../storage/index.ts";
-import type { NodeOperations, NodeStatus, PartitionStatus, SupervisorNode } from "./kernel.ts";
+import type {
+  NodeOperations,
+  NodeStatus,
+  NodeTrouble,
+  PartitionStatus,
+  SupervisorNode,
+} from "./kernel.ts";
 import type { PartitionAccess } from "./partition-access.ts";
 import type { PartitionFacts } from "./queries.ts";
 import type { WorkerPool } from "./worker-pool.ts";
@@ -66,13 +72,7 @@ export class NodeAdmin implements NodeOperations {
   async status(): Promise<NodeStatus> {
     const partitions = await Promise.all(this.partitions.ids.map((p) => this.partitionStatus(p)));
     const usage = this.storage.log.usage();
-    const notReady: string[] = [];
-    const failure = this.health.failure();
-    if (failure !== undefined) notReady.push(`${failure.code}: ${failure.message}`);
-    if (this.health.isStopping()) notReady.push("the node is stopping");
-    if (this.health.isFull()) notReady.push("STORAGE_FULL: storage.sizeBytesMax is reached");
-    const waiting = partitions.filter((p) => !p.ready).map((p) => p.partition);
-    if (waiting.length > 0) notReady.push(`partitions recovering: ${waiting.join(", ")}`);
+    const notReady = this.troubles(partitions);
     return {
       nodeId: this.config.node.id,
       version: VERSION,
@@ -92,6 +92,23 @@ export class NodeAdmin implements NodeOperations {
         cleanStart: this.storage.opening.clean,
       },
     };
+  }
+
+  private troubles(partitions: readonly PartitionStatus[]): NodeTrouble[] {
+    const troubles: NodeTrouble[] = [];
+    const add = (component: NodeTrouble["component"], reason: string): void => {
+      troubles.push({ component, reason });
+    };
+    const failure = this.health.failure();
+    if (failure !== undefined) {
+      const component = failure.code.startsWith("STORAGE_") ? "storage" : "node";
+      add(component, `${failure.code}: ${failure.message}`);
+    }
+    if (this.health.isStopping()) add("node", "the node is stopping");
+    if (this.health.isFull()) add("storage", "STORAGE_FULL: storage.sizeBytesMax is reached");
+    const waiting = partitions.filter((p) => !p.ready).map((p) => p.partition);
+    if (waiting.length > 0) add("partitions", `partitions recovering: ${waiting.join(", ")}`);
+    return troubles;
   }
 
   private async partitionStatus(partition: number): Promise<PartitionStatus> {

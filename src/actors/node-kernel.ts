@@ -26,6 +26,7 @@ import { LogHistory } from "./log-history.ts";
 import { LogRetention } from "./log-retention.ts";
 import { NodeAdmin } from "./node-admin.ts";
 import { PartitionAccess } from "./partition-access.ts";
+import { SlowTurns } from "./slow-turns.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { WorkerBlobs } from "./worker-blobs.ts";
 import { WorkerPool, unavailable } from "./worker-pool.ts";
@@ -97,6 +98,7 @@ class LocalKernel implements RunningKernel {
   private readonly pool: WorkerPool;
   private readonly requests: ClientRequests;
   private readonly subscriptions: Subscriptions;
+  private readonly slowTurns: SlowTurns;
   private failure: CaxtonError | undefined;
   private stopping = false;
 
@@ -152,6 +154,7 @@ class LocalKernel implements RunningKernel {
       bytesMax: config.limits.agentLogBytesMax,
       nowMs: () => systemClock.wallMs(),
     });
+    this.slowTurns = new SlowTurns({ log, nowMs: () => systemClock.wallMs() });
     this.actors = new ActorAdmin(registry, partitions);
     this.history = new LogHistory(storage.log, partitions, this.actors, systemClock);
     this.deadLetters = new DeadLetterAdmin(partitions);
@@ -183,6 +186,7 @@ class LocalKernel implements RunningKernel {
       incarnation,
       limits: config.limits,
       snapshots: config.snapshots,
+      slowTurnMs: config.log.slowTurnMs,
       blobs: new WorkerBlobs(storage, log, retention, {
         watcher: this.watcher,
         faultPoint: options.faultPoint ?? (() => undefined),
@@ -234,6 +238,9 @@ class LocalKernel implements RunningKernel {
         return;
       case "observing":
         this.subscriptions.started(message);
+        return;
+      case "slow":
+        this.slowTurns.warn(message.turns);
         return;
       case "messages":
         this.subscriptions.publish(message);

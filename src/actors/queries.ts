@@ -62,6 +62,10 @@ export interface AgentShareInfo {
   readonly messagesFailed: number;
   readonly suspended: string | undefined;
   readonly environment: number;
+  /** Linear memory of those of its actors that are in memory. */
+  readonly memoryBytes: number;
+  /** Counts of TurnFigures. */
+  readonly turnFigures: Float64Array | undefined;
 }
 
 export type PartitionFacts = Omit<PartitionStatus, "worker" | "ready">;
@@ -178,7 +182,15 @@ function agentShares(processor: PartitionProcessor): AgentShareInfo[] {
     messagesFailed: share.messagesFailed,
     suspended: share.suspended,
     environment: share.environment.id,
+    memoryBytes: memoryBytesOf(share),
+    turnFigures: share.figures?.values,
   }));
+}
+
+function memoryBytesOf(share: AgentShare): number {
+  let bytes = 0;
+  for (const { live } of share.actors) bytes += live?.memoryBytes ?? 0;
+  return bytes;
 }
 
 function memoriesOf(share: AgentShare): [environment: number, actors: number][] {

@@ -9,10 +9,11 @@ import { committedMessages } from "./observed-messages.ts";
 import type { BlobPart } from "./partition/actor-images.ts";
 import type { ClientResult } from "./partition/client-door.ts";
 import type { SealedFrame } from "./partition/frame-pipeline.ts";
-import { TURN_FAILED } from "./turn-batch.ts";
+import { TURN_FAILED, TURN_SKIPPED } from "./turn-batch.ts";
 import type { TurnBatch } from "./turn-batch.ts";
+import { envelopeParts } from "./wasm/envelope.ts";
 import { Packer } from "./worker-protocol.ts";
-import type { FromWorker, PackedRelay, PackedResult } from "./worker-protocol.ts";
+import type { FromWorker, PackedRelay, PackedResult, PostedSlowTurn } from "./worker-protocol.ts";
 
 export type Post = (message: FromWorker, transfer: readonly ArrayBuffer[]) => void;
 
@@ -111,6 +112,26 @@ export class ShardOutput {
       rolledBack: turn >= batch.ran || batch.status[turn] === TURN_FAILED,
     }));
     this.post({ kind: "logs", lines }, []);
+  }
+
+  slowTurns(batch: TurnBatch, slowTurnMs: number): void {
+    if (slowTurnMs === 0) return;
+    const turns: PostedSlowTurn[] = [];
+    for (let i = 0; i < batch.ran; i++) {
+      const tookMs = batch.tookMs[i]!;
+      if (tookMs <= slowTurnMs || batch.status[i] === TURN_SKIPPED) continue;
+      const { agent, address } = batch.actors[i]!;
+      const { bytes, offset } = batch.messages[i]!;
+      const { id, sender } = envelopeParts(bytes, offset);
+      turns.push({
+        agent: agent.name,
+        actor: address,
+        message: bytes.toString("utf8", id, sender),
+        fuel: batch.fuel[i]!,
+        tookMs: Math.round(tookMs),
+      });
+    }
+    if (turns.length > 0) this.post({ kind: "slow", turns }, []);
   }
 
   /** Reads ranges of a partition's log; `read` hands the pieces over when they are there. */

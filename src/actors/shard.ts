@@ -374,6 +374,7 @@ export class Shard {
     Atomics.store(this.shared, SHARED_IN_GUEST, 1);
     this.executor.run(batch);
     Atomics.store(this.shared, SHARED_IN_GUEST, 0);
+    this.output.slowTurns(batch, this.start.slowTurnMs);
     for (const [processor, from, to] of settled) processor.turns.settle(batch, from, to);
     this.output.logs(batch);
   }

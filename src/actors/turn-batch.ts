@@ -63,6 +63,11 @@ export class TurnBatch {
   readonly ringTo = new Int32Array(BATCH_TURNS_MAX);
   readonly sendNoBase = new Float64Array(BATCH_TURNS_MAX);
   readonly sendNoEnd = new Float64Array(BATCH_TURNS_MAX);
+  /** What each turn cost. */
+  readonly tookMs = new Float64Array(BATCH_TURNS_MAX);
+  readonly fuel = new Float64Array(BATCH_TURNS_MAX);
+  /** When turn `ran` began, by the monotonic clock. */
+  ranAtMs = 0;
   /** By index of the failed turn. */
   readonly failures = new Map<number, TurnFailure>();
   readonly logs: LogLine[] = [];
@@ -103,6 +108,19 @@ export class TurnBatch {
     this.actors[at] = actor;
     this.messages[at] = message;
     this.seeds[at] = seed;
+  }
+
+  /** A turn that had effects has them no more. */
+  fail(i: number, failure: TurnFailure): void {
+    const from = this.ringFrom[i]!;
+    const sendNo = this.sendNoBase[i]!;
+    this.ring.cursor = from;
+    this.ringTo[i] = from;
+    this.sendNoEnd[i] = sendNo;
+    this.counters[i]!.nextSendNo = sendNo;
+    this.status[i] = TURN_FAILED;
+    this.failures.set(i, failure);
+    this.actors[i]!.stoppedInBatch = this.number;
   }
 }
 

@@ -36,6 +36,7 @@ export interface WorkerPoolOptions {
   readonly incarnation: number;
   readonly limits: NodeLimits;
   readonly snapshots: SnapshotConfig;
+  readonly slowTurnMs: number;
   readonly storage: Storage;
   readonly registry: AgentRegistry;
   readonly appender: LogAppender;
@@ -160,6 +161,7 @@ export class WorkerPool {
       limits,
       residentsMax: Math.max(1, Math.floor(limits.residentActorsMax / this.seats.length)),
       snapshots,
+      slowTurnMs: this.options.slowTurnMs,
       shared: seat.shared,
       suspects: this.suspects,
     };

@@ -17,6 +17,8 @@ export interface WorkerStart {
   /** This worker's share of limits.residentActorsMax. */
   readonly residentsMax: number;
   readonly snapshots: SnapshotConfig;
+  /** Turns that take longer are told of; 0 for none. */
+  readonly slowTurnMs: number;
   /** Int32: [0] rises with every batch, [1] is 1 while guest code may run. */
   readonly shared: SharedArrayBuffer;
   /** Int32, one for the node: partition + 1 of the one that may try a suspect, 0 for none. */
@@ -153,6 +155,16 @@ export interface PostedLogLine {
   readonly rolledBack: boolean;
 }
 
+export interface PostedSlowTurn {
+  /** `namespace/name`. */
+  readonly agent: string;
+  readonly actor: string;
+  /** Id of the message it consumed, or tried to. */
+  readonly message: string;
+  readonly fuel: number;
+  readonly tookMs: number;
+}
+
 export type FromWorker =
   | {
       readonly kind: "recovered";
@@ -212,6 +224,7 @@ export type FromWorker =
       readonly observation: number;
       readonly frames: readonly (readonly [partition: number, frame: number])[];
     }
+  | { readonly kind: "slow"; readonly turns: readonly PostedSlowTurn[] }
   | {
       readonly kind: "messages";
       readonly observation: number;

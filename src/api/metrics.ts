@@ -1,16 +1,20 @@
 /** The node's metrics in Prometheus form: what the API counts itself, and the kernel's own figures. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { AgentInfo, KernelWatcher, NodeStatus, PartitionStatus } from "../actors/index.ts";
+import {
+  type AgentInfo,
+  type KernelWatcher,
+  NODE_COMPONENTS,
+  type NodeStatus,
+  type PartitionStatus,
+} from "../actors/index.ts";
+import { AgentMetrics } from "./agent-metrics.ts";
 
 const ACTIVATION_SECONDS = [
   0.000_05, 0.000_1, 0.000_15, 0.000_2, 0.000_3, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.01, 0.1, 1,
 ];
 const COMMIT_SECONDS = [0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5];
 const FRAME_BYTES = [256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576];
-/** Agents with figures of their own; those of the others are added up. */
-const AGENTS_MAX = 200;
-const OTHER_AGENTS = "other";
 const SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30];
 
 export class ApiMetrics implements KernelWatcher {
@@ -65,9 +69,15 @@ export class ApiMetrics implements KernelWatcher {
     help: "Worker threads that died and were replaced.",
     registers: [this.#registry],
   });
-  readonly #agentFigures = AGENT_FIGURES.map((figure) => registerOfAgents(figure, this.#registry));
+  readonly #agents = new AgentMetrics(this.#registry);
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 20 });
   readonly #kernelFigures = KERNEL_FIGURES.map((figure) => register(figure, this.#registry));
+  readonly #health = new Gauge({
+    name: "caxton_health",
+    help: "1 while a component is well. node, storage and partitions are what readiness is made of, /readyz says why one is not; agents is 0 while an agent is suspended, which keeps nobody else from work.",
+    labelNames: ["component"],
+    registers: [this.#registry],
+  });
   readonly #loopLag = new Gauge({
     name: "caxton_event_loop_lag_max_seconds",
     help: "Longest delay of the main thread's event loop since the last scrape.",
@@ -121,8 +131,18 @@ export class ApiMetrics implements KernelWatcher {
     status: NodeStatus | undefined,
     agents: readonly AgentInfo[] | undefined,
   ): Promise<string> {
-    if (status !== undefined) for (const update of this.#kernelFigures) update(status);
-    if (agents !== undefined) for (const update of this.#agentFigures) update(agents);
+    if (status !== undefined) {
+      for (const update of this.#kernelFigures) update(status);
+      for (const component of NODE_COMPONENTS) {
+        const isWell = !status.notReady.some((trouble) => trouble.component === component);
+        this.#health.set({ component }, Number(isWell));
+      }
+    }
+    if (agents !== undefined) {
+      this.#agents.update(agents);
+      const isWell = agents.every((agent) => agent.status !== "suspended");
+      this.#health.set({ component: "agents" }, Number(isWell));
+    }
     this.#loopLag.set(this.#loopDelay.max / 1e9);
     this.#loopDelay.reset();
     return this.#registry.metrics();
@@ -204,39 +224,3 @@ const KERNEL_FIGURES: readonly KernelFigure[] = [
     read: (s) => s.storage.bytesMax,
   },
 ];
-
-interface AgentFigure {
-  readonly name: string;
-  readonly help: string;
-  readonly read: (agent: AgentInfo) => number;
-}
-
-const AGENT_FIGURES: readonly AgentFigure[] = [
-  { name: "caxton_agent_actors", help: "Actors of an agent.", read: ({ actors }) => actors },
-  {
-    name: "caxton_agent_messages_handled_total",
-    help: "Messages an agent has handled.",
-    read: ({ messagesHandled }) => messagesHandled,
-  },
-  {
-    name: "caxton_agent_messages_failed_total",
-    help: "Turns of an agent that failed.",
-    read: ({ messagesFailed }) => messagesFailed,
-  },
-];
-
-function registerOfAgents(
-  { name, help, read }: AgentFigure,
-  registry: Registry,
-): (agents: readonly AgentInfo[]) => void {
-  const labelNames = ["agent"] as const;
-  const options = { name, help, labelNames, registers: [registry] };
-  const metric = name.endsWith("_total") ? new Counter(options) : new Gauge(options);
-  return (agents) => {
-    metric.reset();
-    agents.forEach((info, i) => {
-      const agent = i < AGENTS_MAX ? `${info.namespace}/${info.name}` : OTHER_AGENTS;
-      metric.inc({ agent }, read(info));
-    });
-  };
-}

@@ -35,7 +35,7 @@ export class ReadinessProbe {
     }
     try {
       const { ready, notReady } = await this.#kernel.node.status();
-      return { ready, reasons: notReady };
+      return { ready, reasons: notReady.map(({ reason }) => reason) };
     } catch (error) {
       return { ready: false, reasons: [ensureError(error).message] };
     }

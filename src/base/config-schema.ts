@@ -213,6 +213,12 @@ export const configSchema = z.strictObject({
         .enum(["auto", "pretty", "json"])
         .default("auto")
         .meta({ description: "auto is pretty on a terminal and JSON elsewhere." }),
+      slowTurnMs: count(
+        0,
+        60_000,
+        100,
+        "A turn that takes longer is named in the log; one of an agent in ten seconds. 0 names none.",
+      ),
     })
     .prefault({}),
   insecure: z.boolean().default(false).meta({
@@ -245,6 +251,7 @@ export interface ListenerConfig {
 export interface LogConfig {
   readonly level: "debug" | "info" | "warn" | "error" | "silent";
   readonly format: "auto" | "pretty" | "json";
+  readonly slowTurnMs: number;
 }
 
 /** Compiled and frozen: every value present, paths absolute. */

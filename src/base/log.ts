@@ -7,7 +7,7 @@ export type { Logger } from "pino";
 
 const STANDARD_ERROR = 2;
 
-export function createLog(config: LogConfig): Logger {
+export function createLog(config: Pick<LogConfig, "level" | "format">): Logger {
   const options = { level: config.level, base: null, timestamp: isoTime };
   const isPretty = config.format === "pretty" || (config.format === "auto" && process.stderr.isTTY);
   if (isPretty) return pino(options, pretty({ destination: STANDARD_ERROR, sync: true }));

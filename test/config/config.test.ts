@@ -122,7 +122,7 @@ describe("refusals name the key and the way out", () => {
     [
       "an unknown key that is near to nothing",
       "log: {zzzzzz: 1}",
-      "log.zzzzzz: unknown key | Known here: level, format.",
+      "log.zzzzzz: unknown key | Known here: level, format, slowTurnMs.",
     ],
     ["an unknown section", "limit: {}", 'limit: unknown key | Did you mean "limits"?'],
     [

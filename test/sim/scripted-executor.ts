@@ -7,12 +7,7 @@ import { Handler } from "../../src/actors/partition/actor.ts";
 import type { Actor, LiveMemory } from "../../src/actors/partition/actor.ts";
 import type { ReplayBase } from "../../src/actors/partition/actor-image.ts";
 import { PendingMessage } from "../../src/actors/partition/message.ts";
-import {
-  TURN_DONE,
-  TURN_FAILED,
-  TURN_LEFT_OPEN,
-  TURN_SKIPPED,
-} from "../../src/actors/turn-batch.ts";
+import { TURN_DONE, TURN_LEFT_OPEN, TURN_SKIPPED } from "../../src/actors/turn-batch.ts";
 import type {
   ActorReplay,
   ReplayImport,
@@ -139,22 +134,10 @@ export class ScriptedExecutor implements TurnExecutor {
       if (open) actor.stoppedInBatch = batch.number;
     } catch (thrown) {
       if (thrown instanceof ProcessCrash) throw thrown;
-      this.failTurn(batch, i, actor, thrown);
+      const code = thrown instanceof CaxtonError ? thrown.code : "AGENT_TRAPPED";
+      batch.fail(i, { code, reason: ensureError(thrown).message });
+      this.ports.coverage.hitNamed(`turn failed ${code}`);
     }
-  }
-
-  private failTurn(batch: TurnBatch, i: number, actor: Actor, thrown: unknown): void {
-    const from = batch.ringFrom[i]!;
-    const base = batch.sendNoBase[i]!;
-    batch.ring.cursor = from;
-    batch.ringTo[i] = from;
-    batch.sendNoEnd[i] = base;
-    batch.counters[i]!.nextSendNo = base;
-    batch.status[i] = TURN_FAILED;
-    actor.stoppedInBatch = batch.number;
-    const code = thrown instanceof CaxtonError ? thrown.code : "AGENT_TRAPPED";
-    batch.failures.set(i, { code, reason: ensureError(thrown).message });
-    this.ports.coverage.hitNamed(`turn failed ${code}`);
   }
 
   rollBack(actor: Actor): boolean {

@@ -120,7 +120,15 @@ export class ShardDriver {
     const { askChainMax, residentActorsMax: residentsMax } = limits;
     const identity = { worker: 0, partitions, incarnation: INCARNATION };
     const { snapshots } = this;
-    const start = { ...identity, limits, snapshots, residentsMax, shared, suspects };
+    const start = {
+      ...identity,
+      limits,
+      snapshots,
+      residentsMax,
+      slowTurnMs: 0,
+      shared,
+      suspects,
+    };
     this.shard = new Shard(start, {
       clock,
       scheduler: {

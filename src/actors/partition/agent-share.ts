@@ -1,4 +1,5 @@
 import type { Environment } from "../environment.ts";
+import type { TurnFigures } from "../turn-figures.ts";
 import type { Actor } from "./actor.ts";
 
 /** An agent as one partition sees it: its share of the actors and of the quota. */
@@ -13,6 +14,8 @@ export class AgentShare {
   pendingBytes = 0;
   messagesHandled = 0;
   messagesFailed = 0;
+  /** From its first turn with this owner of the partition on. */
+  figures: TurnFigures | undefined = undefined;
 
   constructor(name: string, environment: Environment) {
     this.name = name;

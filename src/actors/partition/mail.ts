@@ -149,6 +149,7 @@ export class Mail {
 
   delivered(delivery: Delivery): void {
     if (delivery.kind === "discarded") return;
+    delivery.message.acceptedMs = this.nowMs();
     const isLogged = delivery.message.logPosition >= 0;
     if (isLogged) this.frames.filling.messages.push(delivery.message);
     if (delivery.kind === "enqueued") this.wake(delivery.actor);

@@ -13,6 +13,8 @@ export class PendingMessage {
   logPosition: number;
   /** The message whose open handler awaits this answer, 0 for every other message. */
   readonly rootSeq: number;
+  /** By the wall clock; 0 when it was accepted by an earlier owner of the partition. */
+  acceptedMs = 0;
   attempts = 0;
   consumed = false;
   /** Durable intents without a result, from crashes of the process. */

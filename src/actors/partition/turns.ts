@@ -11,8 +11,9 @@ import type { ErrorCode } from "../../base/errors.ts";
 import { Queue } from "../../base/queue.ts";
 import type { SeededRandom } from "../../base/random.ts";
 import { MOVED_OVERHEAD_BYTES, TURN_OVERHEAD_BYTES } from "../../storage/frame-codec.ts";
-import { TURN_DONE, TURN_FAILED, TURN_LEFT_OPEN } from "../turn-batch.ts";
+import { TURN_DONE, TURN_FAILED, TURN_LEFT_OPEN, TURN_SKIPPED } from "../turn-batch.ts";
 import type { SendCounter, TurnBatch, TurnExecutor } from "../turn-batch.ts";
+import { TurnFigures } from "../turn-figures.ts";
 import { IDLE, READY, RECOVERING } from "./actor.ts";
 import type { Actor, Handler } from "./actor.ts";
 import type { FramePipeline } from "./frame-pipeline.ts";
@@ -165,8 +166,11 @@ export class Turns {
     const ran = Math.min(to, batch.ran);
     // Before anything is settled: what the partition itself sends must not take a number of a later turn.
     this.state.nextSendNo = Math.max(this.state.nextSendNo, this.counter.nextSendNo);
+    const nowMs = this.ports.nowMs();
     for (let i = from; i < ran; i++) {
       const status = batch.status[i];
+      if (status === TURN_SKIPPED) continue;
+      (batch.actors[i]!.agent.figures ??= new TurnFigures()).count(batch, i, nowMs);
       if (status === TURN_DONE || status === TURN_LEFT_OPEN) this.settleDone(batch, i);
       else if (status === TURN_FAILED) this.settleFailed(batch, i);
     }

@@ -137,6 +137,7 @@ export class WasmExecutor implements TurnExecutor {
   private runTurns(batch: TurnBatch): void {
     const startMs = this.clock.monotonicMs();
     let nowMs = startMs;
+    batch.ranAtMs = nowMs;
     for (let i = 0; i < batch.count; i++) {
       const actor = batch.actors[i]!;
       const { environment } = actor;
@@ -151,12 +152,22 @@ export class WasmExecutor implements TurnExecutor {
       }
       this.runTurn(batch, i, actor, environment);
       const endMs = this.clock.monotonicMs();
+      this.measure(batch, i, endMs);
       if (endMs - nowMs > limits.turnTimeoutMs && batch.status[i] !== TURN_FAILED) {
-        this.failTurn(batch, i, actor, tooLong(limits.turnTimeoutMs));
+        batch.fail(i, tooLong(limits.turnTimeoutMs));
       }
       nowMs = endMs;
+      batch.ranAtMs = nowMs;
       batch.ran = i + 1;
     }
+  }
+
+  private measure(batch: TurnBatch, i: number, endMs: number): void {
+    const actor = batch.actors[i]!;
+    const { fuelPerMessage } = actor.environment.manifest.limits;
+    const left = (actor.live as WasmInstance | undefined)?.fuelLeft() ?? fuelPerMessage;
+    batch.fuel[i] = fuelPerMessage - Math.max(0, left);
+    batch.tookMs[i] = endMs - batch.ranAtMs;
   }
 
   private runTurn(batch: TurnBatch, i: number, actor: Actor, environment: Environment): void {
@@ -183,7 +194,7 @@ export class WasmExecutor implements TurnExecutor {
       batch.status[i] = open ? TURN_LEFT_OPEN : TURN_DONE;
       if (open) actor.stoppedInBatch = batch.number;
     } catch (thrown) {
-      this.failTurn(batch, i, actor, this.explain(actor, thrown));
+      batch.fail(i, this.explain(actor, thrown));
     }
   }
 
@@ -206,22 +217,12 @@ export class WasmExecutor implements TurnExecutor {
     throw new HostTrap("AGENT_FAILED", `the handler returned ${String(result)}`);
   }
 
-  private failTurn(batch: TurnBatch, i: number, actor: Actor, failure: TurnFailure): void {
-    const from = batch.ringFrom[i]!;
-    batch.ring.cursor = from;
-    batch.ringTo[i] = from;
-    batch.sendNoEnd[i] = batch.sendNoBase[i]!;
-    batch.counters[i]!.nextSendNo = batch.sendNoBase[i]!;
-    batch.status[i] = TURN_FAILED;
-    batch.failures.set(i, failure);
-    actor.stoppedInBatch = batch.number;
-  }
-
   /** The time limit ended the turn at `ran`: like any failed turn, decided from outside. */
   private failTimedOut(batch: TurnBatch): void {
     const i = batch.ran;
     const actor = batch.actors[i]!;
-    this.failTurn(batch, i, actor, tooLong(actor.environment.manifest.limits.turnTimeoutMs));
+    this.measure(batch, i, this.clock.monotonicMs());
+    batch.fail(i, tooLong(actor.environment.manifest.limits.turnTimeoutMs));
     batch.ran = i + 1;
   }
 

@@ -152,7 +152,7 @@ export function encodeNodeStatus(
   return {
     ...status,
     ...more,
-    notReady: [...status.notReady],
+    notReady: status.notReady.map(({ reason }) => reason),
     partitions: [...status.partitions],
     storage: { ...status.storage },
   };

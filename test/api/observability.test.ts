@@ -1,0 +1,117 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type ServerProcess, startServerProcess } from "../support/server.ts";
+import { bytes, fixtureModule, manifest, refusal, Wire } from "../support/wire.ts";
+
+let server: ServerProcess;
+let wire: Wire;
+
+beforeAll(async () => {
+  server = await startServerProcess({ sets: ["log.slowTurnMs=1"] });
+  wire = new Wire(server.endpoint);
+});
+
+afterAll(async () => {
+  wire.close();
+  await server.dispose();
+});
+
+async function figures(): Promise<Map<string, number>> {
+  const response = await fetch(`http://127.0.0.1:${server.httpPort}/metrics`);
+  const lines = (await response.text()).split("\n").filter((line) => !line.startsWith("#"));
+  return new Map(lines.map((line) => [line.split(" ")[0]!, Number(line.split(" ")[1])]));
+}
+
+describe("what turns cost, by agent", () => {
+  test("every turn is counted, and only those that handled their message have a latency", async () => {
+    await wire.deploy(manifest("costs", "{attemptsMax: 1}"), fixtureModule("adder"));
+    await wire.deploy(manifest("fails", "{attemptsMax: 1}"), fixtureModule("hostile"));
+    for (const key of ["a", "b", "c"]) await wire.askText(`default/costs/${key}`, "1");
+    await refusal(wire.askText("default/fails/x", "trap"));
+    const found = await figures();
+    const value = (name: string, agent: string): number =>
+      found.get(`caxton_agent_${name}{agent="default/${agent}"}`)!;
+    expect(value("message_latency_seconds_count", "costs")).toBe(3);
+    expect(value("turn_duration_seconds_count", "costs")).toBe(3);
+    expect(value("turn_duration_seconds_sum", "costs")).toBeGreaterThan(0);
+    expect(value("turn_fuel_count", "costs")).toBe(3);
+    expect(value("turn_fuel_sum", "costs")).toBeGreaterThan(100);
+    expect(value("message_latency_seconds_count", "fails")).toBe(0);
+    expect(value("turn_duration_seconds_count", "fails")).toBe(1);
+  });
+
+  test("buckets add up, and fuel beyond the limit counts as the limit", async () => {
+    const spec = "{attemptsMax: 1, limits: {fuelPerMessage: 100000}}";
+    await wire.deploy(manifest("burns", spec), fixtureModule("hostile"));
+    const error = await refusal(wire.askText("default/burns/x", "loop"));
+    expect(error.detail?.code).toBe("FUEL_EXHAUSTED");
+    const found = await figures();
+    const upTo = (le: string): number =>
+      found.get(`caxton_agent_turn_fuel_bucket{agent="default/burns",le="${le}"}`)!;
+    expect([upTo("10000"), upTo("100000"), upTo("+Inf")]).toEqual([0, 1, 1]);
+    expect(found.get('caxton_agent_turn_fuel_sum{agent="default/burns"}')).toBe(100_000);
+  });
+
+  test("memory is that of the agent's actors", async () => {
+    const before = await wire.deploy(manifest("roomy"), fixtureModule("adder"));
+    expect(before.changed).toBe(true);
+    const name = 'caxton_agent_memory_bytes{agent="default/roomy"}';
+    expect((await figures()).get(name)).toBe(0);
+    await wire.askText("default/roomy/a", "1");
+    const one = (await figures()).get(name)!;
+    expect(one).toBeGreaterThanOrEqual(65_536);
+    await wire.askText("default/roomy/b", "1");
+    expect((await figures()).get(name)).toBe(2 * one);
+  });
+});
+
+describe("slow turns", () => {
+  const slowTurns = (agent: string) =>
+    server
+      .log()
+      .filter(({ msg, actor }) => msg === "slow turn" && String(actor).includes(`/${agent}/`));
+
+  test("one is named with its actor, message, fuel and time, and the next ones are not", async () => {
+    const spec = "{attemptsMax: 1, limits: {fuelPerMessage: 50000000}}";
+    await wire.deploy(manifest("slow", spec), fixtureModule("hostile"));
+    const ask = (key: string, id: string, text: string) =>
+      wire.ask({
+        id,
+        receiver: `default/slow/${key}`,
+        contentType: "text/plain",
+        content: bytes(text),
+      });
+    await refusal(ask("a", "first", "loop"));
+    await expect
+      .poll(() => slowTurns("slow"), { timeout: 10_000 })
+      .toEqual([
+        expect.objectContaining({
+          level: 40,
+          actor: "default/slow/a",
+          message: "first",
+          fuel: 50_000_000,
+          tookMs: expect.any(Number) as number,
+        }),
+      ]);
+    await refusal(ask("b", "second", "loop"));
+    await ask("c", "third", "handled");
+    expect(slowTurns("slow")).toHaveLength(1);
+  });
+});
+
+describe("health", () => {
+  test("every component has a figure; a suspended agent shows in its own only", async () => {
+    const health = async (component: string) =>
+      (await figures()).get(`caxton_health{component="${component}"}`);
+    for (const component of ["node", "storage", "partitions", "agents"]) {
+      expect(await health(component)).toBe(1);
+    }
+    await wire.deploy(manifest("idle"), fixtureModule("adder"));
+    const { agents } = wire;
+    const idle = { namespace: "default", name: "idle" };
+    await wire.call(agents.suspendAgent.bind(agents), { ...idle, reason: "a test" });
+    expect(await health("agents")).toBe(0);
+    expect(await health("node")).toBe(1);
+    await wire.call(agents.resumeAgent.bind(agents), idle);
+    expect(await health("agents")).toBe(1);
+  });
+});
