@@ -19,6 +19,7 @@ import type {
   SoakOptions,
 } from "./scenarios/options.ts";
 import { recover } from "./scenarios/recover.ts";
+import { rest } from "./scenarios/rest.ts";
 import { soak } from "./scenarios/soak.ts";
 import { tellDurable } from "./scenarios/tell-durable.ts";
 import { tellEphemeral } from "./scenarios/tell-ephemeral.ts";
@@ -94,6 +95,9 @@ await yargs(hideBin(process.argv))
   )
   .command("invoke", "asking a durable actor over gRPC", {}, (args) =>
     run("invoke", args as unknown as CommonArguments, invoke),
+  )
+  .command("rest", "asking over REST, beside a bare HTTP server", {}, (args) =>
+    run("rest", args as unknown as CommonArguments, rest),
   )
   .command("density", "live actors in a gigabyte", counterOptions(10_000, 2000), (args) =>
     runCounter("density", args as unknown as CounterArguments, density),

@@ -15,14 +15,16 @@ export class ServerProcess {
   readonly endpoint: string;
   /** Of metrics. */
   readonly httpEndpoint: string;
+  readonly restEndpoint: string;
   readonly pid: number;
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown>;
 
-  private constructor(child: ChildProcess, endpoint: string, httpEndpoint: string) {
+  private constructor(child: ChildProcess, [endpoint, http, rest]: readonly string[]) {
     this.#child = child;
-    this.endpoint = endpoint;
-    this.httpEndpoint = httpEndpoint;
+    this.endpoint = endpoint!;
+    this.httpEndpoint = http!;
+    this.restEndpoint = rest!;
     this.pid = child.pid!;
     this.#ended = once(child, "close");
   }
@@ -42,8 +44,8 @@ export class ServerProcess {
     });
     return new Promise((resolve, reject) => {
       createInterface(child.stdout).on("line", (line) => {
-        const [, endpoint, http] = READY.exec(line) ?? [];
-        if (http !== undefined) resolve(new ServerProcess(child, endpoint!, http));
+        const ready = READY.exec(line);
+        if (ready !== null) resolve(new ServerProcess(child, ready.slice(1)));
       });
       child.once("close", () => {
         reject(new Error(`the server ended before it was ready:\n${said.join("\n")}`));

@@ -48,6 +48,21 @@ test("asks are measured beside what they can't do without", async () => {
   expect(report.figures).toHaveProperty("overhead_p50_ms");
 });
 
+test("REST is measured beside a bare HTTP server, gRPC and the kernel alone", async () => {
+  const report = await bench("rest", "--seconds", "0.3");
+  const sides = ["ask", "bare_ask", "status", "bare_status"];
+  expectFigures(
+    report,
+    [...sides, "grpc_ask", "kernel_ask"].map((side) => `${side}_p50_ms`),
+  );
+  expectFigures(
+    report,
+    sides.map((side) => `${side}_per_second_at_64`),
+  );
+  expect(report.figures).toHaveProperty("overhead_p50_ms");
+  expect(report.ratios["ask_rate_of_bare"]).toBeGreaterThan(0);
+});
+
 test("the limits of the machine are measured one by one", async () => {
   const report = await bench("limits", "--seconds", "1");
   const perSecond = ["append_16kb", "append_256kb", "wasm_calls", "hot_loop_durable_messages"];
