@@ -1,6 +1,6 @@
 /** The benchmarks: `npm run bench -- SCENARIO`. docs/benchmarks.md says what each measures. */
-import { tmpdir } from "node:os";
-import { resolve } from "node:path";
+import { homedir, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
 import { withScratch } from "./harness/disk.ts";
@@ -13,18 +13,20 @@ import { invoke } from "./scenarios/invoke.ts";
 import { limits } from "./scenarios/limits.ts";
 import type {
   CounterScenarioOptions,
+  PeerOptions,
   RecoverOptions,
   RingScenarioOptions,
   ScenarioOptions,
   SoakOptions,
 } from "./scenarios/options.ts";
+import { peerRestate } from "./scenarios/peer-restate.ts";
 import { recover } from "./scenarios/recover.ts";
 import { rest } from "./scenarios/rest.ts";
 import { soak } from "./scenarios/soak.ts";
 import { tellDurable } from "./scenarios/tell-durable.ts";
 import { tellEphemeral } from "./scenarios/tell-ephemeral.ts";
 
-type Measured = Pick<Report, "figures" | "ratios">;
+type Measured = Pick<Report, "figures" | "ratios"> & Partial<Pick<Report, "environment">>;
 
 interface CommonArguments {
   readonly json: boolean;
@@ -44,6 +46,7 @@ interface CounterArguments extends CommonArguments {
 }
 
 type RecoverArguments = CommonArguments & Omit<RecoverOptions, keyof ScenarioOptions>;
+type PeerArguments = CommonArguments & Omit<PeerOptions, keyof ScenarioOptions>;
 type SoakArguments = CommonArguments & Omit<SoakOptions, keyof ScenarioOptions>;
 
 const ringOptions = {
@@ -73,6 +76,14 @@ const soakOptions = {
   seconds: { type: "number", default: 600, describe: "of the measurement" },
   actors: { type: "number", default: 1000 },
   visits: { type: "number", default: 20, describe: "messages that one ask leads to" },
+} as const;
+
+const peerOptions = {
+  cache: {
+    type: "string",
+    default: join(homedir(), ".cache/caxton-bench"),
+    describe: "where packages that are fetched stay",
+  },
 } as const;
 
 await yargs(hideBin(process.argv))
@@ -108,6 +119,10 @@ await yargs(hideBin(process.argv))
   .command("recover", "a killed server with many actors", recoverOptions, (args) => {
     const { actors, turns, tailTurns, ...common } = args as unknown as RecoverArguments;
     return run("recover", common, (options) => recover({ ...options, actors, turns, tailTurns }));
+  })
+  .command("peer-restate", "the same counters on Restate", peerOptions, (args) => {
+    const { cache, ...common } = args as unknown as PeerArguments;
+    return run("peer-restate", common, (options) => peerRestate({ ...options, cache }));
   })
   .command("soak", "half of what the server can do, for long", soakOptions, (args) => {
     const { actors, visits, ...common } = args as unknown as SoakArguments;
@@ -148,7 +163,7 @@ async function run(
   const report = await withScratch(resolve(args.directory), async (directory) => {
     const environment = await describeEnvironment(directory);
     const measured = await measure({ directory, seconds: args.seconds, say });
-    return { scenario, ...measured, environment };
+    return { scenario, ...measured, environment: { ...environment, ...measured.environment } };
   });
   process.stdout.write(`${args.json ? asJson(report) : asTable(report)}\n`);
 }

@@ -1,8 +1,8 @@
-/** A program of the benchmarks in a process of its own, on the server's core: it says one line when it is ready. */
+/** A program of the benchmarks in a process of its own, on the server's cores: it says one line when it is ready. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { onServerCore } from "./pinning.ts";
+import { onServerCores } from "./pinning.ts";
 
 export interface Child {
   /** The line it said. */
@@ -14,9 +14,10 @@ export interface Child {
 export async function withChild<T>(
   command: readonly string[],
   work: (child: Child) => Promise<T>,
+  cores = 1,
 ): Promise<T> {
   const node = [process.execPath, "--disable-wasm-trap-handler", "--no-warnings"];
-  const [program, ...args] = onServerCore([...node, ...command]);
+  const [program, ...args] = onServerCores([...node, ...command], cores);
   const child = spawn(program!, args, { stdio: ["pipe", "pipe", "inherit"] });
   const ended = once(child, "close");
   const lines = createInterface(child.stdout);

@@ -1,10 +1,11 @@
 /**
- * One HTTP/1.1 connection that stays open and carries one request at a time. It does as little as a client can, so
+ * One HTTP/1.1 connection that is kept and carries one request at a time. It does as little as a client can, so
  * that the server is the one that is measured.
  *
  * Owns the socket, what has come of the answer, and who waits for it.
  * 1. Requests are bytes made beforehand; answers have a Content-Length or are chunked.
- * 2. Whatever ends the connection fails the request under way.
+ * 2. Whatever ends the connection fails the request under way. One that a server ended between requests, as they do
+ *    after a while, is opened again for the next.
  */
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
@@ -21,34 +22,43 @@ interface Waiting {
 }
 
 export class HttpConnection {
-  readonly #socket: Socket;
+  readonly #endpoint: URL;
+  #socket: Socket | undefined;
   #received: Buffer = Buffer.alloc(0);
   #waiting: Waiting | undefined;
 
-  private constructor(socket: Socket) {
-    this.#socket = socket;
-    socket.on("data", (data: Buffer) => this.#take(data));
-    socket.on("error", (error) => this.#fail(error));
-    socket.on("close", () => this.#fail(new Error("the server closed the connection")));
+  private constructor(endpoint: string) {
+    this.#endpoint = new URL(`http://${endpoint}`);
   }
 
   static async open(endpoint: string): Promise<HttpConnection> {
-    const { hostname, port } = new URL(`http://${endpoint}`);
-    const socket = connect({ host: hostname, port: Number(port), noDelay: true });
-    await once(socket, "connect");
-    return new HttpConnection(socket);
+    const connection = new HttpConnection(endpoint);
+    await connection.#connect();
+    return connection;
   }
 
   /** Resolves with the body of the answer, which has to be a 200. */
-  request(bytes: Buffer): Promise<Buffer> {
+  async request(bytes: Buffer): Promise<Buffer> {
+    const socket = this.#socket ?? (await this.#connect());
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
-      this.#socket.write(bytes);
+      socket.write(bytes);
     });
   }
 
   close(): void {
-    this.#socket.destroy();
+    this.#socket?.destroy();
+  }
+
+  async #connect(): Promise<Socket> {
+    const { hostname, port } = this.#endpoint;
+    const socket = connect({ host: hostname, port: Number(port), noDelay: true });
+    await once(socket, "connect");
+    socket.on("data", (data: Buffer) => this.#take(data));
+    socket.on("error", (error) => this.#end(error));
+    socket.on("close", () => this.#end(new Error("the server closed the connection")));
+    this.#socket = socket;
+    return socket;
   }
 
   #take(data: Buffer): void {
@@ -65,7 +75,8 @@ export class HttpConnection {
     else reject(new Error(`${head.split(LINE_END)[0]!}: ${body.toString()}`));
   }
 
-  #fail(error: Error): void {
+  #end(error: Error): void {
+    this.#socket = undefined;
     this.#waiting?.reject(error);
     this.#waiting = undefined;
   }

@@ -1,10 +1,10 @@
-/** A server in a process of its own, on the server's core, with the configuration it ships with. */
+/** A server in a process of its own, on the server's cores, with the configuration it ships with. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { onServerCore } from "./pinning.ts";
+import { onServerCores } from "./pinning.ts";
 
 const MAIN = join(import.meta.dirname, "../../src/main.ts");
 const READY = / grpc=(\S+) http=(\S+) rest=(\S+)/;
@@ -30,12 +30,16 @@ export class ServerProcess {
   }
 
   /** Resolves when the server takes work. */
-  static async start(directory: string, settings: readonly string[]): Promise<ServerProcess> {
+  static async start(
+    directory: string,
+    settings: readonly string[],
+    cores = 1,
+  ): Promise<ServerProcess> {
     const ports = ["grpc", "rest", "http"].map((name) => `api.${name}.port=0`);
     const all = [...ports, `storage.directory=${directory}`];
     const sets = [...all, ...settings].flatMap((set) => ["--set", set]);
     const node = [process.execPath, "--disable-wasm-trap-handler", "--no-warnings"];
-    const [command, ...args] = onServerCore([...node, MAIN, ...sets]);
+    const [command, ...args] = onServerCores([...node, MAIN, ...sets], cores);
     const child = spawn(command!, args, { stdio: ["ignore", "pipe", "pipe"] });
     const said: string[] = [];
     createInterface(child.stderr).on("line", (line) => {

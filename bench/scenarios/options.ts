@@ -43,6 +43,11 @@ export interface RecoverOptions extends ScenarioOptions {
   readonly tailTurns: number;
 }
 
+export interface PeerOptions extends ScenarioOptions {
+  /** Folder for packages that are fetched; stays. */
+  readonly cache: string;
+}
+
 export interface SoakOptions extends ScenarioOptions {
   readonly actors: number;
   /** Messages that one ask leads to. */

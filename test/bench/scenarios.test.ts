@@ -5,7 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, expect, test } from "vitest";
+import { withCaxtonCounters } from "../../bench/harness/caxton-counters.ts";
 import type { Report } from "../../bench/harness/report.ts";
+import { measureCounters } from "../../bench/scenarios/peer-restate.ts";
 
 const MAIN = join(import.meta.dirname, "../../bench/main.ts");
 const run = promisify(execFile);
@@ -88,6 +90,19 @@ test("a killed server answers for every partition, then for every actor", async 
   expect(report.figures["verified_partitions"]).toBe(16);
   expect(report.figures["verified_actors"]).toBe(300);
   expect(report.figures["replayed_turns"]).toBeGreaterThanOrEqual(20_000);
+});
+
+test("our side of a comparison with a peer, which is fetched for that alone", async () => {
+  const options = { directory, seconds: 0.05, say: () => {} };
+  const data = join(directory, "counters");
+  const { figures, configuration } = await withCaxtonCounters(data, (server) =>
+    measureCounters(server, options),
+  );
+  rmSync(data, { recursive: true });
+  expect(configuration).toContain("partitions.count=16");
+  expect(figures["ask_p50_ms_at_64"]).toBeGreaterThan(0);
+  expect(figures["sends_per_second_best"]).toBeGreaterThan(0);
+  expect(figures["verified_sends"]).toBeGreaterThan(5000);
 });
 
 test("half of what a server can do, for a while", async () => {
