@@ -12,9 +12,11 @@ import { density } from "./scenarios/density.ts";
 import { invoke } from "./scenarios/invoke.ts";
 import { limits } from "./scenarios/limits.ts";
 import type {
+  CoresOptions,
   CounterScenarioOptions,
   PeerOptions,
   RecoverOptions,
+  RingLoadOptions,
   RingScenarioOptions,
   ScenarioOptions,
   SoakOptions,
@@ -25,6 +27,7 @@ import { rest } from "./scenarios/rest.ts";
 import { soak } from "./scenarios/soak.ts";
 import { tellDurable } from "./scenarios/tell-durable.ts";
 import { tellEphemeral } from "./scenarios/tell-ephemeral.ts";
+import { throughputCores } from "./scenarios/throughput-cores.ts";
 
 type Measured = Pick<Report, "figures" | "ratios"> & Partial<Pick<Report, "environment">>;
 
@@ -34,11 +37,16 @@ interface CommonArguments {
   readonly directory: string;
 }
 
-interface RingArguments extends CommonArguments {
-  readonly actors: readonly number[];
+interface LoadArguments extends CommonArguments {
   readonly inFlight: number;
   readonly agent: string;
 }
+
+interface RingArguments extends LoadArguments {
+  readonly actors: readonly number[];
+}
+
+type CoresArguments = LoadArguments & Pick<CoresOptions, "actors" | "durability">;
 
 interface CounterArguments extends CommonArguments {
   readonly small: number;
@@ -49,6 +57,11 @@ type RecoverArguments = CommonArguments & Omit<RecoverOptions, keyof ScenarioOpt
 type PeerArguments = CommonArguments & Omit<PeerOptions, keyof ScenarioOptions>;
 type SoakArguments = CommonArguments & Omit<SoakOptions, keyof ScenarioOptions>;
 
+const loadOptions = {
+  inFlight: { type: "number", default: 4000, describe: "messages in flight" },
+  agent: { choices: ["c", "assemblyscript"], default: "c", describe: "language of the agent" },
+} as const;
+
 const ringOptions = {
   actors: {
     type: "number",
@@ -56,8 +69,18 @@ const ringOptions = {
     default: [1000, 2, 10_000],
     describe: "one measurement for each number",
   },
-  inFlight: { type: "number", default: 4000, describe: "messages in flight" },
-  agent: { choices: ["c", "assemblyscript"], default: "c", describe: "language of the agent" },
+  ...loadOptions,
+} as const;
+
+const coresOptions = {
+  actors: { type: "number", default: 1000 },
+  durability: {
+    array: true,
+    choices: ["durable", "ephemeral"],
+    default: ["durable", "ephemeral"],
+    describe: "of the actors",
+  },
+  ...loadOptions,
 } as const;
 
 const counterOptions = (small: number, js: number) =>
@@ -104,6 +127,12 @@ await yargs(hideBin(process.argv))
   .command("tell-ephemeral", "messages between actors without a log", ringOptions, (args) =>
     runRing("tell-ephemeral", args as unknown as RingArguments, tellEphemeral),
   )
+  .command("throughput-cores", "what a second core gives", coresOptions, (args) => {
+    const { actors, durability, ...load } = args as unknown as CoresArguments;
+    return runLoad("throughput-cores", load, (options) =>
+      throughputCores({ ...options, actors, durability }),
+    );
+  })
   .command("invoke", "asking a durable actor over gRPC", {}, (args) =>
     run("invoke", args as unknown as CommonArguments, invoke),
   )
@@ -137,9 +166,18 @@ function runRing(
   args: RingArguments,
   measure: (options: RingScenarioOptions) => Promise<Measured>,
 ): Promise<void> {
-  const { actors, inFlight } = args;
+  const { actors } = args;
+  return runLoad(scenario, args, (options) => measure({ ...options, actors }));
+}
+
+function runLoad(
+  scenario: string,
+  args: LoadArguments,
+  measure: (options: RingLoadOptions) => Promise<Measured>,
+): Promise<void> {
+  const { inFlight } = args;
   const language = args.agent === "c" ? "c" : "assemblyscript";
-  return run(scenario, args, (options) => measure({ ...options, actors, inFlight, language }));
+  return run(scenario, args, (options) => measure({ ...options, inFlight, language }));
 }
 
 function runCounter(

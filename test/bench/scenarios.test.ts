@@ -38,10 +38,18 @@ test("a ring is killed, reopened and found complete", async () => {
   expect(report.environment["fsync_4kb_p50_ms"]).toBeGreaterThan(0);
 });
 
-test("a ring without a log counts what it did", async () => {
-  const report = await bench("tell-ephemeral", ...RING, "--actors", "2");
-  expectFigures(report, ["messages_per_second", "p50_ms", "p99_ms"]);
-  expect(report.figures["verified_actors"]).toBe(2);
+test("a ring without a log counts what it did, on one core and on two", async () => {
+  const sizes = ["--seconds", "0.5", "--in-flight", "50", "--actors", "2"];
+  const report = await bench("throughput-cores", "--durability", "ephemeral", ...sizes);
+  for (const cores of [1, 2]) {
+    const names = ["messages_per_second", "p50_ms", "p99_ms", "verified_messages"];
+    expectFigures(
+      report,
+      names.map((name) => `ephemeral_${name}_on_${cores}`),
+    );
+    expect(report.figures[`ephemeral_verified_actors_on_${cores}`]).toBe(2);
+  }
+  expect(report.ratios["ephemeral_2_to_1"]).toBeGreaterThan(0);
 });
 
 test("asks are measured beside what they can't do without", async () => {
