@@ -1,6 +1,6 @@
 /** The benchmarks: `npm run bench -- SCENARIO`. docs/benchmarks.md says what each measures. */
-import { tmpdir } from "node:os";
-import { resolve } from "node:path";
+import { homedir, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
 import { withScratch } from "./harness/disk.ts";
@@ -12,18 +12,24 @@ import { density } from "./scenarios/density.ts";
 import { invoke } from "./scenarios/invoke.ts";
 import { limits } from "./scenarios/limits.ts";
 import type {
+  CoresOptions,
   CounterScenarioOptions,
+  PeerOptions,
   RecoverOptions,
+  RingLoadOptions,
   RingScenarioOptions,
   ScenarioOptions,
   SoakOptions,
 } from "./scenarios/options.ts";
+import { peerRestate } from "./scenarios/peer-restate.ts";
 import { recover } from "./scenarios/recover.ts";
+import { rest } from "./scenarios/rest.ts";
 import { soak } from "./scenarios/soak.ts";
 import { tellDurable } from "./scenarios/tell-durable.ts";
 import { tellEphemeral } from "./scenarios/tell-ephemeral.ts";
+import { throughputCores } from "./scenarios/throughput-cores.ts";
 
-type Measured = Pick<Report, "figures" | "ratios">;
+type Measured = Pick<Report, "figures" | "ratios"> & Partial<Pick<Report, "environment">>;
 
 interface CommonArguments {
   readonly json: boolean;
@@ -31,11 +37,16 @@ interface CommonArguments {
   readonly directory: string;
 }
 
-interface RingArguments extends CommonArguments {
-  readonly actors: readonly number[];
+interface LoadArguments extends CommonArguments {
   readonly inFlight: number;
   readonly agent: string;
 }
+
+interface RingArguments extends LoadArguments {
+  readonly actors: readonly number[];
+}
+
+type CoresArguments = LoadArguments & Pick<CoresOptions, "actors" | "durability">;
 
 interface CounterArguments extends CommonArguments {
   readonly small: number;
@@ -43,7 +54,13 @@ interface CounterArguments extends CommonArguments {
 }
 
 type RecoverArguments = CommonArguments & Omit<RecoverOptions, keyof ScenarioOptions>;
+type PeerArguments = CommonArguments & Omit<PeerOptions, keyof ScenarioOptions>;
 type SoakArguments = CommonArguments & Omit<SoakOptions, keyof ScenarioOptions>;
+
+const loadOptions = {
+  inFlight: { type: "number", default: 4000, describe: "messages in flight" },
+  agent: { choices: ["c", "assemblyscript"], default: "c", describe: "language of the agent" },
+} as const;
 
 const ringOptions = {
   actors: {
@@ -52,8 +69,18 @@ const ringOptions = {
     default: [1000, 2, 10_000],
     describe: "one measurement for each number",
   },
-  inFlight: { type: "number", default: 4000, describe: "messages in flight" },
-  agent: { choices: ["c", "assemblyscript"], default: "c", describe: "language of the agent" },
+  ...loadOptions,
+} as const;
+
+const coresOptions = {
+  actors: { type: "number", default: 1000 },
+  durability: {
+    array: true,
+    choices: ["durable", "ephemeral"],
+    default: ["durable", "ephemeral"],
+    describe: "of the actors",
+  },
+  ...loadOptions,
 } as const;
 
 const counterOptions = (small: number, js: number) =>
@@ -74,6 +101,14 @@ const soakOptions = {
   visits: { type: "number", default: 20, describe: "messages that one ask leads to" },
 } as const;
 
+const peerOptions = {
+  cache: {
+    type: "string",
+    default: join(homedir(), ".cache/caxton-bench"),
+    describe: "where packages that are fetched stay",
+  },
+} as const;
+
 await yargs(hideBin(process.argv))
   .scriptName("npm run bench --")
   .option("json", { type: "boolean", default: false, describe: "one JSON object, last line" })
@@ -92,8 +127,17 @@ await yargs(hideBin(process.argv))
   .command("tell-ephemeral", "messages between actors without a log", ringOptions, (args) =>
     runRing("tell-ephemeral", args as unknown as RingArguments, tellEphemeral),
   )
+  .command("throughput-cores", "what a second core gives", coresOptions, (args) => {
+    const { actors, durability, ...load } = args as unknown as CoresArguments;
+    return runLoad("throughput-cores", load, (options) =>
+      throughputCores({ ...options, actors, durability }),
+    );
+  })
   .command("invoke", "asking a durable actor over gRPC", {}, (args) =>
     run("invoke", args as unknown as CommonArguments, invoke),
+  )
+  .command("rest", "asking over REST, beside a bare HTTP server", {}, (args) =>
+    run("rest", args as unknown as CommonArguments, rest),
   )
   .command("density", "live actors in a gigabyte", counterOptions(10_000, 2000), (args) =>
     runCounter("density", args as unknown as CounterArguments, density),
@@ -104,6 +148,10 @@ await yargs(hideBin(process.argv))
   .command("recover", "a killed server with many actors", recoverOptions, (args) => {
     const { actors, turns, tailTurns, ...common } = args as unknown as RecoverArguments;
     return run("recover", common, (options) => recover({ ...options, actors, turns, tailTurns }));
+  })
+  .command("peer-restate", "the same counters on Restate", peerOptions, (args) => {
+    const { cache, ...common } = args as unknown as PeerArguments;
+    return run("peer-restate", common, (options) => peerRestate({ ...options, cache }));
   })
   .command("soak", "half of what the server can do, for long", soakOptions, (args) => {
     const { actors, visits, ...common } = args as unknown as SoakArguments;
@@ -118,9 +166,18 @@ function runRing(
   args: RingArguments,
   measure: (options: RingScenarioOptions) => Promise<Measured>,
 ): Promise<void> {
-  const { actors, inFlight } = args;
+  const { actors } = args;
+  return runLoad(scenario, args, (options) => measure({ ...options, actors }));
+}
+
+function runLoad(
+  scenario: string,
+  args: LoadArguments,
+  measure: (options: RingLoadOptions) => Promise<Measured>,
+): Promise<void> {
+  const { inFlight } = args;
   const language = args.agent === "c" ? "c" : "assemblyscript";
-  return run(scenario, args, (options) => measure({ ...options, actors, inFlight, language }));
+  return run(scenario, args, (options) => measure({ ...options, inFlight, language }));
 }
 
 function runCounter(
@@ -144,7 +201,7 @@ async function run(
   const report = await withScratch(resolve(args.directory), async (directory) => {
     const environment = await describeEnvironment(directory);
     const measured = await measure({ directory, seconds: args.seconds, say });
-    return { scenario, ...measured, environment };
+    return { scenario, ...measured, environment: { ...environment, ...measured.environment } };
   });
   process.stdout.write(`${args.json ? asJson(report) : asTable(report)}\n`);
 }

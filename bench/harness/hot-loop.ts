@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { LOG_BYTES } from "../hot-loop/protocol.ts";
 import { preallocate } from "./disk.ts";
-import { onServerCore } from "./pinning.ts";
+import { onServerCores } from "./pinning.ts";
 
 const MAIN = join(import.meta.dirname, "../hot-loop/main.ts");
 
@@ -21,7 +21,7 @@ export async function runHotLoop(
   const path = join(directory, "hot-loop.log");
   if (durability === "durable") preallocate(path, LOG_BYTES);
   const node = [process.execPath, "--disable-wasm-trap-handler", "--no-warnings"];
-  const [command, ...args] = onServerCore([...node, MAIN, durability, String(seconds), path]);
+  const [command, ...args] = onServerCores([...node, MAIN, durability, String(seconds), path]);
   const { stdout } = await promisify(execFile)(command!, args);
   return JSON.parse(stdout) as HotLoopFigures;
 }

@@ -18,6 +18,7 @@ const FINE_BUCKETS = 512;
 const COARSE_MS = 16;
 
 export type AgentLanguage = "c" | "assemblyscript";
+export type Durability = "durable" | "ephemeral";
 
 export interface RingOptions {
   readonly actors: number;
@@ -46,14 +47,20 @@ export function ringAddress(actor: number): string {
 export async function deployRing(
   wire: Wire,
   language: AgentLanguage,
-  durability: "durable" | "ephemeral",
+  durability: Durability,
 ): Promise<void> {
-  const manifest = { apiVersion: "caxton/v1", kind: "Agent", metadata: { name: "bench" } };
-  const text = JSON.stringify({ ...manifest, spec: { durability } });
-  await wire.deploy(text, { $case: "module", value: await moduleOf(language) });
+  await wire.deploy(ringManifest(durability), {
+    $case: "module",
+    value: await ringModule(language),
+  });
 }
 
-async function moduleOf(language: AgentLanguage): Promise<Uint8Array> {
+export function ringManifest(durability: Durability): string {
+  const manifest = { apiVersion: "caxton/v1", kind: "Agent", metadata: { name: "bench" } };
+  return JSON.stringify({ ...manifest, spec: { durability } });
+}
+
+export async function ringModule(language: AgentLanguage): Promise<Uint8Array> {
   if (language === "c") return readFile(join(AGENTS, "forward-c/agent.wasm"));
   const source = await readFile(join(AGENTS, "forward/assembly/index.ts"), "utf8");
   const compiled = await compileAssemblyScript(new Map([["index.ts", source]]));

@@ -1,10 +1,10 @@
-/** A server in a process of its own, on the server's core, with the configuration it ships with. */
+/** A server in a process of its own, on the server's cores, with the configuration it ships with. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { onServerCore } from "./pinning.ts";
+import { onServerCores } from "./pinning.ts";
 
 const MAIN = join(import.meta.dirname, "../../src/main.ts");
 const READY = / grpc=(\S+) http=(\S+) rest=(\S+)/;
@@ -15,25 +15,31 @@ export class ServerProcess {
   readonly endpoint: string;
   /** Of metrics. */
   readonly httpEndpoint: string;
+  readonly restEndpoint: string;
   readonly pid: number;
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown>;
 
-  private constructor(child: ChildProcess, endpoint: string, httpEndpoint: string) {
+  private constructor(child: ChildProcess, [endpoint, http, rest]: readonly string[]) {
     this.#child = child;
-    this.endpoint = endpoint;
-    this.httpEndpoint = httpEndpoint;
+    this.endpoint = endpoint!;
+    this.httpEndpoint = http!;
+    this.restEndpoint = rest!;
     this.pid = child.pid!;
     this.#ended = once(child, "close");
   }
 
   /** Resolves when the server takes work. */
-  static async start(directory: string, settings: readonly string[]): Promise<ServerProcess> {
+  static async start(
+    directory: string,
+    settings: readonly string[],
+    cores = 1,
+  ): Promise<ServerProcess> {
     const ports = ["grpc", "rest", "http"].map((name) => `api.${name}.port=0`);
     const all = [...ports, `storage.directory=${directory}`];
     const sets = [...all, ...settings].flatMap((set) => ["--set", set]);
     const node = [process.execPath, "--disable-wasm-trap-handler", "--no-warnings"];
-    const [command, ...args] = onServerCore([...node, MAIN, ...sets]);
+    const [command, ...args] = onServerCores([...node, MAIN, ...sets], cores);
     const child = spawn(command!, args, { stdio: ["ignore", "pipe", "pipe"] });
     const said: string[] = [];
     createInterface(child.stderr).on("line", (line) => {
@@ -42,8 +48,8 @@ export class ServerProcess {
     });
     return new Promise((resolve, reject) => {
       createInterface(child.stdout).on("line", (line) => {
-        const [, endpoint, http] = READY.exec(line) ?? [];
-        if (http !== undefined) resolve(new ServerProcess(child, endpoint!, http));
+        const ready = READY.exec(line);
+        if (ready !== null) resolve(new ServerProcess(child, ready.slice(1)));
       });
       child.once("close", () => {
         reject(new Error(`the server ended before it was ready:\n${said.join("\n")}`));

@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import { AppendFile } from "../harness/disk.ts";
 import { withEcho } from "../harness/echo-process.ts";
+import { atOnce, type Call, inTurn } from "../harness/latency.ts";
 import { percentile } from "../harness/percentile.ts";
 import type { Report } from "../harness/report.ts";
 import { deployRing, ringAddress } from "../harness/ring.ts";
@@ -22,8 +23,6 @@ const CONCURRENCY = 64;
 const CALLS_PER_ROUND = 50;
 /** Warm-up, one at a time, many at a time. */
 const PARTS = 3;
-
-type Call = () => Promise<void>;
 
 export async function invoke(
   options: ScenarioOptions,
@@ -66,8 +65,8 @@ async function interleaved(
   const echoes: number[] = [];
   const commits: number[] = [];
   for (const end = performance.now() + seconds * 1000; performance.now() < end;) {
-    for (let i = 0; i < CALLS_PER_ROUND; i++) asks.push(await timed(ask));
-    for (let i = 0; i < CALLS_PER_ROUND; i++) echoes.push(await timed(echo));
+    asks.push(...(await inTurn(CALLS_PER_ROUND, ask)));
+    echoes.push(...(await inTurn(CALLS_PER_ROUND, echo)));
     for (let i = 0; i < CALLS_PER_ROUND; i++) commits.push(file.append(commit));
   }
   const p50 = percentile(asks, 0.5);
@@ -84,23 +83,10 @@ async function interleaved(
 }
 
 async function concurrent(seconds: number, ask: Call): Promise<Record<string, number>> {
-  const samples: number[] = [];
-  const start = performance.now();
-  const end = start + seconds * 1000;
-  const lane = async (): Promise<void> => {
-    while (performance.now() < end) samples.push(await timed(ask));
-  };
-  await Promise.all(Array.from({ length: CONCURRENCY }, lane));
-  const elapsedMs = performance.now() - start;
+  const { samplesMs, perSecond } = await atOnce(seconds, Array<Call>(CONCURRENCY).fill(ask));
   return {
-    [`p50_ms_at_${CONCURRENCY}`]: percentile(samples, 0.5),
-    [`p99_ms_at_${CONCURRENCY}`]: percentile(samples, 0.99),
-    [`asks_per_second_at_${CONCURRENCY}`]: samples.length / (elapsedMs / 1000),
+    [`p50_ms_at_${CONCURRENCY}`]: percentile(samplesMs, 0.5),
+    [`p99_ms_at_${CONCURRENCY}`]: percentile(samplesMs, 0.99),
+    [`asks_per_second_at_${CONCURRENCY}`]: perSecond,
   };
-}
-
-async function timed(call: Call): Promise<number> {
-  const start = performance.now();
-  await call();
-  return performance.now() - start;
 }

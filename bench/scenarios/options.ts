@@ -1,5 +1,5 @@
 import type { CounterKind } from "../harness/counter.ts";
-import type { AgentLanguage } from "../harness/ring.ts";
+import type { AgentLanguage, Durability } from "../harness/ring.ts";
 
 /** What every scenario is told. */
 export interface ScenarioOptions {
@@ -11,11 +11,19 @@ export interface ScenarioOptions {
   readonly say: (text: string) => void;
 }
 
-export interface RingScenarioOptions extends ScenarioOptions {
+export interface RingLoadOptions extends ScenarioOptions {
   readonly language: AgentLanguage;
+  readonly inFlight: number;
+}
+
+export interface RingScenarioOptions extends RingLoadOptions {
   /** One measurement for each number; the first gives the figures without a suffix. */
   readonly actors: readonly number[];
-  readonly inFlight: number;
+}
+
+export interface CoresOptions extends RingLoadOptions {
+  readonly actors: number;
+  readonly durability: readonly Durability[];
 }
 
 export interface CounterScenarioOptions extends ScenarioOptions {
@@ -41,6 +49,11 @@ export interface RecoverOptions extends ScenarioOptions {
   readonly turns: number;
   /** Of all actors, for the rate of replay. */
   readonly tailTurns: number;
+}
+
+export interface PeerOptions extends ScenarioOptions {
+  /** Folder for packages that are fetched; stays. */
+  readonly cache: string;
 }
 
 export interface SoakOptions extends ScenarioOptions {

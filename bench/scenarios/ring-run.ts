@@ -1,18 +1,22 @@
-/** What the two scenarios of the ring have in common. */
+/** What the scenarios of the ring have in common. */
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { runHotLoop } from "../harness/hot-loop.ts";
 import type { Report } from "../harness/report.ts";
-import { deployRing, startRing } from "../harness/ring.ts";
+import { deployRing, type Durability, startRing } from "../harness/ring.ts";
 import { ServerProcess } from "../harness/server-process.ts";
 import { Wire } from "../harness/wire.ts";
-import type { RingScenarioOptions } from "./options.ts";
+import type { RingLoadOptions, RingScenarioOptions } from "./options.ts";
 
-const WARM_UP_MS = 3000;
+/** And no longer than a second more than what is measured. */
+const WARM_UP_MS_MAX = 3000;
 const HOT_LOOP_SECONDS_MAX = 5;
-export const SETTINGS = ["workers.count=1"];
 
 export interface RunningRing {
+  readonly durability: Durability;
+  readonly actors: number;
+  /** Of the server, which has a worker for each. */
+  readonly cores: number;
   readonly server: ServerProcess;
   readonly wire: Wire;
   readonly dataDirectory: string;
@@ -20,11 +24,20 @@ export interface RunningRing {
   readonly stopMs: number;
 }
 
+export type MeasureRing = (
+  ring: RunningRing,
+  options: RingLoadOptions,
+) => Promise<Record<string, number>>;
+
+export function startRingServer(dataDirectory: string, cores: number): Promise<ServerProcess> {
+  return ServerProcess.start(dataDirectory, [`workers.count=${cores}`], cores);
+}
+
 /** Measures once per number of actors, beside the bare loop. */
 export async function measureRing(
   options: RingScenarioOptions,
-  durability: "durable" | "ephemeral",
-  measure: (ring: RunningRing, actors: number) => Promise<Record<string, number>>,
+  durability: Durability,
+  measure: MeasureRing,
 ): Promise<Pick<Report, "figures" | "ratios">> {
   const { directory, seconds, say, inFlight } = options;
   say("the bare loop");
@@ -33,7 +46,7 @@ export async function measureRing(
   const figures: Record<string, number> = { in_flight: inFlight };
   for (const [i, actors] of options.actors.entries()) {
     say(`${actors} actors, ${inFlight} messages in flight, ${seconds} s`);
-    const measured = await withRing(options, durability, actors, measure);
+    const measured = await withRing({ durability, actors, cores: 1 }, options, measure);
     const suffix = i === 0 ? "" : `_${actors}_actors`;
     for (const [name, value] of Object.entries(measured)) figures[name + suffix] = value;
   }
@@ -43,23 +56,24 @@ export async function measureRing(
   return { figures, ratios: { of_hot_loop: ratio } };
 }
 
-async function withRing(
-  options: RingScenarioOptions,
-  durability: "durable" | "ephemeral",
-  actors: number,
-  measure: (ring: RunningRing, actors: number) => Promise<Record<string, number>>,
+export async function withRing(
+  { durability, actors, cores }: Pick<RunningRing, "durability" | "actors" | "cores">,
+  options: RingLoadOptions,
+  measure: MeasureRing,
 ): Promise<Record<string, number>> {
   const { directory, language, inFlight, seconds } = options;
-  const dataDirectory = join(directory, `data-${actors}`);
-  const server = await ServerProcess.start(dataDirectory, SETTINGS);
+  const dataDirectory = join(directory, `${durability}-${actors}-${cores}`);
+  const server = await startRingServer(dataDirectory, cores);
   const wire = new Wire(server.endpoint);
   try {
     await deployRing(wire, language, durability);
-    const fromMs = Date.now() + WARM_UP_MS;
+    const warmUpMs = Math.min(WARM_UP_MS_MAX, seconds * 1000 + 1000);
+    const fromMs = Date.now() + warmUpMs;
     const stopMs = fromMs + seconds * 1000;
     await startRing(wire, { actors, inFlight, fromMs, stopMs });
     if (Date.now() > fromMs) throw new Error("the ring took longer to start than it warms up");
-    return await measure({ server, wire, dataDirectory, fromMs, stopMs }, actors);
+    const ring = { durability, actors, cores, server, wire, dataDirectory, fromMs, stopMs };
+    return await measure(ring, options);
   } finally {
     wire.close();
     await server.kill();

@@ -4,11 +4,10 @@
  */
 import type { Report } from "../harness/report.ts";
 import { askRing, type RingCounts, verifyRing } from "../harness/ring.ts";
-import { ServerProcess } from "../harness/server-process.ts";
 import { turnsAtRest } from "../harness/turns.ts";
 import { Wire } from "../harness/wire.ts";
-import type { RingScenarioOptions } from "./options.ts";
-import { measureRing, type RunningRing, SETTINGS, waitUntil } from "./ring-run.ts";
+import type { RingLoadOptions, RingScenarioOptions } from "./options.ts";
+import { measureRing, type RunningRing, startRingServer, waitUntil } from "./ring-run.ts";
 
 /** So that what the reopened server does falls behind the end of the ring and is not measured. */
 const KILLED_BEFORE_STOP_MS = 200;
@@ -17,14 +16,14 @@ const REST_TIMEOUT_MS = 300_000;
 export function tellDurable(
   options: RingScenarioOptions,
 ): Promise<Pick<Report, "figures" | "ratios">> {
-  return measureRing(options, "durable", (ring, actors) => measure(ring, actors, options));
+  return measureRing(options, "durable", measureDurable);
 }
 
-async function measure(
-  { server, wire, dataDirectory, fromMs, stopMs }: RunningRing,
-  actors: number,
-  { inFlight, say }: RingScenarioOptions,
+export async function measureDurable(
+  running: RunningRing,
+  { inFlight, say }: RingLoadOptions,
 ): Promise<Record<string, number>> {
+  const { server, wire, actors, fromMs, stopMs } = running;
   await waitUntil(fromMs);
   const cpuBefore = server.cpuSeconds();
   const writtenBefore = server.writtenBytes();
@@ -35,7 +34,7 @@ async function measure(
   wire.close();
   await server.kill();
   say("killed; starting again");
-  const { ring, readyMs } = await reopen(dataDirectory, actors, inFlight);
+  const { ring, readyMs } = await reopen(running, inFlight);
   verifyRing(ring, inFlight);
   return {
     messages_per_second: ring.measured / ((killedMs - fromMs) / 1000),
@@ -51,12 +50,11 @@ async function measure(
 
 /** Starts the server again and asks every actor, once all that was in flight has come to its end. */
 async function reopen(
-  dataDirectory: string,
-  actors: number,
+  { dataDirectory, cores, actors }: RunningRing,
   inFlight: number,
 ): Promise<{ ring: RingCounts; readyMs: number }> {
   const start = performance.now();
-  const server = await ServerProcess.start(dataDirectory, SETTINGS);
+  const server = await startRingServer(dataDirectory, cores);
   const readyMs = performance.now() - start;
   const wire = new Wire(server.endpoint);
   try {

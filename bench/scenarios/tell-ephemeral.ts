@@ -2,21 +2,18 @@
 import type { Report } from "../harness/report.ts";
 import { askRing, verifyRing } from "../harness/ring.ts";
 import { turnsAtRest } from "../harness/turns.ts";
-import type { RingScenarioOptions } from "./options.ts";
+import type { RingLoadOptions, RingScenarioOptions } from "./options.ts";
 import { measureRing, type RunningRing, waitUntil } from "./ring-run.ts";
 
 export function tellEphemeral(
   options: RingScenarioOptions,
 ): Promise<Pick<Report, "figures" | "ratios">> {
-  return measureRing(options, "ephemeral", (ring, actors) =>
-    measure(ring, actors, options.inFlight),
-  );
+  return measureRing(options, "ephemeral", measureEphemeral);
 }
 
-async function measure(
-  { server, wire, fromMs, stopMs }: RunningRing,
-  actors: number,
-  inFlight: number,
+export async function measureEphemeral(
+  { server, wire, actors, fromMs, stopMs }: RunningRing,
+  { inFlight }: RingLoadOptions,
 ): Promise<Record<string, number>> {
   await waitUntil(fromMs);
   const cpuBefore = server.cpuSeconds();

@@ -5,7 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, expect, test } from "vitest";
+import { withCaxtonCounters } from "../../bench/harness/caxton-counters.ts";
 import type { Report } from "../../bench/harness/report.ts";
+import { measureCounters } from "../../bench/scenarios/peer-restate.ts";
 
 const MAIN = join(import.meta.dirname, "../../bench/main.ts");
 const run = promisify(execFile);
@@ -36,16 +38,39 @@ test("a ring is killed, reopened and found complete", async () => {
   expect(report.environment["fsync_4kb_p50_ms"]).toBeGreaterThan(0);
 });
 
-test("a ring without a log counts what it did", async () => {
-  const report = await bench("tell-ephemeral", ...RING, "--actors", "2");
-  expectFigures(report, ["messages_per_second", "p50_ms", "p99_ms"]);
-  expect(report.figures["verified_actors"]).toBe(2);
+test("a ring without a log counts what it did, on one core and on two", async () => {
+  const sizes = ["--seconds", "0.5", "--in-flight", "50", "--actors", "2"];
+  const report = await bench("throughput-cores", "--durability", "ephemeral", ...sizes);
+  for (const cores of [1, 2]) {
+    const names = ["messages_per_second", "p50_ms", "p99_ms", "verified_messages"];
+    expectFigures(
+      report,
+      names.map((name) => `ephemeral_${name}_on_${cores}`),
+    );
+    expect(report.figures[`ephemeral_verified_actors_on_${cores}`]).toBe(2);
+  }
+  expect(report.ratios["ephemeral_2_to_1"]).toBeGreaterThan(0);
 });
 
 test("asks are measured beside what they can't do without", async () => {
   const report = await bench("invoke", "--seconds", "1");
   expectFigures(report, ["p50_ms", "p99_ms", "echo_p50_ms", "commit_p50_ms", "p99_ms_at_64"]);
   expect(report.figures).toHaveProperty("overhead_p50_ms");
+});
+
+test("REST is measured beside a bare HTTP server, gRPC and the kernel alone", async () => {
+  const report = await bench("rest", "--seconds", "0.3");
+  const sides = ["ask", "bare_ask", "status", "bare_status"];
+  expectFigures(
+    report,
+    [...sides, "grpc_ask", "kernel_ask"].map((side) => `${side}_p50_ms`),
+  );
+  expectFigures(
+    report,
+    sides.map((side) => `${side}_per_second_at_64`),
+  );
+  expect(report.figures).toHaveProperty("overhead_p50_ms");
+  expect(report.ratios["ask_rate_of_bare"]).toBeGreaterThan(0);
 });
 
 test("the limits of the machine are measured one by one", async () => {
@@ -73,6 +98,19 @@ test("a killed server answers for every partition, then for every actor", async 
   expect(report.figures["verified_partitions"]).toBe(16);
   expect(report.figures["verified_actors"]).toBe(300);
   expect(report.figures["replayed_turns"]).toBeGreaterThanOrEqual(20_000);
+});
+
+test("our side of a comparison with a peer, which is fetched for that alone", async () => {
+  const options = { directory, seconds: 0.05, say: () => {} };
+  const data = join(directory, "counters");
+  const { figures, configuration } = await withCaxtonCounters(data, (server) =>
+    measureCounters(server, options),
+  );
+  rmSync(data, { recursive: true });
+  expect(configuration).toContain("partitions.count=16");
+  expect(figures["ask_p50_ms_at_64"]).toBeGreaterThan(0);
+  expect(figures["sends_per_second_best"]).toBeGreaterThan(0);
+  expect(figures["verified_sends"]).toBeGreaterThan(5000);
 });
 
 test("half of what a server can do, for a while", async () => {
