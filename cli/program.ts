@@ -11,6 +11,7 @@ import { messageCommand } from "./commands/message.ts";
 import { healthCommand, nodeCommand } from "./commands/node.ts";
 import { stateCommand } from "./commands/state.ts";
 import { supervisorCommand } from "./commands/supervisor.ts";
+import { supportCommand } from "./commands/support.ts";
 import { topCommand } from "./commands/top.ts";
 import { versionCommand } from "./commands/version.ts";
 import { OUTPUTS, outputFormat, TABLE } from "./output-format.ts";
@@ -47,6 +48,7 @@ export function createProgram(showGlobalOptions = true): Command {
     nodeCommand(),
     configCommand(),
     topCommand(),
+    supportCommand(),
     healthCommand(),
     completionCommand(),
     versionCommand(),

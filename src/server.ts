@@ -12,6 +12,7 @@ import {
 import type { LiveConfig } from "./base/live-config.ts";
 import { Lifecycle } from "./base/lifecycle.ts";
 import type { Logger } from "./base/log.ts";
+import { RecentLog } from "./base/recent-log.ts";
 import { faultPoint } from "./fault-point.ts";
 import { openEmbeddedStorage } from "./storage/index.ts";
 
@@ -23,7 +24,12 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-export async function startServer(live: LiveConfig, log: Logger): Promise<RunningServer> {
+export async function startServer(
+  live: LiveConfig,
+  log: Logger,
+  /** The newest lines of `log`, where they are kept. */
+  recentLog = new RecentLog(),
+): Promise<RunningServer> {
   const config = live.current;
   live.onChange(({ log: { level } }) => (log.level = level));
   const lifecycle = new Lifecycle(log);
@@ -51,10 +57,18 @@ export async function startServer(live: LiveConfig, log: Logger): Promise<Runnin
   if (!storage.opening.clean) log.warn(storage.opening, "the last stop was not clean");
   const kernel = await lifecycle.start(
     "kernel",
-    () => startKernel({ storage, config, log, watcher: metrics, ...fault }),
+    () =>
+      startKernel({
+        storage,
+        config,
+        retention: () => live.current.retention,
+        log,
+        watcher: metrics,
+        ...fault,
+      }),
     (running) => running.stop(),
   );
-  const api: ApiContext = { kernel, config: live, log, metrics };
+  const api: ApiContext = { kernel, config: live, log, recentLog, metrics };
   const services = apiServices(api);
   const grpc = await lifecycle.start(
     "grpc",

@@ -26,7 +26,7 @@ interface Floor {
 
 export class LogRetention {
   private readonly log: Pick<Log, "usage" | "trim">;
-  private readonly config: RetentionConfig;
+  private readonly config: () => RetentionConfig;
   private readonly clock: Clock;
   private readonly floors = new Queue<Floor>();
   private readonly scheduler: Scheduler;
@@ -35,7 +35,8 @@ export class LogRetention {
 
   constructor(
     log: Pick<Log, "usage" | "trim">,
-    config: RetentionConfig,
+    /** In force now: a reload may change it. */
+    config: () => RetentionConfig,
     clock: Clock,
     scheduler: Scheduler,
   ) {
@@ -71,7 +72,7 @@ export class LogRetention {
   }
 
   private isDue({ atMs, atBytes }: Floor): boolean {
-    const { logMs, logBytesMax } = this.config;
+    const { logMs, logBytesMax } = this.config();
     const { bytes, bytesMax, bytesAppended } = this.log.usage();
     return (
       this.clock.monotonicMs() - atMs >= logMs ||
@@ -81,7 +82,7 @@ export class LogRetention {
   }
 
   private applyLater({ atMs }: Floor): void {
-    const leftMs = atMs + this.config.logMs - this.clock.monotonicMs();
+    const leftMs = atMs + this.config().logMs - this.clock.monotonicMs();
     this.cancelTimer();
     this.cancelTimer = this.scheduler.after(Math.min(TIMER_MS_MAX, Math.max(1, leftMs)), () => {
       // A failed log says so by itself.

@@ -5,7 +5,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { systemClock } from "../base/clock.ts";
-import type { Config } from "../base/config-schema.ts";
+import type { Config, RetentionConfig } from "../base/config-schema.ts";
 import { CaxtonError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { systemScheduler } from "../base/scheduler.ts";
@@ -38,6 +38,8 @@ const FULL_RETRY_AFTER_MS = 1000;
 export interface KernelOptions {
   readonly storage: Storage;
   readonly config: Config;
+  /** What is in force, where a reload may change it. */
+  readonly retention?: () => RetentionConfig;
   readonly log: Logger;
   readonly watcher?: KernelWatcher;
   /** Called at named moments; a test kills the process there. */
@@ -178,8 +180,9 @@ class LocalKernel implements RunningKernel {
     incarnation: number,
   ): WorkerPool {
     const { config, log, storage } = options;
+    const retained = options.retention ?? (() => config.retention);
     const partitions = config.partitions.count;
-    const retention = new LogRetention(storage.log, config.retention, systemClock, systemScheduler);
+    const retention = new LogRetention(storage.log, retained, systemClock, systemScheduler);
     return new WorkerPool({
       workers: Math.min(config.workers.count, partitions),
       partitions,

@@ -3,9 +3,6 @@
  * 1. A call leaves when it is answered or ended, whichever comes first; it is ended at most once.
  */
 
-/** Enough for a commit and a handler; askers may wait much longer for their replies. */
-export const DRAIN_MS = 2000;
-
 export interface OpenCall {
   /** Streams have no answer of their own to wait for. */
   readonly isStream: boolean;
@@ -24,12 +21,12 @@ export class OpenCalls {
     this.#calls.delete(call);
   }
 
-  /** Ends streams at once, and what has no answer yet after a while; the function returned calls that off. */
-  drain(): () => void {
+  /** Ends streams at once, and what has no answer yet after that time; the function returned calls that off. */
+  drain(afterMs: number): () => void {
     for (const call of this.#calls) if (call.isStream) call.end();
     const timer = setTimeout(() => {
       for (const call of this.#calls) call.end();
-    }, DRAIN_MS);
+    }, afterMs);
     return () => clearTimeout(timer);
   }
 }

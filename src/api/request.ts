@@ -3,6 +3,7 @@ import type { NodeKernel } from "../actors/index.ts";
 import type { LiveConfig } from "../base/live-config.ts";
 import { CaxtonError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
+import type { RecentLog } from "../base/recent-log.ts";
 import { newTraceId, traceIdOf } from "../base/trace.ts";
 import type { ApiMetrics } from "./metrics.ts";
 
@@ -10,6 +11,7 @@ export interface ApiContext {
   readonly kernel: NodeKernel;
   readonly config: LiveConfig;
   readonly log: Logger;
+  readonly recentLog: RecentLog;
   readonly metrics: ApiMetrics;
 }
 

@@ -24,13 +24,41 @@ function count(
 const RELOADABLE = { reloadable: true } as const;
 
 function listener(port: number, portDescription: string) {
-  return z
-    .strictObject({
-      host: z.string().min(1).default("127.0.0.1").meta({ description: "Address to listen on." }),
-      port: count(0, 65_535, port, `${portDescription} 0 takes a free one.`),
-    })
-    .prefault({});
+  return z.strictObject({
+    host: z.string().min(1).default("127.0.0.1").meta({ description: "Address to listen on." }),
+    port: count(0, 65_535, port, `${portDescription} 0 takes a free one.`),
+  });
 }
+
+const DAY_MS = 86_400_000;
+
+const grpcListener = listener(50_051, "Port of the API for gRPC.").extend({
+  streamsMax: count(1, 1_000_000, 10_000, "Calls open at once on one connection."),
+  keepAliveMs: count(
+    1000,
+    DAY_MS,
+    7_200_000,
+    "Silence after which a connection is pinged, so that one whose client is gone is found. One that ends at its age is not pinged.",
+  ),
+  keepAliveTimeoutMs: count(
+    100,
+    600_000,
+    20_000,
+    "How long the answer to a ping may take before the connection is closed.",
+  ),
+  connectionAgeMs: count(
+    0,
+    DAY_MS,
+    0,
+    "Age, give or take a tenth, at which a connection takes no new calls, so that clients spread over the nodes behind a load balancer. 0 is no bound.",
+  ),
+  connectionAgeGraceMs: count(
+    0,
+    DAY_MS,
+    30_000,
+    "How long calls under way may last on a connection that reached its age.",
+  ),
+});
 
 const limitsSchema = z
   .strictObject({
@@ -142,14 +170,21 @@ const retentionSchema = z
   .strictObject({
     logMs: count(
       0,
-      365 * 86_400_000,
+      365 * DAY_MS,
       3_600_000,
       "How long the log keeps what a checkpoint made dispensable: traces, histories of state and resumed subscriptions reach back so far. Less when the log is nearly full.",
+      RELOADABLE,
     ),
-    logBytesMax: z.int().min(0).max(Number.MAX_SAFE_INTEGER).optional().meta({
-      description: "Bytes of the log that are kept so. A start reads them.",
-      defaultText: "536870912, or a quarter of storage.sizeBytesMax if that is less",
-    }),
+    logBytesMax: z
+      .int()
+      .min(0)
+      .max(Number.MAX_SAFE_INTEGER)
+      .optional()
+      .meta({
+        description: "Bytes of the log that are kept so. A start reads them.",
+        ...RELOADABLE,
+        defaultText: "536870912, or a quarter of storage.sizeBytesMax if that is less",
+      }),
   })
   .prefault({});
 
@@ -166,9 +201,16 @@ export const configSchema = z.strictObject({
     .prefault({}),
   api: z
     .strictObject({
-      grpc: listener(50_051, "Port of the API for gRPC."),
-      rest: listener(8080, "Port of the API for HTTP."),
-      http: listener(9090, "Port of metrics and health."),
+      grpc: grpcListener.prefault({}),
+      rest: listener(8080, "Port of the API for HTTP.").prefault({}),
+      http: listener(9090, "Port of metrics and health.").prefault({}),
+      drainMs: count(
+        0,
+        600_000,
+        2000,
+        "How long calls under way may last when the node stops; streams end at once.",
+        RELOADABLE,
+      ),
     })
     .prefault({}),
   storage: z
@@ -248,6 +290,8 @@ export interface ListenerConfig {
   readonly port: number;
 }
 
+export type GrpcConfig = Readonly<z.output<typeof grpcListener>>;
+
 export interface LogConfig {
   readonly level: "debug" | "info" | "warn" | "error" | "silent";
   readonly format: "auto" | "pretty" | "json";
@@ -258,9 +302,10 @@ export interface LogConfig {
 export interface Config {
   readonly node: { readonly id: string };
   readonly api: {
-    readonly grpc: ListenerConfig;
+    readonly grpc: GrpcConfig;
     readonly rest: ListenerConfig;
     readonly http: ListenerConfig;
+    readonly drainMs: number;
   };
   readonly storage: { readonly directory: string; readonly sizeBytesMax: number };
   readonly workers: { readonly count: number };

@@ -13,7 +13,7 @@ import {
   valueAt,
 } from "./config.ts";
 import { type Config, configSchema } from "./config-schema.ts";
-import { type Setting, settingsOf } from "./schema.ts";
+import { deepFreeze, type Setting, settingsOf } from "./schema.ts";
 
 export interface SettingInForce {
   readonly key: string;
@@ -86,7 +86,7 @@ export class LiveConfig {
       }
       if (change.before !== change.after) (isReloadable ? applied : needsRestart).push(change);
     }
-    this.#loaded = { config, origins };
+    this.#loaded = { config: deepFreeze(config), origins };
     if (applied.length > 0) for (const listener of this.#listeners) listener(config);
     return { applied, needsRestart };
   }

@@ -2,18 +2,25 @@
 import { destination, pino, type Logger } from "pino";
 import pretty from "pino-pretty";
 import type { LogConfig } from "./config-schema.ts";
+import { RecentLog } from "./recent-log.ts";
 
 export type { Logger } from "pino";
 
 const STANDARD_ERROR = 2;
 
-export function createLog(config: Pick<LogConfig, "level" | "format">): Logger {
+export function createLog(
+  config: Pick<LogConfig, "level" | "format">,
+  recent = new RecentLog(),
+): Logger {
   const options = { level: config.level, base: null, timestamp: isoTime };
   const isPretty = config.format === "pretty" || (config.format === "auto" && process.stderr.isTTY);
-  if (isPretty) return pino(options, pretty({ destination: STANDARD_ERROR, sync: true }));
+  if (isPretty) {
+    return pino(options, recent.before(pretty({ destination: STANDARD_ERROR, sync: true })));
+  }
   // Asynchronous: one write at a time, lines that come meanwhile are written together.
   // Without a minimal length the stream's flush does not wait for the write that is under way.
-  return pino(options, destination({ fd: STANDARD_ERROR, sync: false, minLength: 1 }));
+  const target = destination({ fd: STANDARD_ERROR, sync: false, minLength: 1 });
+  return pino(options, recent.before(target));
 }
 
 /**

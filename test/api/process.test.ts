@@ -1,9 +1,11 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { connect, constants } from "node:http2";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { EXIT } from "../../src/base/exit-codes.ts";
-import { ActorStatus } from "../../src/gen/caxton/v1/actor.ts";
+import { ActorStatus, ListActorsRequest } from "../../src/gen/caxton/v1/actor.ts";
 import { SubscribeMessagesRequest } from "../../src/gen/caxton/v1/message.ts";
 import {
   runServerToItsEnd,
@@ -34,6 +36,16 @@ async function start(options: ServerOptions = {}): Promise<{ server: ServerProce
     () => wire.close(),
   );
   return { server, wire };
+}
+
+async function readiness({ httpPort }: ServerProcess): Promise<number> {
+  return (await fetch(`http://127.0.0.1:${httpPort}/readyz`)).status;
+}
+
+async function hasActor(wire: Wire): Promise<boolean> {
+  const { actors } = wire;
+  const page = await wire.call(actors.listActors.bind(actors), ListActorsRequest.create());
+  return page.actors.length > 0;
 }
 
 const NOT_READ = "configuration not read: nothing has changed";
@@ -118,8 +130,40 @@ describe("stopping and starting again", () => {
     expect(await ended).toEqual({ code: EXIT.ok, signal: null });
   });
 
+  test("calls under way finish over gRPC and REST; the node is not ready meanwhile", async () => {
+    const { server, wire } = await start({ sets: ["api.drainMs=60000"] });
+    await wire.deploy(manifest("probe"), fixtureModule("probe"));
+    const asked = wire.askText("default/probe/grpc", "wait 1 1500");
+    const body = JSON.stringify({ receiver: "default/probe/rest", content: "wait 2 1500" });
+    const url = `http://127.0.0.1:${server.restPort}/api/v1/messages:ask`;
+    const headers = { "content-type": "application/json" };
+    const fetched = fetch(url, { method: "POST", headers, body });
+    const { actors } = wire;
+    const open = async () => {
+      const request = ListActorsRequest.create({ agent: "probe", status: ActorStatus.OPEN });
+      return (await wire.call(actors.listActors.bind(actors), request)).actors.length;
+    };
+    await expect.poll(open).toBe(2);
+    const ended = server.kill("SIGTERM");
+    expect(await readiness(server)).toBe(503);
+    expect(await asked).toBe("timer 1");
+    expect(await (await fetched).json()).toMatchObject({ reply: { content: "timer 2" } });
+    expect(await ended).toEqual({ code: EXIT.ok, signal: null });
+  });
+
+  test("a second signal ends it at once", async () => {
+    const { server, wire } = await start({ sets: ["api.drainMs=600000"] });
+    await wire.deploy(manifest("probe"), fixtureModule("probe"));
+    const asked = refusal(wire.askText("default/probe/grpc", "wait 1 600000"));
+    await expect.poll(() => hasActor(wire)).toBe(true);
+    server.signal("SIGTERM");
+    await expect.poll(() => readiness(server)).toBe(503);
+    expect(await server.kill("SIGTERM")).toEqual({ code: EXIT.failure, signal: null });
+    expect((await asked).status).toBe(status.UNAVAILABLE);
+  });
+
   test("an asker gets an answer when the node stops", async () => {
-    const { server, wire } = await start();
+    const { server, wire } = await start({ sets: ["api.drainMs=50"] });
     await wire.deploy(manifest("echo"), fixtureModule("echo"));
     const { agents } = wire;
     const echo = { namespace: "default", name: "echo", reason: "" };
@@ -146,6 +190,31 @@ describe("stopping and starting again", () => {
     expect(read()).toEqual({ pid, grpcPort, httpPort, restPort });
     await server.kill("SIGTERM");
     expect(read).toThrow("ENOENT");
+  });
+});
+
+describe("connections", () => {
+  test("are pinged when silent", async () => {
+    const { server } = await start({ sets: ["api.grpc.keepAliveMs=1000"] });
+    const session = connect(`http://${server.endpoint}`);
+    await new Promise((resolve) => session.once("ping", resolve));
+    session.destroy();
+  });
+
+  test("end at their age, without ending calls", async () => {
+    const sets = ["api.grpc.connectionAgeMs=1500", "api.grpc.connectionAgeGraceMs=60000"];
+    const { server, wire } = await start({ sets });
+    await wire.deploy(manifest("probe"), fixtureModule("probe"));
+    // On a connection that is young when the call begins, and old before it ends.
+    const young = new Wire(server.endpoint);
+    cleanups.push(() => young.close());
+    const asked = young.askText("default/probe/long", "wait 1 2500");
+    const session = connect(`http://${server.endpoint}`);
+    const code = await new Promise<number>((resolve) => session.once("goaway", resolve));
+    expect(code).toBe(constants.NGHTTP2_NO_ERROR);
+    session.destroy();
+    expect(await asked).toBe("timer 1");
+    expect(await young.askText("default/probe/long", "self")).toBe("default/probe/long");
   });
 });
 

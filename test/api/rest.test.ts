@@ -194,6 +194,10 @@ describe("the paths", () => {
     });
     const reloaded = await call("POST", "/api/v1/node/config:reload");
     expect(reloaded.json).toEqual({ applied: [], needsRestart: [] });
+    const { json } = await call("GET", "/api/v1/node/diagnostics");
+    expect(json["metrics"]).toContain("caxton_ready 1");
+    const lines = (json["logLines"] as string[]).map((line) => JSON.parse(line) as { msg: string });
+    expect(lines).toContainEqual(expect.objectContaining({ msg: "stage started", name: "kernel" }));
     expect((await call("GET", "/api/v1/supervisor")).json["root"]).toMatchObject({ kind: "node" });
   });
 });

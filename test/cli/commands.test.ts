@@ -1,8 +1,9 @@
 import { spawn, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
+import { parseTarGzip } from "nanotar";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createProgram } from "../../cli/program.ts";
 import { EXIT } from "../../src/base/exit-codes.ts";
@@ -281,6 +282,30 @@ describe("with an agent", () => {
     expect(await json("health")).toEqual({ ready: true, notReady: [] });
     expect(await json("version")).toMatchObject({ server: { apiVersion: "caxton.v1" } });
   });
+});
+
+test("a support bundle has what a report needs, and nothing that is private", async () => {
+  const path = join(folder, "bundle.tar.gz");
+  const manifest = join(folder, "secretive.yaml");
+  writeFileSync(
+    manifest,
+    "apiVersion: caxton/v1\nkind: Agent\nmetadata: {name: secretive}\nspec: {config: {token: tell-nobody}}\n",
+  );
+  await caxton("agent", "deploy", fixturePath("probe"), "--manifest", manifest);
+  const secret = ["--to", "default/secretive/a", "--content", "put key tell-nobody-either"];
+  await caxton("message", "send", ...secret);
+  const { files } = (await json("support", "bundle", "--file", path)) as { files: string[] };
+  const unpacked = await parseTarGzip(readFileSync(path));
+  const texts = new Map(unpacked.map(({ name, text }) => [name.split("/")[1]!, text]));
+  expect([...texts.keys()].sort()).toEqual(files);
+  expect(files).toEqual([
+    ...["agents.json", "config.json", "dead-letters.json", "machine.json", "metrics.txt"],
+    ...["node.json", "server.log", "supervisor.json", "versions.json"],
+  ]);
+  expect(texts.get("agents.json")).toContain('"token"');
+  expect(texts.get("metrics.txt")).toContain("caxton_ready 1");
+  expect([...texts.values()].join("")).not.toContain("tell-nobody");
+  expect(await caxton("support", "bundle", "--file", path)).toMatchObject({ code: EXIT.usage });
 });
 
 test("configuration: checked, shown, compared, read again", async () => {

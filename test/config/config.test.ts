@@ -40,7 +40,16 @@ describe("values", () => {
   test("nothing given: the documented defaults", () => {
     const config = loadConfig({});
     expect(config.api).toEqual({
-      grpc: { host: "127.0.0.1", port: 50051 },
+      grpc: {
+        host: "127.0.0.1",
+        port: 50051,
+        streamsMax: 10_000,
+        keepAliveMs: 7_200_000,
+        keepAliveTimeoutMs: 20_000,
+        connectionAgeMs: 0,
+        connectionAgeGraceMs: 30_000,
+      },
+      drainMs: 2000,
       rest: { host: "127.0.0.1", port: 8080 },
       http: { host: "127.0.0.1", port: 9090 },
     });

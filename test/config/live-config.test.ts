@@ -42,6 +42,7 @@ test("a reload changes what it can, and names the rest", () => {
   });
   expect(live.current.limits).toMatchObject({ deadLettersMax: 5, messageBytesMax: 1000 });
   expect(live.current.log.level).toBe("debug");
+  expect(Object.isFrozen(live.current.limits)).toBe(true);
   expect(levels).toEqual(["debug"]);
   expect(live.reload().applied).toEqual([]);
   expect(levels).toEqual(["debug"]);

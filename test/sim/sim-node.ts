@@ -360,6 +360,8 @@ export class SimNode implements Writer {
       case "upgraded":
       case "logs":
       case "messages":
+      case "observing":
+      case "slow":
         return;
       case "failed":
         throw new SimFailure(EXIT_CRASH, message.reason);

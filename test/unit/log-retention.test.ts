@@ -23,7 +23,7 @@ function retention(logMs: number, logBytesMax: number): LogRetention {
     },
   };
   const clock = { wallMs: () => nowMs, monotonicMs: () => nowMs };
-  return new LogRetention(log, { logMs, logBytesMax }, clock, systemScheduler);
+  return new LogRetention(log, () => ({ logMs, logBytesMax }), clock, systemScheduler);
 }
 
 test("a floor takes effect when it is old enough, the oldest first", async () => {

@@ -1,6 +1,11 @@
 /** The gRPC listener. */
-import { Server, ServerCredentials, type ServiceDefinition } from "@grpc/grpc-js";
-import type { ListenerConfig, NodeLimits } from "../../base/config-schema.ts";
+import {
+  Server,
+  ServerCredentials,
+  type ServerOptions,
+  type ServiceDefinition,
+} from "@grpc/grpc-js";
+import type { GrpcConfig, ListenerConfig, NodeLimits } from "../../base/config-schema.ts";
 import { HealthService } from "../../gen/grpc/health/v1/health.ts";
 import { listenFailed } from "../listen.ts";
 import { OpenCalls } from "../open-calls.ts";
@@ -14,8 +19,8 @@ import { addReflection } from "./reflection.ts";
 
 /** Room for the manifest and envelope beside a module or content of the largest size. */
 const ENVELOPE_BYTES = 1024 * 1024;
-const STREAMS_PER_CONNECTION_MAX = 10_000;
-const STOP_TIMEOUT_MS = 5000;
+/** For readers to take their last answers when the node stops. */
+const SLOW_READER_MS = 3000;
 
 export interface GrpcListener {
   readonly port: number;
@@ -24,7 +29,7 @@ export interface GrpcListener {
 }
 
 export async function startGrpc(
-  listener: ListenerConfig,
+  listener: GrpcConfig,
   api: ApiContext,
   services: readonly ApiService[],
   readiness: ReadinessProbe,
@@ -32,12 +37,27 @@ export async function startGrpc(
   const server = new Server({
     "grpc.max_receive_message_length": receiveBytesMax(api.config.current.limits),
     "grpc.max_send_message_length": -1,
-    "grpc.max_concurrent_streams": STREAMS_PER_CONNECTION_MAX,
+    "grpc.max_concurrent_streams": listener.streamsMax,
+    ...connectionOptions(listener),
   });
   const openCalls = new OpenCalls();
   addServices(server, { ...api, openCalls }, services, readiness);
   const port = await bind(server, listener);
-  return { port, stop: () => stop(server, openCalls) };
+  return { port, stop: () => stop(server, openCalls, api.config.current.api.drainMs) };
+}
+
+/** Not both: a ping on a connection that has reached its age would end the calls under way on it. */
+function connectionOptions(listener: GrpcConfig): ServerOptions {
+  if (listener.connectionAgeMs === 0) {
+    return {
+      "grpc.keepalive_time_ms": listener.keepAliveMs,
+      "grpc.keepalive_timeout_ms": listener.keepAliveTimeoutMs,
+    };
+  }
+  return {
+    "grpc.max_connection_age_ms": listener.connectionAgeMs,
+    "grpc.max_connection_age_grace_ms": listener.connectionAgeGraceMs,
+  };
 }
 
 function receiveBytesMax(limits: NodeLimits): number {
@@ -74,10 +94,10 @@ function bind(server: Server, { host, port }: ListenerConfig): Promise<number> {
 }
 
 /** Streams end at once, other calls get a while; what hangs on a slow reader is cut off. */
-function stop(server: Server, openCalls: OpenCalls): Promise<void> {
+function stop(server: Server, openCalls: OpenCalls, drainMs: number): Promise<void> {
   return new Promise((resolve) => {
-    const callOff = openCalls.drain();
-    const timer = setTimeout(() => server.forceShutdown(), STOP_TIMEOUT_MS);
+    const callOff = openCalls.drain(drainMs);
+    const timer = setTimeout(() => server.forceShutdown(), drainMs + SLOW_READER_MS);
     server.tryShutdown(() => {
       callOff();
       clearTimeout(timer);

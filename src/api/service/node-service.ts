@@ -1,3 +1,4 @@
+import { arch, availableParallelism, platform, release, totalmem } from "node:os";
 import type { NodeServiceService, ProcessStatus } from "../../gen/caxton/v1/node.ts";
 import type { GetTreeRequest, SupervisorServiceService } from "../../gen/caxton/v1/supervisor.ts";
 import { ABI_VERSION, API_VERSION, VERSION } from "../../base/version.ts";
@@ -19,6 +20,20 @@ export function nodeService(api: ApiContext): Methods<NodeServiceService> {
       const { applied, needsRestart } = api.config.reload();
       return { applied: [...applied], needsRestart: [...needsRestart] };
     },
+    getDiagnostics: async () => ({
+      metrics: await api.metrics.render(
+        await api.kernel.node.status(),
+        await api.kernel.agents.list(undefined),
+      ),
+      logLines: api.recentLog.lines,
+      runtime: Object.fromEntries(
+        Object.entries(process.versions).map(([name, version = ""]) => [name, version]),
+      ),
+      platform: `${platform()} ${release()}`,
+      architecture: arch(),
+      cores: availableParallelism(),
+      memoryBytes: totalmem(),
+    }),
     getVersion: async () => ({
       version: VERSION,
       apiVersion: API_VERSION,

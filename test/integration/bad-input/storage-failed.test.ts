@@ -1,4 +1,5 @@
 /** A sync that fails under a running node: nothing is acknowledged after it, and nothing acknowledged is lost. */
+import { RecentLog } from "../../../src/base/recent-log.ts";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -55,7 +56,7 @@ async function start(fileSystem?: FileSystem): Promise<Node> {
   );
   const metrics = new ApiMetrics();
   const readiness = new ReadinessProbe();
-  const api = { kernel, config: live, log, metrics };
+  const api = { kernel, config: live, log, recentLog: new RecentLog(), metrics };
   const { port } = await lifecycle.start(
     "api",
     () => startGrpc(config.api.grpc, api, apiServices(api), readiness),

@@ -122,6 +122,27 @@ export interface SettingChange {
   after: string;
 }
 
+export interface GetDiagnosticsRequest {
+}
+
+export interface GetDiagnosticsResponse {
+  /** In Prometheus form. */
+  metrics: string;
+  /** As JSON, oldest first, a megabyte at most. */
+  logLines: string[];
+  /** Versions of Node.js and what it is made of. */
+  runtime: { [key: string]: string };
+  platform: string;
+  architecture: string;
+  cores: number;
+  memoryBytes: number;
+}
+
+export interface GetDiagnosticsResponse_RuntimeEntry {
+  key: string;
+  value: string;
+}
+
 export interface GetVersionRequest {
 }
 
@@ -1286,6 +1307,254 @@ export const SettingChange: MessageFns<SettingChange> = {
   },
 };
 
+function createBaseGetDiagnosticsRequest(): GetDiagnosticsRequest {
+  return {};
+}
+
+export const GetDiagnosticsRequest: MessageFns<GetDiagnosticsRequest> = {
+  encode(_: GetDiagnosticsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetDiagnosticsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetDiagnosticsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GetDiagnosticsRequest>): GetDiagnosticsRequest {
+    return GetDiagnosticsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<GetDiagnosticsRequest>): GetDiagnosticsRequest {
+    const message = createBaseGetDiagnosticsRequest();
+    return message;
+  },
+};
+
+function createBaseGetDiagnosticsResponse(): GetDiagnosticsResponse {
+  return { metrics: "", logLines: [], runtime: {}, platform: "", architecture: "", cores: 0, memoryBytes: 0 };
+}
+
+export const GetDiagnosticsResponse: MessageFns<GetDiagnosticsResponse> = {
+  encode(message: GetDiagnosticsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.metrics !== "") {
+      writer.uint32(10).string(message.metrics);
+    }
+    for (const v of message.logLines) {
+      writer.uint32(18).string(v!);
+    }
+    globalThis.Object.entries(message.runtime).forEach(([key, value]: [string, string]) => {
+      GetDiagnosticsResponse_RuntimeEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
+    });
+    if (message.platform !== "") {
+      writer.uint32(34).string(message.platform);
+    }
+    if (message.architecture !== "") {
+      writer.uint32(42).string(message.architecture);
+    }
+    if (message.cores !== 0) {
+      writer.uint32(48).uint32(message.cores);
+    }
+    if (message.memoryBytes !== 0) {
+      writer.uint32(56).int64(message.memoryBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetDiagnosticsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetDiagnosticsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.metrics = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.logLines.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            const entry3 = GetDiagnosticsResponse_RuntimeEntry.decode(reader, reader.uint32());
+            if (entry3.value !== undefined) {
+              message.runtime[entry3.key] = entry3.value;
+            }
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.platform = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.architecture = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.cores = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.memoryBytes = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GetDiagnosticsResponse>): GetDiagnosticsResponse {
+    return GetDiagnosticsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetDiagnosticsResponse>): GetDiagnosticsResponse {
+    const message = createBaseGetDiagnosticsResponse();
+    message.metrics = object.metrics ?? "";
+    message.logLines = object.logLines?.map((e) => e) || [];
+    message.runtime = (globalThis.Object.entries(object.runtime ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.platform = object.platform ?? "";
+    message.architecture = object.architecture ?? "";
+    message.cores = object.cores ?? 0;
+    message.memoryBytes = object.memoryBytes ?? 0;
+    return message;
+  },
+};
+
+function createBaseGetDiagnosticsResponse_RuntimeEntry(): GetDiagnosticsResponse_RuntimeEntry {
+  return { key: "", value: "" };
+}
+
+export const GetDiagnosticsResponse_RuntimeEntry: MessageFns<GetDiagnosticsResponse_RuntimeEntry> = {
+  encode(message: GetDiagnosticsResponse_RuntimeEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetDiagnosticsResponse_RuntimeEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetDiagnosticsResponse_RuntimeEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GetDiagnosticsResponse_RuntimeEntry>): GetDiagnosticsResponse_RuntimeEntry {
+    return GetDiagnosticsResponse_RuntimeEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetDiagnosticsResponse_RuntimeEntry>): GetDiagnosticsResponse_RuntimeEntry {
+    const message = createBaseGetDiagnosticsResponse_RuntimeEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
 function createBaseGetVersionRequest(): GetVersionRequest {
   return {};
 }
@@ -1440,6 +1709,21 @@ export const NodeServiceService = {
       Buffer.from(ReloadConfigResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ReloadConfigResponse => ReloadConfigResponse.decode(value),
   },
+  /**
+   * What a report of trouble needs: metrics, the newest log lines, the machine. No messages and no state; what
+   * agents log is in it.
+   */
+  getDiagnostics: {
+    path: "/caxton.v1.NodeService/GetDiagnostics" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetDiagnosticsRequest): Buffer =>
+      Buffer.from(GetDiagnosticsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetDiagnosticsRequest => GetDiagnosticsRequest.decode(value),
+    responseSerialize: (value: GetDiagnosticsResponse): Buffer =>
+      Buffer.from(GetDiagnosticsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetDiagnosticsResponse => GetDiagnosticsResponse.decode(value),
+  },
   getVersion: {
     path: "/caxton.v1.NodeService/GetVersion" as const,
     requestStream: false as const,
@@ -1457,6 +1741,11 @@ export interface NodeServiceServer extends UntypedServiceImplementation {
   getConfig: handleUnaryCall<GetConfigRequest, GetConfigResponse>;
   /** Reads the configuration again, as SIGHUP does. What is wrong changes nothing. */
   reloadConfig: handleUnaryCall<ReloadConfigRequest, ReloadConfigResponse>;
+  /**
+   * What a report of trouble needs: metrics, the newest log lines, the machine. No messages and no state; what
+   * agents log is in it.
+   */
+  getDiagnostics: handleUnaryCall<GetDiagnosticsRequest, GetDiagnosticsResponse>;
   getVersion: handleUnaryCall<GetVersionRequest, GetVersionResponse>;
 }
 
@@ -1507,6 +1796,25 @@ export interface NodeServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ReloadConfigResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * What a report of trouble needs: metrics, the newest log lines, the machine. No messages and no state; what
+   * agents log is in it.
+   */
+  getDiagnostics(
+    request: GetDiagnosticsRequest,
+    callback: (error: ServiceError | null, response: GetDiagnosticsResponse) => void,
+  ): ClientUnaryCall;
+  getDiagnostics(
+    request: GetDiagnosticsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetDiagnosticsResponse) => void,
+  ): ClientUnaryCall;
+  getDiagnostics(
+    request: GetDiagnosticsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetDiagnosticsResponse) => void,
   ): ClientUnaryCall;
   getVersion(
     request: GetVersionRequest,
