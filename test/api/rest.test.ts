@@ -1,5 +1,6 @@
 import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
+import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readHttpRules } from "../../src/api/rest/schema.ts";
 import { Router } from "../../src/api/rest/router.ts";
@@ -356,17 +357,17 @@ describe("what is refused", () => {
 
   test("a body over the limit, before it is all there", async () => {
     const length = 100_000_000;
-    const status = await new Promise((resolve, reject) => {
+    const answer = await new Promise<[status: number, body: string]>((resolve, reject) => {
       const headers = { "content-type": "application/json", "content-length": length };
       const options = { method: "POST", path: "/api/v1/agents", headers };
       const sending = httpRequest({ port: server.restPort, ...options }, (response) => {
-        response.resume();
-        resolve(response.statusCode);
+        void text(response).then((body) => resolve([response.statusCode!, body]), reject);
       });
       sending.on("error", reject);
       sending.write(Buffer.alloc(2_000_000, 0x20));
     });
-    expect(status).toBe(413);
+    expect(answer[0]).toBe(413);
+    expect(JSON.parse(answer[1])).toMatchObject({ code: "REQUEST_TOO_LARGE" });
   });
 
   test("methods that a path takes are named", async () => {

@@ -86,6 +86,19 @@ describe("a message that is refused changes nothing, sent or asked", () => {
   });
 });
 
+test("an agent's share of a partition is full of unhandled bytes: refused with a delay", async () => {
+  const { agents } = wire;
+  const limits = "{mailboxBytesMax: 3000, messageBytesMax: 2000}";
+  await wire.deploy(manifest("light", `{limits: ${limits}}`), fixtureModule("adder"));
+  const light = { namespace: "default", name: "light", reason: "to let bytes pile up" };
+  await wire.call(agents.suspendAgent.bind(agents), light);
+  const heavy = { receiver: "default/light/full", content: new Uint8Array(2000) };
+  await wire.send(heavy);
+  const error = await expectRefused(wire.send(heavy), "QUOTA_EXHAUSTED", /3000 unhandled bytes/);
+  expect(error.detail!.retryable).toBe(true);
+  await wire.send({ ...heavy, content: new Uint8Array(10) });
+});
+
 test("mailbox full: refused with a delay, what was accepted is kept in order", async () => {
   const { agents, actors } = wire;
   const receiver = "default/small/full";
