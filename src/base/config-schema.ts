@@ -60,6 +60,25 @@ const grpcListener = listener(50_051, "Port of the API for gRPC.").extend({
   ),
 });
 
+const restListener = listener(8080, "Port of the API for HTTP.").extend({
+  corsOrigins: z
+    .string()
+    .refine((text) => text === "" || text.split(",").every(isOrigin), {
+      error: "must be origins such as https://example.org, separated by commas, or *",
+    })
+    .default("")
+    .meta({
+      description:
+        "Origins whose pages may call, separated by commas; * allows all of them. Empty allows none.",
+      ...RELOADABLE,
+    }),
+});
+
+function isOrigin(text: string): boolean {
+  const origin = text.trim();
+  return origin === "*" || URL.parse(origin)?.origin === origin;
+}
+
 const limitsSchema = z
   .strictObject({
     messageBytesMax: count(1, MIB, 256 * KIB, "Content of one message.", RELOADABLE),
@@ -202,7 +221,7 @@ export const configSchema = z.strictObject({
   api: z
     .strictObject({
       grpc: grpcListener.prefault({}),
-      rest: listener(8080, "Port of the API for HTTP.").prefault({}),
+      rest: restListener.prefault({}),
       http: listener(9090, "Port of metrics and health.").prefault({}),
       drainMs: count(
         0,
@@ -290,6 +309,8 @@ export interface ListenerConfig {
   readonly port: number;
 }
 
+export type RestConfig = Readonly<z.output<typeof restListener>>;
+
 export type GrpcConfig = Readonly<z.output<typeof grpcListener>>;
 
 export interface LogConfig {
@@ -303,7 +324,7 @@ export interface Config {
   readonly node: { readonly id: string };
   readonly api: {
     readonly grpc: GrpcConfig;
-    readonly rest: ListenerConfig;
+    readonly rest: RestConfig;
     readonly http: ListenerConfig;
     readonly drainMs: number;
   };

@@ -1,6 +1,7 @@
 import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { text } from "node:stream/consumers";
+import { Validator } from "@seriousme/openapi-schema-validator";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readHttpRules } from "../../src/api/rest/schema.ts";
 import { Router } from "../../src/api/rest/router.ts";
@@ -26,6 +27,7 @@ beforeAll(async () => {
     sets: [
       `limits.subscriberBytesMax=${SUBSCRIBER_BYTES_MAX}`,
       "limits.moduleBytesMax=1000000",
+      "api.rest.corsOrigins=https://other.example, https://console.example",
       "limits.messageBytesMax=200000",
     ],
   });
@@ -203,6 +205,22 @@ describe("the paths", () => {
   });
 });
 
+test("pages of an origin that is allowed may ask, and then call", async () => {
+  const url = `http://127.0.0.1:${server.restPort}/api/v1/messages:ask`;
+  const origin = "https://console.example";
+  const wish = { origin, "access-control-request-method": "POST" };
+  const preflight = await fetch(url, { method: "OPTIONS", headers: wish });
+  expect(preflight.status).toBe(204);
+  expect(preflight.headers.get("access-control-allow-origin")).toBe(origin);
+  expect(preflight.headers.get("access-control-allow-methods")).toContain("POST");
+  expect(preflight.headers.get("access-control-allow-headers")).toContain("idempotency-key");
+  const message = { receiver: "default/echo/cors", content: "hi" };
+  const asked = await call("POST", "/api/v1/messages:ask", message, { origin });
+  expect(asked).toMatchObject({ status: 200, json: { reply: { content: "hi" } } });
+  expect(asked.headers.get("access-control-allow-origin")).toBe(origin);
+  expect(asked.headers.get("access-control-expose-headers")).toContain("caxton-trace-id");
+});
+
 describe("streams", () => {
   test("messages come as events", async () => {
     const stream = await events("/api/v1/messages:stream?address=default/echo/stream");
@@ -370,6 +388,22 @@ describe("what is refused", () => {
     expect(JSON.parse(answer[1])).toMatchObject({ code: "REQUEST_TOO_LARGE" });
   });
 
+  test("a form's text may be longer than a megabyte", async () => {
+    const form = new FormData();
+    form.append("manifest", `${"# filler\n".repeat(130_000)}${manifest("filled")}`);
+    form.append("module", new Blob([Uint8Array.from(fixtureModule("echo"))]));
+    const url = `http://127.0.0.1:${server.restPort}/api/v1/agents`;
+    const response = await fetch(url, { method: "POST", body: form });
+    expect(await response.json()).toMatchObject({ agent: { name: "filled" } });
+  });
+
+  test("pages of an origin that is not allowed: they are told nothing", async () => {
+    const headers = { origin: "https://evil.example" };
+    const answer = await call("GET", "/api/v1/version", undefined, headers);
+    expect([...answer.headers.keys()].filter((name) => name.includes("allow"))).toEqual([]);
+    expect(answer.headers.get("vary")).toBe("origin");
+  });
+
   test("methods that a path takes are named", async () => {
     const refused = await call("PATCH", "/api/v1/agents/default/echo");
     expect(refused.headers.get("allow")?.split(", ").sort()).toEqual(["DELETE", "GET"]);
@@ -393,6 +427,11 @@ describe("the description", () => {
     );
     expect(described.sort()).toEqual(rules.sort());
     expect(openApi.components.schemas.Problem.properties.code.enum).toEqual(Object.keys(ERRORS));
+  });
+
+  test("is what the standard wants of a description", async () => {
+    const { valid, errors } = await new Validator().validate(structuredClone(openApi));
+    expect({ valid, errors }).toEqual({ valid: true, errors: undefined });
   });
 
   test("names nothing that was not called here", () => {

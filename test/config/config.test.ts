@@ -50,7 +50,7 @@ describe("values", () => {
         connectionAgeGraceMs: 30_000,
       },
       drainMs: 2000,
-      rest: { host: "127.0.0.1", port: 8080 },
+      rest: { host: "127.0.0.1", port: 8080, corsOrigins: "" },
       http: { host: "127.0.0.1", port: 9090 },
     });
     expect(config.storage.directory).toBe(resolve(".caxton"));
@@ -96,7 +96,8 @@ describe("values", () => {
   });
 
   test.each(settingsOf(configSchema))("$path can be set from the environment", (setting) => {
-    const env = { [variableName(setting.path)]: "localhost" };
+    const text = setting.path.endsWith("Origins") ? "http://localhost" : "localhost";
+    const env = { [variableName(setting.path)]: text };
     if (setting.type === "string" && setting.choices.length === 0) {
       const leaf = setting.path
         .split(".")
@@ -150,6 +151,11 @@ describe("refusals name the key and the way out", () => {
     ],
     ["no power of two", "partitions: {count: 12}", "partitions.count: must be a power of two"],
     ["a bad node id", "node: {id: Node_1}", "node.id: must be 1 to 63 of a-z, 0-9 and -"],
+    [
+      "an origin with a path",
+      "api: {rest: {corsOrigins: 'https://a.example, https://b.example/x'}}",
+      "api.rest.corsOrigins: must be origins such as https://example.org, separated by commas, or *",
+    ],
     [
       "more workers than partitions",
       "{workers: {count: 9}, partitions: {count: 8}}",

@@ -11,6 +11,8 @@ import type { RequestMessage } from "./json-decoder.ts";
 import { problemOf } from "./problem.ts";
 
 const HEARTBEAT_MS = 15_000;
+/** For the reader to take what was said last. */
+const LAST_READ_MS = 5000;
 const HEADERS = {
   "content-type": "text/event-stream; charset=utf-8",
   "cache-control": "no-store",
@@ -52,6 +54,9 @@ export function sendEvents(
       record.failed(failure);
     }
     response.end();
+    // One that reads nothing would keep the connection and what is written to it.
+    const given = setTimeout(() => response.destroy(), LAST_READ_MS);
+    response.once("close", () => clearTimeout(given));
   };
   const heartbeat = setInterval(() => response.write(": still here\n\n"), HEARTBEAT_MS);
   try {

@@ -7,6 +7,7 @@ import type { OpenCalls } from "../open-calls.ts";
 import { type ApiContext, nodeIsStopping, RequestRecord } from "../request.ts";
 import type { StreamMethod, UnaryMethod } from "../service/method.ts";
 import type { ApiService } from "../service/services.ts";
+import { allowOrigin } from "./cors.ts";
 import { decodeRequest } from "./decode-request.ts";
 import { sendEvents } from "./events.ts";
 import type { RequestMessage } from "./json-decoder.ts";
@@ -58,6 +59,7 @@ export class RestHandler {
   }
 
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (allowOrigin(request, response, this.#api.config.current.api.rest.corsOrigins)) return;
     const { traceparent } = request.headers;
     let url: URL;
     let match: Match;

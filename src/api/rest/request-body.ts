@@ -49,7 +49,9 @@ function formFields(body: Buffer, type: string): Promise<unknown> {
       reject(refusal({ at: "body", message: `is no ${FORM_TYPE}` }));
     };
     try {
-      const form = new Busboy({ headers: { "content-type": type } });
+      // The whole is bounded already; what is longer than the default would be cut without a word.
+      const limits = { fieldSize: body.length };
+      const form = new Busboy({ headers: { "content-type": type }, limits });
       form.on("field", (name, value) => (fields[name] = value));
       form.on("file", (name, file) => {
         const chunks: Buffer[] = [];
