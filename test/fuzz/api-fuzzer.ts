@@ -27,6 +27,9 @@ import { mutated, pick, rawBytes, restRequest } from "./inputs.ts";
 const CONCURRENT = 32;
 const HALF_OPEN_MAX = 64;
 const REQUEST_TIMEOUT_MS = 20_000;
+/** Small, so that what is too large is soon sent. */
+const MODULE_BYTES_MAX = 300_000;
+const TOO_LARGE = Buffer.alloc(2_000_000, "{");
 /** HTTP/2 of Node.js closes a connection with more calls given up than this, and 33 in each second. */
 const RESETS_MAX = 1000;
 const CLOSED = "Session closed with error code 2";
@@ -49,7 +52,8 @@ export interface FuzzReport {
 }
 
 export async function fuzzApi(requests: number, seed: number): Promise<FuzzReport> {
-  const server = await startServerProcess({ sets: ["log.level=error"] });
+  const sets = ["log.level=error", `limits.moduleBytesMax=${MODULE_BYTES_MAX}`];
+  const server = await startServerProcess({ sets });
   const wire = new Wire(server.endpoint);
   try {
     const deploy = async (name: string): Promise<unknown> =>
@@ -156,7 +160,8 @@ class Run {
   }
 
   #rest(): Promise<string> {
-    const { verb, path, headers, body } = restRequest(this.#random, this.#rules);
+    const { verb, path, headers, body: drawn } = restRequest(this.#random, this.#rules);
+    const body = drawn !== undefined && this.#random.chance(0.005) ? TOO_LARGE : drawn;
     const isCut = this.#random.chance(0.02);
     return new Promise((resolve) => {
       const options = { agent: this.#agent, port: this.#server.restPort, host: "127.0.0.1" };
@@ -181,7 +186,7 @@ class Run {
   #grpc(): Promise<string> {
     const random = this.#random;
     const { path, bytes: valid } = pick(random, VALID);
-    const bytes = mutated(random, valid);
+    const bytes = random.chance(0.002) ? TOO_LARGE : mutated(random, valid);
     const deadline = random.chance(0.05) ? Date.now() + 1 : Date.now() + REQUEST_TIMEOUT_MS;
     const same = (raw: Buffer): Buffer => raw;
     return new Promise((resolve) => {

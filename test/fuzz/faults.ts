@@ -1,7 +1,7 @@
 import type { FuzzReport } from "./api-fuzzer.ts";
 
 /** Beyond what a heap breathes. */
-const GROWTH_MB_MAX = 150;
+const GROWTH_MB_MAX = 100;
 
 /** What a server must not do, whatever it is sent. */
 export function faultsOf({ internal, logged, cutOff, warmMb, endMb, works }: FuzzReport): string[] {
