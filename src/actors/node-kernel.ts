@@ -9,6 +9,7 @@ import type { Config, RetentionConfig } from "../base/config-schema.ts";
 import { CaxtonError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { systemScheduler } from "../base/scheduler.ts";
+import type { SpanSink } from "../base/trace.ts";
 import type { Storage } from "../storage/index.ts";
 import { ActorAdmin } from "./actor-admin.ts";
 import { AgentAdmin } from "./agent-admin.ts";
@@ -42,6 +43,8 @@ export interface KernelOptions {
   readonly retention?: () => RetentionConfig;
   readonly log: Logger;
   readonly watcher?: KernelWatcher;
+  /** Gets the spans of turns; without it none are made. */
+  readonly spans?: SpanSink | undefined;
   /** Called at named moments; a test kills the process there. */
   readonly faultPoint?: (name: string) => void;
 }
@@ -190,6 +193,7 @@ class LocalKernel implements RunningKernel {
       limits: config.limits,
       snapshots: config.snapshots,
       slowTurnMs: config.log.slowTurnMs,
+      tracing: options.spans !== undefined,
       blobs: new WorkerBlobs(storage, log, retention, {
         watcher: this.watcher,
         faultPoint: options.faultPoint ?? (() => undefined),
@@ -244,6 +248,9 @@ class LocalKernel implements RunningKernel {
         return;
       case "slow":
         this.slowTurns.warn(message.turns);
+        return;
+      case "spans":
+        for (const span of message.spans) this.options.spans?.add(span);
         return;
       case "messages":
         this.subscriptions.publish(message);

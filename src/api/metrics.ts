@@ -69,6 +69,12 @@ export class ApiMetrics implements KernelWatcher {
     help: "Worker threads that died and were replaced.",
     registers: [this.#registry],
   });
+  readonly #spans = new Counter({
+    name: "caxton_spans_total",
+    help: "Spans of traces by what became of them: exported or dropped.",
+    labelNames: ["outcome"],
+    registers: [this.#registry],
+  });
   readonly #agents = new AgentMetrics(this.#registry);
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 20 });
   readonly #kernelFigures = KERNEL_FIGURES.map((figure) => register(figure, this.#registry));
@@ -124,6 +130,10 @@ export class ApiMetrics implements KernelWatcher {
 
   workerReplaced(): void {
     this.#workersReplaced.inc();
+  }
+
+  spansCounted(outcome: "exported" | "dropped", spans: number): void {
+    this.#spans.inc({ outcome }, spans);
   }
 
   /** Without a status (the node is starting) the kernel's figures keep their last values. */

@@ -23,6 +23,12 @@ function count(
 /** A reload changes it: whoever uses it reads the value in force each time. */
 const RELOADABLE = { reloadable: true } as const;
 
+/** What fetch takes. */
+function isCollectorUrl(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  return url !== undefined && /^https?:$/.test(url.protocol) && url.username + url.password === "";
+}
+
 function listener(port: number, portDescription: string) {
   return z.strictObject({
     host: z.string().min(1).default("127.0.0.1").meta({ description: "Address to listen on." }),
@@ -263,6 +269,30 @@ export const configSchema = z.strictObject({
       ),
     })
     .prefault({}),
+  tracing: z
+    .strictObject({
+      endpoint: z
+        .string()
+        .refine((text) => text === "" || isCollectorUrl(text), {
+          error: "must be an http:// or https:// URL without user and password",
+        })
+        .default("")
+        .meta({
+          description:
+            "OpenTelemetry collector that takes spans by OTLP over HTTP, below it at /v1/traces. Empty: nothing is traced. The variable OTEL_EXPORTER_OTLP_ENDPOINT sets it as well.",
+        }),
+      sampleRatio: z
+        .number()
+        .min(0)
+        .max(1)
+        .default(0.1)
+        .meta({
+          description:
+            "Share of the requests without a traceparent that are traced; the others follow their traceparent's flag.",
+          ...RELOADABLE,
+        }),
+    })
+    .prefault({}),
   insecure: z.boolean().default(false).meta({
     description: "Allow listening beyond this machine although nothing authenticates callers.",
   }),
@@ -283,6 +313,11 @@ export interface SnapshotConfig {
 export interface RetentionConfig {
   readonly logMs: number;
   readonly logBytesMax: number;
+}
+
+export interface TracingConfig {
+  readonly endpoint: string;
+  readonly sampleRatio: number;
 }
 
 export interface ListenerConfig {
@@ -314,5 +349,6 @@ export interface Config {
   readonly snapshots: SnapshotConfig;
   readonly retention: RetentionConfig;
   readonly log: LogConfig;
+  readonly tracing: TracingConfig;
   readonly insecure: boolean;
 }
