@@ -13,7 +13,7 @@ import type { SpanSink } from "../base/trace.ts";
 import type { Storage } from "../storage/index.ts";
 import { ActorAdmin } from "./actor-admin.ts";
 import { AgentAdmin } from "./agent-admin.ts";
-import { AgentLog } from "./agent-log.ts";
+import type { AgentLog } from "./agent-log.ts";
 import { AgentRegistry } from "./agent-registry.ts";
 import { ClientRequests } from "./client-requests.ts";
 import { DeadLetterAdmin } from "./dead-letter-admin.ts";
@@ -26,6 +26,7 @@ import { LogAppender } from "./log-appender.ts";
 import { LogHistory } from "./log-history.ts";
 import { LogRetention } from "./log-retention.ts";
 import { NodeAdmin } from "./node-admin.ts";
+import { openAgentLog } from "./open-agent-log.ts";
 import { PartitionAccess } from "./partition-access.ts";
 import { SlowTurns } from "./slow-turns.ts";
 import { Subscriptions } from "./subscriptions.ts";
@@ -57,7 +58,8 @@ export async function startKernel(options: KernelOptions): Promise<RunningKernel
   const incarnation = await nodeIncarnation(storage, config.partitions.count);
   const registry = new AgentRegistry(storage);
   await registry.load();
-  const kernel = new LocalKernel(options, registry, incarnation);
+  const agentLogs = await openAgentLog(options, registry);
+  const kernel = new LocalKernel(options, registry, incarnation, agentLogs);
   await kernel.start();
   return kernel;
 }
@@ -107,7 +109,12 @@ class LocalKernel implements RunningKernel {
   private failure: CaxtonError | undefined;
   private stopping = false;
 
-  constructor(options: KernelOptions, registry: AgentRegistry, incarnation: number) {
+  constructor(
+    options: KernelOptions,
+    registry: AgentRegistry,
+    incarnation: number,
+    agentLogs: AgentLog,
+  ) {
     const { config, log, storage } = options;
     const count = config.partitions.count;
     this.log = log;
@@ -153,12 +160,7 @@ class LocalKernel implements RunningKernel {
       },
     });
     this.agents = new AgentAdmin(registry, deployer, partitions, log, announceEphemeral);
-    this.agentLogs = new AgentLog({
-      registry,
-      log,
-      bytesMax: config.limits.agentLogBytesMax,
-      nowMs: () => systemClock.wallMs(),
-    });
+    this.agentLogs = agentLogs;
     this.slowTurns = new SlowTurns({ log, nowMs: () => systemClock.wallMs() });
     this.actors = new ActorAdmin(registry, partitions);
     this.history = new LogHistory(storage.log, partitions, this.actors, systemClock);
@@ -226,6 +228,7 @@ class LocalKernel implements RunningKernel {
     this.subscriptions.close();
     this.agentLogs.close();
     await this.pool.stop();
+    await this.agentLogs.written();
   }
 
   private received(message: FromWorker): void {

@@ -69,6 +69,11 @@ export class ApiMetrics implements KernelWatcher {
     help: "Worker threads that died and were replaced.",
     registers: [this.#registry],
   });
+  readonly #logLinesLost = new Counter({
+    name: "caxton_agent_log_lines_lost_total",
+    help: "Log lines of agents that could not be written to their files.",
+    registers: [this.#registry],
+  });
   readonly #spans = new Counter({
     name: "caxton_spans_total",
     help: "Spans of traces by what became of them: exported or dropped.",
@@ -130,6 +135,10 @@ export class ApiMetrics implements KernelWatcher {
 
   workerReplaced(): void {
     this.#workersReplaced.inc();
+  }
+
+  logLinesLost(lines: number): void {
+    this.#logLinesLost.inc(lines);
   }
 
   spansCounted(outcome: "exported" | "dropped", spans: number): void {

@@ -191,6 +191,20 @@ const retentionSchema = z
         ...RELOADABLE,
         defaultText: "536870912, or a quarter of storage.sizeBytesMax if that is less",
       }),
+    agentLogFileBytesMax: count(
+      0,
+      GIB,
+      512 * KIB,
+      "Log lines of one agent on the disk, from where limits.agentLogBytesMax of them are there again after a restart. 0 keeps none; else from 131072.",
+    ).refine((bytes) => bytes === 0 || bytes >= 128 * KIB, {
+      error: "must be 0 or at least 131072",
+    }),
+    agentLogFilesBytesMax: count(
+      MIB,
+      1024 * GIB,
+      256 * MIB,
+      "Log lines of all agents on the disk. Beyond it those of the agent that has not logged for longest go.",
+    ),
   })
   .prefault({});
 
@@ -315,6 +329,12 @@ export interface RetentionConfig {
   readonly logBytesMax: number;
 }
 
+/** What is kept of agents' log lines over a restart. */
+export interface AgentLogConfig {
+  readonly agentLogFileBytesMax: number;
+  readonly agentLogFilesBytesMax: number;
+}
+
 export interface TracingConfig {
   readonly endpoint: string;
   readonly sampleRatio: number;
@@ -347,7 +367,7 @@ export interface Config {
   readonly partitions: { readonly count: number };
   readonly limits: NodeLimits;
   readonly snapshots: SnapshotConfig;
-  readonly retention: RetentionConfig;
+  readonly retention: RetentionConfig & AgentLogConfig;
   readonly log: LogConfig;
   readonly tracing: TracingConfig;
   readonly insecure: boolean;

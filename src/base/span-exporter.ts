@@ -7,6 +7,7 @@
  */
 import { ensureError } from "./errors.ts";
 import type { Logger } from "./log.ts";
+import { Seldom } from "./seldom.ts";
 import type { Span, SpanSink } from "./trace.ts";
 import { VERSION } from "./version.ts";
 
@@ -31,7 +32,7 @@ export class SpanExporter implements SpanSink {
   #waiting: Span[] = [];
   #timer: NodeJS.Timeout | undefined;
   #sending: Promise<void> | undefined;
-  #complainedAt = -Infinity;
+  readonly #complaints = new Seldom(COMPLAIN_EVERY_MS);
 
   constructor(options: SpanExporterOptions) {
     this.#options = options;
@@ -89,9 +90,7 @@ export class SpanExporter implements SpanSink {
   }
 
   #complain(why: string): void {
-    const now = performance.now();
-    if (now - this.#complainedAt < COMPLAIN_EVERY_MS) return;
-    this.#complainedAt = now;
+    if (!this.#complaints.isDue(performance.now())) return;
     this.#options.log.warn({ url: this.#url, why }, "spans could not be exported");
   }
 

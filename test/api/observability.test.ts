@@ -1,26 +1,40 @@
+import { execFile } from "node:child_process";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ActorStatus } from "../../src/gen/caxton/v1/actor.ts";
 import { OutgoingMessage } from "../../src/gen/caxton/v1/message.ts";
 import { type Collector, type CollectedSpan, startCollector } from "../support/collector.ts";
-import { type ServerProcess, startServerProcess } from "../support/server.ts";
+import { LAUNCHER, type ServerProcess, startServerProcess } from "../support/server.ts";
 import { bytes, fixtureModule, manifest, refusal, Wire } from "../support/wire.ts";
 
 let server: ServerProcess;
 let wire: Wire;
 let collector: Collector;
 
-beforeAll(async () => {
-  collector = await startCollector();
+const directory = mkdtempSync(join(tmpdir(), "caxton-observed-"));
+
+async function start(): Promise<void> {
   server = await startServerProcess({
+    directory,
     sets: ["log.slowTurnMs=1"],
     env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint },
   });
   wire = new Wire(server.endpoint);
+}
+
+beforeAll(async () => {
+  collector = await startCollector();
+  await start();
 });
 
 afterAll(async () => {
   wire.close();
   await server.dispose();
   await collector.stop();
+  rmSync(directory, { recursive: true, force: true });
 });
 
 async function figures(): Promise<Map<string, number>> {
@@ -190,5 +204,37 @@ describe("traces", () => {
       .poll(() => failures().sort(), { timeout: 10_000 })
       .toEqual(["caxton.api.ask", "caxton.turn default/broken/a"]);
     expect((await figures()).get('caxton_spans_total{outcome="exported"}')).toBeGreaterThan(0);
+  });
+});
+
+describe("after the process was killed", () => {
+  test("what agents logged is there, but for a torn line; what belonged to a trace is replayed", async () => {
+    await wire.deploy(manifest("scribe"), fixtureModule("probe"));
+    const write = (text: string) => wire.askText("default/scribe/a", `log 1 ${text}`);
+    await write("before");
+    const file = join(directory, "agent-logs/default.scribe.jsonl");
+    await expect.poll(() => readFileSync(file, "utf8"), { timeout: 10_000 }).toContain("before");
+    wire.close();
+    await server.kill("SIGKILL");
+    appendFileSync(file, '{"timeMs":1');
+    await start();
+    await write("after");
+    const { stdout } = await promisify(execFile)(LAUNCHER, ["agent", "logs", "scribe"], {
+      env: { ...process.env, CAXTON_ENDPOINT: server.endpoint },
+    });
+    const lines = stdout.trimEnd().split("\n");
+    expect(lines.map((line) => line.replace(/^.*Z /, ""))).toEqual([
+      "info  default/scribe/a before",
+      "info  default/scribe/a after",
+    ]);
+    expect(await wire.askText("default/front/a", "default/back/b 5000 again")).toBe("again");
+    const held = await wire.call(wire.actors.listActors.bind(wire.actors), {
+      namespace: "",
+      agent: "",
+      status: ActorStatus.HELD,
+      pageSize: 0,
+      pageToken: "",
+    });
+    expect(held.actors).toEqual([]);
   });
 });
