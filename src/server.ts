@@ -10,9 +10,11 @@ import {
   startRest,
 } from "./api/index.ts";
 import type { LiveConfig } from "./base/live-config.ts";
+import type { Config } from "./base/config-schema.ts";
 import { Lifecycle } from "./base/lifecycle.ts";
 import type { Logger } from "./base/log.ts";
 import { RecentLog } from "./base/recent-log.ts";
+import { SpanExporter } from "./base/span-exporter.ts";
 import { faultPoint } from "./fault-point.ts";
 import { openEmbeddedStorage } from "./storage/index.ts";
 
@@ -54,6 +56,7 @@ export async function startServer(
       }),
     (opened) => opened.close(),
   );
+  const spans = await startTracing(config, log, metrics, lifecycle);
   if (!storage.opening.clean) log.warn(storage.opening, "the last stop was not clean");
   const kernel = await lifecycle.start(
     "kernel",
@@ -64,11 +67,12 @@ export async function startServer(
         retention: () => live.current.retention,
         log,
         watcher: metrics,
+        spans,
         ...fault,
       }),
     (running) => running.stop(),
   );
-  const api: ApiContext = { kernel, config: live, log, recentLog, metrics };
+  const api: ApiContext = { kernel, config: live, log, recentLog, metrics, spans };
   const services = apiServices(api);
   const grpc = await lifecycle.start(
     "grpc",
@@ -90,4 +94,22 @@ export async function startServer(
       return lifecycle.stop();
     },
   };
+}
+
+/** Undefined when nothing is to be traced. */
+async function startTracing(
+  { tracing: { endpoint }, node: { id: nodeId } }: Config,
+  log: Logger,
+  metrics: ApiMetrics,
+  lifecycle: Lifecycle,
+): Promise<SpanExporter | undefined> {
+  if (endpoint === "") return undefined;
+  const counted: ApiMetrics["spansCounted"] = (outcome, spans) => {
+    metrics.spansCounted(outcome, spans);
+  };
+  return lifecycle.start(
+    "tracing",
+    () => new SpanExporter({ endpoint, nodeId, log, counted }),
+    (exporter) => exporter.stop(),
+  );
 }

@@ -1,12 +1,15 @@
 /**
- * Log lines of agents: in the server's log, and the newest ones in memory for whoever asks.
+ * Log lines of agents: in the server's log, in files, and the newest ones in memory for whoever asks.
  *
- * Owns the lines kept of every agent and their subscribers.
+ * Owns the lines kept of every agent and their subscribers. An agent's lines of before the start come into memory
+ * when it first logs or somebody asks.
  * 1. The lines of one agent never exceed limits.agentLogBytesMax; the oldest go first.
  * 2. Only agents that are deployed, or were when an agent last began to log, take room.
  */
+import { z } from "zod";
 import type { Logger } from "../base/log.ts";
 import { Queue } from "../base/queue.ts";
+import type { LineFiles } from "../storage/index.ts";
 import type { AgentRegistry } from "./agent-registry.ts";
 import type { AgentLogOperations } from "./kernel.ts";
 import { Subscribers } from "./subscribers.ts";
@@ -19,6 +22,15 @@ import {
 } from "./watch.ts";
 import type { PostedLogLine } from "./worker-protocol.ts";
 
+/** As it stands in a file. */
+const LINE: z.ZodType<AgentLogLine> = z.object({
+  timeMs: z.number(),
+  level: z.enum(LOG_LEVELS),
+  address: z.string(),
+  text: z.string(),
+  rolledBack: z.boolean(),
+});
+
 interface KeptLines {
   readonly lines: Queue<AgentLogLine>;
   bytes: number;
@@ -28,6 +40,8 @@ export interface AgentLogPorts {
   readonly registry: Pick<AgentRegistry, "find" | "get">;
   readonly log: Logger;
   readonly bytesMax: number;
+  /** Undefined when nothing is to outlive the process. */
+  readonly files: LineFiles | undefined;
   nowMs(): number;
 }
 
@@ -38,6 +52,7 @@ export class AgentLog implements AgentLogOperations {
 
   constructor(ports: AgentLogPorts) {
     this.ports = ports;
+    for (const agent of ports.files?.names ?? []) if (!this.isDeployed(agent)) this.forget(agent);
   }
 
   append(posted: readonly PostedLogLine[]): void {
@@ -54,7 +69,7 @@ export class AgentLog implements AgentLogOperations {
   read(filter: AgentLogFilter, tail: number): AgentLogLine[] {
     const { namespace, name } = filter;
     this.ports.registry.get(namespace, name);
-    const { lines = [] } = this.kept.get(`${namespace}/${name}`) ?? {};
+    const { lines = [] } = this.keptOf(`${namespace}/${name}`) ?? {};
     const matching = [...lines].filter((line) => matches(filter, line));
     return matching.slice(Math.max(0, matching.length - tail));
   }
@@ -68,9 +83,20 @@ export class AgentLog implements AgentLogOperations {
     this.subscribers.close(undefined);
   }
 
+  /** Resolves when what was logged is in the files. */
+  async written(): Promise<void> {
+    await this.ports.files?.close();
+  }
+
   private keep(line: AgentLogLine): void {
-    const kept = this.keptOf(agentOf(line.address));
+    const agent = agentOf(line.address);
+    const kept = this.keptOf(agent);
     if (kept === undefined) return;
+    this.push(kept, line);
+    this.ports.files?.append(agent, JSON.stringify(line));
+  }
+
+  private push(kept: KeptLines, line: AgentLogLine): void {
     kept.lines.push(line);
     kept.bytes += lineBytes(line);
     while (kept.bytes > this.ports.bytesMax) kept.bytes -= lineBytes(kept.lines.shift()!);
@@ -80,16 +106,34 @@ export class AgentLog implements AgentLogOperations {
   private keptOf(agent: string): KeptLines | undefined {
     const found = this.kept.get(agent);
     if (found !== undefined) return found;
-    for (const other of this.kept.keys()) if (!this.isDeployed(other)) this.kept.delete(other);
+    for (const other of this.kept.keys()) if (!this.isDeployed(other)) this.forget(other);
     if (!this.isDeployed(agent)) return undefined;
     const kept = { lines: new Queue<AgentLogLine>(), bytes: 0 };
     this.kept.set(agent, kept);
+    for (const text of this.ports.files?.read(agent) ?? []) {
+      const line = parseLine(text);
+      if (line !== undefined) this.push(kept, line);
+    }
     return kept;
+  }
+
+  private forget(agent: string): void {
+    this.kept.delete(agent);
+    this.ports.files?.remove(agent);
   }
 
   private isDeployed(agent: string): boolean {
     const [namespace = "", name = ""] = agent.split("/");
     return this.ports.registry.find(namespace, name) !== undefined;
+  }
+}
+
+/** Undefined for one that is damaged. */
+function parseLine(text: string): AgentLogLine | undefined {
+  try {
+    return LINE.parse(JSON.parse(text));
+  } catch {
+    return undefined;
   }
 }
 

@@ -201,6 +201,7 @@ export class AgentRegistry {
       importsState,
       manifest,
       replayOnly: module.info.replayOnly,
+      carriesTrace: true,
       globals: module.info.mutableGlobals.map((global) => global.exportName),
     };
     const key = ENVIRONMENT_PREFIX + String(id).padStart(10, "0");

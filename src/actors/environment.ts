@@ -16,6 +16,11 @@ export interface Environment {
   readonly manifest: AgentManifest;
   /** Live memory can't be rebuilt from an image, only by replay. */
   readonly replayOnly: boolean;
+  /**
+   * Sends carry the trace of their turn on. Environments made before that was so have it not: a replay gives
+   * the bytes there were.
+   */
+  readonly carriesTrace?: boolean;
 }
 
 /** Names what instances start from: a template is bound to its module. */

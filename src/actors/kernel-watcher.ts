@@ -12,6 +12,8 @@ export interface KernelWatcher {
   checkpointed(): void;
   /** A worker died and another one has taken its place. */
   workerReplaced(): void;
+  /** Log lines of agents could not be written to their files. */
+  logLinesLost(lines: number): void;
 }
 
 export const NO_WATCHER: KernelWatcher = {
@@ -21,4 +23,5 @@ export const NO_WATCHER: KernelWatcher = {
   stored: () => undefined,
   checkpointed: () => undefined,
   workerReplaced: () => undefined,
+  logLinesLost: () => undefined,
 };

@@ -9,10 +9,11 @@ import type { Config, RetentionConfig } from "../base/config-schema.ts";
 import { CaxtonError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { systemScheduler } from "../base/scheduler.ts";
+import type { SpanSink } from "../base/trace.ts";
 import type { Storage } from "../storage/index.ts";
 import { ActorAdmin } from "./actor-admin.ts";
 import { AgentAdmin } from "./agent-admin.ts";
-import { AgentLog } from "./agent-log.ts";
+import type { AgentLog } from "./agent-log.ts";
 import { AgentRegistry } from "./agent-registry.ts";
 import { ClientRequests } from "./client-requests.ts";
 import { DeadLetterAdmin } from "./dead-letter-admin.ts";
@@ -25,6 +26,7 @@ import { LogAppender } from "./log-appender.ts";
 import { LogHistory } from "./log-history.ts";
 import { LogRetention } from "./log-retention.ts";
 import { NodeAdmin } from "./node-admin.ts";
+import { openAgentLog } from "./open-agent-log.ts";
 import { PartitionAccess } from "./partition-access.ts";
 import { SlowTurns } from "./slow-turns.ts";
 import { Subscriptions } from "./subscriptions.ts";
@@ -42,6 +44,8 @@ export interface KernelOptions {
   readonly retention?: () => RetentionConfig;
   readonly log: Logger;
   readonly watcher?: KernelWatcher;
+  /** Gets the spans of turns; without it none are made. */
+  readonly spans?: SpanSink | undefined;
   /** Called at named moments; a test kills the process there. */
   readonly faultPoint?: (name: string) => void;
 }
@@ -54,7 +58,8 @@ export async function startKernel(options: KernelOptions): Promise<RunningKernel
   const incarnation = await nodeIncarnation(storage, config.partitions.count);
   const registry = new AgentRegistry(storage);
   await registry.load();
-  const kernel = new LocalKernel(options, registry, incarnation);
+  const agentLogs = await openAgentLog(options, registry);
+  const kernel = new LocalKernel(options, registry, incarnation, agentLogs);
   await kernel.start();
   return kernel;
 }
@@ -104,7 +109,12 @@ class LocalKernel implements RunningKernel {
   private failure: CaxtonError | undefined;
   private stopping = false;
 
-  constructor(options: KernelOptions, registry: AgentRegistry, incarnation: number) {
+  constructor(
+    options: KernelOptions,
+    registry: AgentRegistry,
+    incarnation: number,
+    agentLogs: AgentLog,
+  ) {
     const { config, log, storage } = options;
     const count = config.partitions.count;
     this.log = log;
@@ -150,12 +160,7 @@ class LocalKernel implements RunningKernel {
       },
     });
     this.agents = new AgentAdmin(registry, deployer, partitions, log, announceEphemeral);
-    this.agentLogs = new AgentLog({
-      registry,
-      log,
-      bytesMax: config.limits.agentLogBytesMax,
-      nowMs: () => systemClock.wallMs(),
-    });
+    this.agentLogs = agentLogs;
     this.slowTurns = new SlowTurns({ log, nowMs: () => systemClock.wallMs() });
     this.actors = new ActorAdmin(registry, partitions);
     this.history = new LogHistory(storage.log, partitions, this.actors, systemClock);
@@ -190,6 +195,7 @@ class LocalKernel implements RunningKernel {
       limits: config.limits,
       snapshots: config.snapshots,
       slowTurnMs: config.log.slowTurnMs,
+      tracing: options.spans !== undefined,
       blobs: new WorkerBlobs(storage, log, retention, {
         watcher: this.watcher,
         faultPoint: options.faultPoint ?? (() => undefined),
@@ -222,6 +228,7 @@ class LocalKernel implements RunningKernel {
     this.subscriptions.close();
     this.agentLogs.close();
     await this.pool.stop();
+    await this.agentLogs.written();
   }
 
   private received(message: FromWorker): void {
@@ -244,6 +251,9 @@ class LocalKernel implements RunningKernel {
         return;
       case "slow":
         this.slowTurns.warn(message.turns);
+        return;
+      case "spans":
+        for (const span of message.spans) this.options.spans?.add(span);
         return;
       case "messages":
         this.subscriptions.publish(message);

@@ -4,6 +4,7 @@
  * Owns answers and relays of the present round and the reads under way.
  */
 import { copyOf } from "../base/bytes.ts";
+import type { Span } from "../base/trace.ts";
 import type { FrameRange } from "../storage/index.ts";
 import { committedMessages } from "./observed-messages.ts";
 import type { BlobPart } from "./partition/actor-images.ts";
@@ -26,6 +27,7 @@ export class ShardOutput {
   private readonly post: Post;
   private results: ClientResult[] = [];
   private activations: number[] = [];
+  private spans: Span[] = [];
   private readonly relays = new Map<number, OutgoingRelays>();
   private readonly reads = new Map<number, (pieces: Buffer[]) => void>();
   private readonly stores = new Map<number, (sha256: string) => void>();
@@ -43,6 +45,10 @@ export class ShardOutput {
   /** An actor's memory came back. */
   activated(tookMs: number): void {
     this.activations.push(tookMs);
+  }
+
+  span(span: Span): void {
+    this.spans.push(span);
   }
 
   /** A message for a partition of another worker. Its bytes are copied. */
@@ -68,6 +74,10 @@ export class ShardOutput {
     if (this.activations.length > 0) {
       this.post({ kind: "activated", tookMs: this.activations }, []);
       this.activations = [];
+    }
+    if (this.spans.length > 0) {
+      this.post({ kind: "spans", spans: this.spans }, []);
+      this.spans = [];
     }
     for (const [source, { packer, relays }] of this.relays) {
       const bytes = packer.finish();

@@ -11,6 +11,7 @@ import { AgentSet } from "./agent-set.ts";
 import type { Clock } from "../base/clock.ts";
 import { SeededRandom } from "../base/random.ts";
 import type { Scheduler } from "../base/scheduler.ts";
+import type { Span } from "../base/trace.ts";
 import { partitionOf } from "./address.ts";
 import type { Environment } from "./environment.ts";
 import { hostPartition } from "./hosted-partition.ts";
@@ -27,6 +28,7 @@ import type { Post } from "./shard-output.ts";
 import { Replayer } from "./replayer.ts";
 import type { ReplayPorts } from "./replayer.ts";
 import { TailFrames } from "./tail-frames.ts";
+import { TurnTraces } from "./turn-traces.ts";
 import { TurnBatch } from "./turn-batch.ts";
 import type { TurnExecutor } from "./turn-batch.ts";
 import { EffectRing } from "./wasm/effects.ts";
@@ -68,6 +70,7 @@ export class Shard {
   private readonly replayer: Replayer;
   private readonly partitionPorts: PartitionPorts;
   private readonly output: ShardOutput;
+  private readonly traces: TurnTraces | undefined;
   private group: Group | undefined;
   private lastGroup = 0;
   private observation = 0;
@@ -97,6 +100,11 @@ export class Shard {
       },
     };
     this.replayer = new Replayer(replayPorts, this.tail);
+    const { output } = this;
+    const span = (ended: Span): void => {
+      output.span(ended);
+    };
+    this.traces = start.tracing ? new TurnTraces({ clock: ports.clock, span }) : undefined;
     const suspects = new Int32Array(start.suspects);
     this.partitionPorts = {
       clock: ports.clock,
@@ -376,6 +384,7 @@ export class Shard {
     Atomics.store(this.shared, SHARED_IN_GUEST, 0);
     this.output.slowTurns(batch, this.start.slowTurnMs);
     for (const [processor, from, to] of settled) processor.turns.settle(batch, from, to);
+    this.traces?.record(batch, settled);
     this.output.logs(batch);
   }
 

@@ -37,6 +37,7 @@ export interface WorkerPoolOptions {
   readonly limits: NodeLimits;
   readonly snapshots: SnapshotConfig;
   readonly slowTurnMs: number;
+  readonly tracing: boolean;
   readonly storage: Storage;
   readonly registry: AgentRegistry;
   readonly appender: LogAppender;
@@ -162,6 +163,7 @@ export class WorkerPool {
       residentsMax: Math.max(1, Math.floor(limits.residentActorsMax / this.seats.length)),
       snapshots,
       slowTurnMs: this.options.slowTurnMs,
+      tracing: this.options.tracing,
       shared: seat.shared,
       suspects: this.suspects,
     };

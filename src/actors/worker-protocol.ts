@@ -4,6 +4,7 @@
  */
 import type { NodeLimits, SnapshotConfig } from "../base/config-schema.ts";
 import type { ErrorCode } from "../base/errors.ts";
+import type { Span } from "../base/trace.ts";
 import type { Environment } from "./environment.ts";
 import type { Control } from "./partition/control.ts";
 import type { LoadedModule } from "./wasm/loaded-module.ts";
@@ -19,6 +20,8 @@ export interface WorkerStart {
   readonly snapshots: SnapshotConfig;
   /** Turns that take longer are told of; 0 for none. */
   readonly slowTurnMs: number;
+  /** Whether spans of turns are exported. */
+  readonly tracing: boolean;
   /** Int32: [0] rises with every batch, [1] is 1 while guest code may run. */
   readonly shared: SharedArrayBuffer;
   /** Int32, one for the node: partition + 1 of the one that may try a suspect, 0 for none. */
@@ -225,6 +228,7 @@ export type FromWorker =
       readonly frames: readonly (readonly [partition: number, frame: number])[];
     }
   | { readonly kind: "slow"; readonly turns: readonly PostedSlowTurn[] }
+  | { readonly kind: "spans"; readonly spans: readonly Span[] }
   | {
       readonly kind: "messages";
       readonly observation: number;

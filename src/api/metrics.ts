@@ -69,6 +69,17 @@ export class ApiMetrics implements KernelWatcher {
     help: "Worker threads that died and were replaced.",
     registers: [this.#registry],
   });
+  readonly #logLinesLost = new Counter({
+    name: "caxton_agent_log_lines_lost_total",
+    help: "Log lines of agents that could not be written to their files.",
+    registers: [this.#registry],
+  });
+  readonly #spans = new Counter({
+    name: "caxton_spans_total",
+    help: "Spans of traces by what became of them: exported or dropped.",
+    labelNames: ["outcome"],
+    registers: [this.#registry],
+  });
   readonly #agents = new AgentMetrics(this.#registry);
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 20 });
   readonly #kernelFigures = KERNEL_FIGURES.map((figure) => register(figure, this.#registry));
@@ -124,6 +135,14 @@ export class ApiMetrics implements KernelWatcher {
 
   workerReplaced(): void {
     this.#workersReplaced.inc();
+  }
+
+  logLinesLost(lines: number): void {
+    this.#logLinesLost.inc(lines);
+  }
+
+  spansCounted(outcome: "exported" | "dropped", spans: number): void {
+    this.#spans.inc({ outcome }, spans);
   }
 
   /** Without a status (the node is starting) the kernel's figures keep their last values. */

@@ -23,6 +23,12 @@ function count(
 /** A reload changes it: whoever uses it reads the value in force each time. */
 const RELOADABLE = { reloadable: true } as const;
 
+/** What fetch takes. */
+function isCollectorUrl(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  return url !== undefined && /^https?:$/.test(url.protocol) && url.username + url.password === "";
+}
+
 function listener(port: number, portDescription: string) {
   return z.strictObject({
     host: z.string().min(1).default("127.0.0.1").meta({ description: "Address to listen on." }),
@@ -204,6 +210,20 @@ const retentionSchema = z
         ...RELOADABLE,
         defaultText: "536870912, or a quarter of storage.sizeBytesMax if that is less",
       }),
+    agentLogFileBytesMax: count(
+      0,
+      GIB,
+      512 * KIB,
+      "Log lines of one agent on the disk, from where limits.agentLogBytesMax of them are there again after a restart. 0 keeps none; else from 131072.",
+    ).refine((bytes) => bytes === 0 || bytes >= 128 * KIB, {
+      error: "must be 0 or at least 131072",
+    }),
+    agentLogFilesBytesMax: count(
+      MIB,
+      1024 * GIB,
+      256 * MIB,
+      "Log lines of all agents on the disk. Beyond it those of the agent that has not logged for longest go.",
+    ),
   })
   .prefault({});
 
@@ -282,6 +302,30 @@ export const configSchema = z.strictObject({
       ),
     })
     .prefault({}),
+  tracing: z
+    .strictObject({
+      endpoint: z
+        .string()
+        .refine((text) => text === "" || isCollectorUrl(text), {
+          error: "must be an http:// or https:// URL without user and password",
+        })
+        .default("")
+        .meta({
+          description:
+            "OpenTelemetry collector that takes spans by OTLP over HTTP, below it at /v1/traces. Empty: nothing is traced. The variable OTEL_EXPORTER_OTLP_ENDPOINT sets it as well.",
+        }),
+      sampleRatio: z
+        .number()
+        .min(0)
+        .max(1)
+        .default(0.1)
+        .meta({
+          description:
+            "Share of the requests without a traceparent that are traced; the others follow their traceparent's flag.",
+          ...RELOADABLE,
+        }),
+    })
+    .prefault({}),
   insecure: z.boolean().default(false).meta({
     description: "Allow listening beyond this machine although nothing authenticates callers.",
   }),
@@ -302,6 +346,17 @@ export interface SnapshotConfig {
 export interface RetentionConfig {
   readonly logMs: number;
   readonly logBytesMax: number;
+}
+
+/** What is kept of agents' log lines over a restart. */
+export interface AgentLogConfig {
+  readonly agentLogFileBytesMax: number;
+  readonly agentLogFilesBytesMax: number;
+}
+
+export interface TracingConfig {
+  readonly endpoint: string;
+  readonly sampleRatio: number;
 }
 
 export interface ListenerConfig {
@@ -333,7 +388,8 @@ export interface Config {
   readonly partitions: { readonly count: number };
   readonly limits: NodeLimits;
   readonly snapshots: SnapshotConfig;
-  readonly retention: RetentionConfig;
+  readonly retention: RetentionConfig & AgentLogConfig;
   readonly log: LogConfig;
+  readonly tracing: TracingConfig;
   readonly insecure: boolean;
 }

@@ -54,7 +54,8 @@ function originsOf(
   const origins = new Map<string, ConfigSource>();
   for (const { path } of settings) {
     if (valueAt(file, path) !== undefined) origins.set(path, "file");
-    if (env[variableName(path)] !== undefined) origins.set(path, "environment");
+    const names = [variableName(path), COMMON_VARIABLES[path] ?? ""];
+    if (names.some((name) => env[name] !== undefined)) origins.set(path, "environment");
   }
   for (const pair of sets) origins.set(pair.split("=")[0]!, "flag");
   if (insecure === true) origins.set("insecure", "flag");
@@ -67,6 +68,11 @@ export function valueAt(config: unknown, path: string): unknown {
     .split(".")
     .reduce<unknown>((here, part) => (here as Record<string, unknown> | undefined)?.[part], config);
 }
+
+/** Variables that other programs know, too. A CAXTON_* variable of the same setting wins. */
+const COMMON_VARIABLES: Readonly<Record<string, string>> = {
+  "tracing.endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
+};
 
 /** The name of a setting's environment variable: `api.grpc.port` -> `CAXTON_API_GRPC_PORT`. */
 export function variableName(path: string): string {
@@ -191,7 +197,10 @@ function applyVariables(
   settings: readonly Setting[],
 ): Finding[] {
   const byName = new Map(settings.map((setting) => [variableName(setting.path), setting]));
-  const findings: Finding[] = [];
+  const findings = settings.flatMap((setting) => {
+    const text = env[COMMON_VARIABLES[setting.path] ?? ""];
+    return text === undefined ? [] : assign(raw, setting, text);
+  });
   for (const [name, text] of Object.entries(env)) {
     if (!name.startsWith("CAXTON_") || name === "CAXTON_ENDPOINT" || text === undefined) continue;
     const setting = byName.get(name);

@@ -4,12 +4,15 @@ export class SeededRandom {
   private b = 0;
   private c = 0;
   private d = 0;
+  /** What it began with. */
+  seed = 0;
 
   constructor(seed: number) {
     this.reseed(seed);
   }
 
   reseed(seed: number): void {
+    this.seed = seed;
     let state = seed >>> 0;
     const next = (): number => {
       state = (state + 0x9e3779b9) >>> 0;

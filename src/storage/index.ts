@@ -2,4 +2,5 @@ export {
   type EmbeddedStorageOptions,
   openEmbeddedStorage,
 } from "./embedded/open-embedded-storage.ts";
+export { LineFiles } from "./line-files.ts";
 export type { AppendOutcome, Blobs, FrameRange, Log, LogRecord, Storage } from "./port.ts";

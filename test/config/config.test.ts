@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { type ConfigSources, loadConfig, variableName } from "../../src/base/config.ts";
+import { type ConfigSources, loadConfig, readConfig, variableName } from "../../src/base/config.ts";
 import { configSchema } from "../../src/base/config-schema.ts";
 import { CaxtonError } from "../../src/base/errors.ts";
 import { settingsOf } from "../../src/base/schema.ts";
@@ -82,6 +82,16 @@ describe("values", () => {
     expect(config.log.level).toBe("warn");
   });
 
+  test("the collector's common variable counts, and the server's own wins", () => {
+    const common = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318" };
+    const file = yaml("tracing: {endpoint: 'http://127.0.0.1:1'}");
+    const { config, origins } = readConfig({ ...file, env: common });
+    expect(config.tracing.endpoint).toBe("http://127.0.0.1:4318");
+    expect(origins.get("tracing.endpoint")).toBe("environment");
+    const env = { ...common, CAXTON_TRACING_ENDPOINT: "http://127.0.0.1:2" };
+    expect(loadConfig({ env }).tracing.endpoint).toBe("http://127.0.0.1:2");
+  });
+
   test("a text setting keeps its text, digits or not", () => {
     const config = loadConfig({ env: { CAXTON_NODE_ID: "12345" }, sets: ["storage.directory=7"] });
     expect(config.node.id).toBe("12345");
@@ -96,7 +106,8 @@ describe("values", () => {
   });
 
   test.each(settingsOf(configSchema))("$path can be set from the environment", (setting) => {
-    const text = setting.path.endsWith("Origins") ? "http://localhost" : "localhost";
+    const takesUrl = /^tracing\.endpoint$|Origins$/.test(setting.path);
+    const text = takesUrl ? "http://localhost" : "localhost";
     const env = { [variableName(setting.path)]: text };
     if (setting.type === "string" && setting.choices.length === 0) {
       const leaf = setting.path
@@ -150,6 +161,16 @@ describe("refusals name the key and the way out", () => {
       'log.level: expected one of "debug", "info", "warn", "error", "silent", found "inof" | Did you mean "info"?',
     ],
     ["no power of two", "partitions: {count: 12}", "partitions.count: must be a power of two"],
+    [
+      "no URL for a collector",
+      "tracing: {endpoint: 'localhost:4318'}",
+      "tracing.endpoint: must be an http:// or https:// URL without user and password",
+    ],
+    [
+      "a password in a URL",
+      "tracing: {endpoint: 'http://a:b@localhost:4318'}",
+      "tracing.endpoint: must be an http:// or https:// URL without user and password",
+    ],
     ["a bad node id", "node: {id: Node_1}", "node.id: must be 1 to 63 of a-z, 0-9 and -"],
     [
       "an origin with a path",

@@ -80,5 +80,6 @@ export function environmentOf(id: number, agent: string, swarm: Swarm): Environm
     templateSha256: undefined,
     manifest: manifestOf(agent, swarm),
     replayOnly: false,
+    carriesTrace: true,
   };
 }

@@ -22,6 +22,9 @@ const RETRY_MS = 40;
 const RETRY_MS_MAX = 1500;
 const FINAL_REFUSALS = new Set(["AGENT_NOT_FOUND", "MESSAGE_TOO_LARGE"]);
 
+/** Every other request belongs to a trace: what its turns send carries it on, in replay as well. */
+const TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
 interface Request {
   readonly id: string;
   readonly partition: number;
@@ -100,6 +103,7 @@ export class Clients {
       sender,
       receiver,
       content: Buffer.from(JSON.stringify({ ...plan, place })),
+      ...(i % 2 === 0 ? {} : { headers: { traceparent: TRACEPARENT } }),
     });
     const request: Request = {
       id,

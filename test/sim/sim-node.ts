@@ -362,6 +362,7 @@ export class SimNode implements Writer {
       case "messages":
       case "observing":
       case "slow":
+      case "spans":
         return;
       case "failed":
         throw new SimFailure(EXIT_CRASH, message.reason);

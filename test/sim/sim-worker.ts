@@ -57,7 +57,16 @@ export class SimWorker {
     const shared = new SharedArrayBuffer(8);
     const identity = { worker: index, partitions, incarnation };
     this.shard = new Shard(
-      { ...identity, limits, snapshots, residentsMax: Infinity, slowTurnMs: 0, shared, suspects },
+      {
+        ...identity,
+        limits,
+        snapshots,
+        residentsMax: Infinity,
+        slowTurnMs: 0,
+        tracing: false,
+        shared,
+        suspects,
+      },
       {
         clock: { wallMs: () => ports.wallMs(), monotonicMs: () => timeline.nowMs },
         scheduler: {

@@ -126,6 +126,7 @@ export class ShardDriver {
       snapshots,
       residentsMax,
       slowTurnMs: 0,
+      tracing: false,
       shared,
       suspects,
     };

@@ -1,9 +1,13 @@
-import { expect, test } from "vitest";
+import { appendFileSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
 import { AgentLog } from "../../src/actors/agent-log.ts";
 import type { AgentRecord } from "../../src/actors/agent-registry.ts";
 import { type AgentLogFilter, type AgentLogLine, lineBytes } from "../../src/actors/watch.ts";
 import { CaxtonError } from "../../src/base/errors.ts";
 import { createLog } from "../../src/base/log.ts";
+import { LineFiles } from "../../src/storage/index.ts";
 
 const LINES_MAX = 10;
 const filter: AgentLogFilter = { namespace: "default", name: "a", level: "debug" };
@@ -12,7 +16,7 @@ function line(number: number, address = "default/a/k", level = 1) {
   return { address, level, text: String(number).padStart(4, "0"), rolledBack: level === 3 };
 }
 
-function agentLog() {
+function agentLog(files?: LineFiles) {
   const deployed = new Set(["default/a"]);
   const record = {} as AgentRecord;
   const find = (namespace: string, name: string) =>
@@ -27,6 +31,7 @@ function agentLog() {
     registry: { find, get },
     log: createLog({ level: "silent", format: "json" }),
     bytesMax: LINES_MAX * lineBytes(one),
+    files,
     nowMs: () => 7,
   });
   return { log, deployed };
@@ -76,4 +81,49 @@ test("a subscriber gets what matches, and is cut off when it can't take more", (
   log.append([line(4), line(5)]);
   expect(got).toHaveLength(2);
   expect(error).toMatchObject({ code: "SUBSCRIBER_TOO_SLOW" });
+});
+
+describe("with files", () => {
+  const directory = mkdtempSync(join(tmpdir(), "caxton-agent-log-"));
+  afterAll(() => rmSync(directory, { recursive: true }));
+
+  const open = () =>
+    LineFiles.open({
+      directory,
+      bytesMax: 100_000,
+      totalBytesMax: 1_000_000,
+      lost: (lines, why) => {
+        throw new Error(`${lines} lost`, { cause: why });
+      },
+    });
+
+  test("lines of before are there again, within the bound, without those that are damaged", async () => {
+    const files = await open();
+    const { log } = agentLog(files);
+    log.append([line(1), line(2, "default/a/k", 3)]);
+    await files.close();
+    const damaged = ["not JSON", '{"text": "no line"}', '{"timeMs":7,"level":"in'];
+    appendFileSync(join(directory, "default.a.jsonl"), damaged.join("\n"));
+    const again = await open();
+    const { log: next } = agentLog(again);
+    next.append([line(3)]);
+    const lines = next.read(filter, Infinity);
+    expect(lines.map(({ text }) => text)).toEqual(["0001", "0002", "0003"]);
+    expect(lines[1]).toMatchObject({ level: "error", rolledBack: true, timeMs: 7 });
+    for (let n = 4; n <= 25; n++) next.append([line(n)]);
+    await again.close();
+    const { log: last } = agentLog(await open());
+    const texts = last.read(filter, Infinity).map(({ text }) => Number(text));
+    expect(texts).toEqual([16, 17, 18, 19, 20, 21, 22, 23, 24, 25]);
+  });
+
+  test("those of agents that are gone go with the next start", async () => {
+    const files = await open();
+    files.append("default/gone", "{}");
+    await files.close();
+    const again = await open();
+    agentLog(again);
+    await again.close();
+    expect(readdirSync(directory)).toEqual(["default.a.jsonl"]);
+  });
 });

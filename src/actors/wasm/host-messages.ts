@@ -31,6 +31,7 @@ import {
   findExtension,
 } from "./envelope.ts";
 import { MESSAGE_NUMBER_BYTES, writeMessageId } from "./message-id.ts";
+import { traceparentIn } from "./message-trace.ts";
 import { trap } from "./turn-context.ts";
 import type { TurnContext } from "./turn-context.ts";
 
@@ -106,7 +107,8 @@ export class HostMessages {
     const wanted = (root.flags & FLAG_WANTS_REPLY) !== 0;
     const parts = envelopeParts(root.envelope, 0);
     if ((root.flags & FLAG_TIMER) !== 0 || (toClient && !wanted)) return;
-    const extensions = this.replyExtensions();
+    const added = this.replyExtensions();
+    const extensions = toClient ? added : this.withTrace(added, bytes, start);
     const receiver = root.envelope.subarray(parts.sender, parts.receiver);
     const hash = toClient ? 0 : hashAddress(receiver, 0, receiver.length);
     const at = this.writeMessage(
@@ -184,7 +186,17 @@ export class HostMessages {
       trap("INVALID_ADDRESS", `"${shown}" is not an address`);
     }
     if (turn.replayState === undefined) this.checkCredit(hash);
-    return this.writeMessage(kind, headerBytes, bytes, start, undefined, hash, extensions);
+    const added = this.withTrace(extensions, bytes, start);
+    return this.writeMessage(kind, headerBytes, bytes, start, undefined, hash, added);
+  }
+
+  /** With the turn's trace, unless it has none or the agent says another one itself. */
+  private withTrace(added: Buffer, bytes: Buffer, draft: number): Buffer {
+    const { trace } = this.turn;
+    if (trace === null) return added;
+    const from = draft + DRAFT_HEADER_BYTES + (bytes[draft + 4]! | (bytes[draft + 5]! << 8));
+    const own = traceparentIn(bytes, from, from + bytes.readUInt32LE(draft + 8));
+    return own === undefined ? Buffer.concat([added, trace]) : added;
   }
 
   /** An agent that floods is stopped at its source: the turn fails and is retried with back-off. */

@@ -14,6 +14,7 @@ import type { PendingMessage } from "../partition/message.ts";
 import type { LogLine } from "../turn-batch.ts";
 import type { EffectRing } from "./effects.ts";
 import type { GuestDoor } from "./guest-door.ts";
+import { traceExtension, traceOf, turnSpanId } from "./message-trace.ts";
 
 const KEY_BYTES_MAX = 1024;
 const LOG_BYTES_MAX = 8192;
@@ -60,6 +61,8 @@ export class TurnContext {
   /** False while a module is initialised: it gets no effects, no state, and knows no actor. */
   hasMessage = false;
   logLinesLeft = LOG_LINES_PER_TURN_MAX;
+  /** Undefined while nobody has asked, null for none. */
+  private traceHeader: Buffer | null | undefined;
 
   constructor(ring: EffectRing, logs: LogLine[], askChainMax: number) {
     this.askChainMax = askChainMax;
@@ -96,6 +99,17 @@ export class TurnContext {
     this.environment = environment;
     this.ringStart = this.ring.cursor;
     this.logLinesLeft = LOG_LINES_PER_TURN_MAX;
+    this.traceHeader = undefined;
+  }
+
+  /** The extension that brings the turn's trace to whom it sends. Made on demand: most turns have none. */
+  get trace(): Buffer | null {
+    if (this.traceHeader === undefined) {
+      const trace = this.environment.carriesTrace ? traceOf(this.message, this.handler) : undefined;
+      const spanId = turnSpanId(this.message, this.random.seed);
+      this.traceHeader = trace === undefined ? null : traceExtension(trace, spanId);
+    }
+    return this.traceHeader;
   }
 
   /** Made on demand: most turns neither ask nor reply. */

@@ -56,7 +56,7 @@ async function start(fileSystem?: FileSystem): Promise<Node> {
   );
   const metrics = new ApiMetrics();
   const readiness = new ReadinessProbe();
-  const api = { kernel, config: live, log, recentLog: new RecentLog(), metrics };
+  const api = { kernel, config: live, log, recentLog: new RecentLog(), metrics, spans: undefined };
   const { port } = await lifecycle.start(
     "api",
     () => startGrpc(config.api.grpc, api, apiServices(api), readiness),
