@@ -35,6 +35,8 @@ export interface DrivenAgent {
   readonly wasm: Uint8Array;
   /** YAML of the manifest's `spec`. */
   readonly spec?: string;
+  /** False for one that was deployed before there were traces. */
+  readonly carriesTrace?: boolean;
 }
 
 /** What a client was told; a reply comes with its text. */
@@ -171,7 +173,8 @@ export class ShardDriver {
     return agents.map((_, i) => first + i);
   }
 
-  private announceAs(id: number, { name, wasm, spec }: DrivenAgent): void {
+  private announceAs(id: number, agent: DrivenAgent): void {
+    const { name, wasm, spec, carriesTrace = true } = agent;
     const text = `apiVersion: caxton/v1\nkind: Agent\nmetadata: {name: ${name}}\nspec: {${spec ?? ""}}`;
     const manifest = compileManifest(text, this.limits);
     const { bytes, info } = rewriteModule(wasm, manifest.limits);
@@ -188,7 +191,7 @@ export class ShardDriver {
     });
     const environment = { id, agent: `default/${name}`, version: String(id), manifest, replayOnly };
     const starts = { moduleSha256: start, templateSha256: undefined };
-    this.handle({ kind: "environment", environment: { ...environment, ...starts } });
+    this.handle({ kind: "environment", environment: { ...environment, ...starts, carriesTrace } });
   }
 
   /** Time has passed: what is due happens. */
@@ -233,7 +236,11 @@ export class ShardDriver {
   }
 
   /** Returns the request's id. The message's id counts as chosen by the client when it is given. */
-  submit(receiver: string, text: string, options: { id?: string; wantsReply?: boolean } = {}) {
+  submit(
+    receiver: string,
+    text: string,
+    options: { id?: string; wantsReply?: boolean; headers?: Record<string, string> } = {},
+  ) {
     const requestId = ++this.lastRequest;
     const id = options.id ?? `m-${String(requestId)}`;
     const wantsReply = options.wantsReply ?? false;
@@ -244,6 +251,7 @@ export class ShardDriver {
       receiver,
       contentType: "text/plain",
       content: Buffer.from(text),
+      headers: options.headers,
     });
     const chosenId = options.id !== undefined;
     const place = { partition: 0, offset: 0, length: bytes.length };
