@@ -57,9 +57,13 @@ export class AgentLog implements AgentLogOperations {
 
   append(posted: readonly PostedLogLine[]): void {
     const timeMs = this.ports.nowMs();
-    for (const { address, level, text, rolledBack } of posted) {
+    for (const { address, level, text, rolledBack, traceId } of posted) {
       const line = { timeMs, level: LOG_LEVELS[level] ?? "info", address, text, rolledBack };
-      const fields = rolledBack ? { actor: address, rolledBack } : { actor: address };
+      const fields = {
+        actor: address,
+        ...(rolledBack && { rolledBack }),
+        ...(traceId !== undefined && { traceId }),
+      };
       this.ports.log[line.level](fields, text);
       this.keep(line);
       this.subscribers.publish(line);

@@ -13,6 +13,7 @@ import type { SealedFrame } from "./partition/frame-pipeline.ts";
 import { TURN_FAILED, TURN_SKIPPED } from "./turn-batch.ts";
 import type { TurnBatch } from "./turn-batch.ts";
 import { envelopeParts } from "./wasm/envelope.ts";
+import { traceOf } from "./wasm/message-trace.ts";
 import { Packer } from "./worker-protocol.ts";
 import type { FromWorker, PackedRelay, PackedResult, PostedSlowTurn } from "./worker-protocol.ts";
 
@@ -120,6 +121,7 @@ export class ShardOutput {
       level,
       text,
       rolledBack: turn >= batch.ran || batch.status[turn] === TURN_FAILED,
+      ...traceIdIn(batch, turn),
     }));
     this.post({ kind: "logs", lines }, []);
   }
@@ -139,6 +141,7 @@ export class ShardOutput {
         message: bytes.toString("utf8", id, sender),
         fuel: batch.fuel[i]!,
         tookMs: Math.round(tookMs),
+        ...traceIdIn(batch, i),
       });
     }
     if (turns.length > 0) this.post({ kind: "slow", turns }, []);
@@ -196,4 +199,9 @@ export class ShardOutput {
     this.fetches.delete(requestId);
     done?.(bytes);
   }
+}
+
+function traceIdIn(batch: TurnBatch, i: number): { readonly traceId?: string } {
+  const trace = traceOf(batch.messages[i]!, batch.handlers[i]);
+  return trace === undefined ? {} : { traceId: trace.traceId };
 }

@@ -156,6 +156,8 @@ export interface PostedLogLine {
   readonly level: number;
   readonly text: string;
   readonly rolledBack: boolean;
+  /** Of the trace that the turn's message belongs to. */
+  readonly traceId?: string;
 }
 
 export interface PostedSlowTurn {
@@ -166,6 +168,7 @@ export interface PostedSlowTurn {
   readonly message: string;
   readonly fuel: number;
   readonly tookMs: number;
+  readonly traceId?: string;
 }
 
 export type FromWorker =

@@ -194,6 +194,22 @@ describe("traces", () => {
     );
   });
 
+  test("what an agent logs in a turn has the trace's id, sampled or not", async () => {
+    await wire.deploy(manifest("traced"), fixtureModule("probe"));
+    await ask(`00-${UNSAMPLED}-${CALLER}-00`, "default/traced/a", "log 1 one");
+    await wire.askText("default/traced/a", "log 1 two");
+    const ids = () =>
+      server
+        .log()
+        .flatMap(({ actor, msg, traceId }) =>
+          actor === "default/traced/a" && msg !== "slow turn" ? [[msg, traceId]] : [],
+        );
+    await expect.poll(ids, { timeout: 10_000 }).toEqual([
+      ["one", UNSAMPLED],
+      ["two", undefined],
+    ]);
+  });
+
   test("a failed turn says why, and so does the request", async () => {
     const traceId = "5bf92f3577b34da6a3ce929d0e0e4736";
     await wire.deploy(manifest("broken", "{attemptsMax: 1}"), fixtureModule("hostile"));
