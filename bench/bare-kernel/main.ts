@@ -39,3 +39,5 @@ process.stdout.write("ready\n");
 for await (const line of createInterface(process.stdin)) {
   process.stdout.write(`${JSON.stringify(await inTurn(Number(line), ask))}\n`);
 }
+// Whoever asked has gone; the kernel would go on.
+process.exit();

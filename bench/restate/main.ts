@@ -72,3 +72,5 @@ server.listen(0, "127.0.0.1", () => {
   process.stdout.write(`${(server.address() as AddressInfo).port}\n`);
 });
 for await (const _ of createInterface(process.stdin)) process.stdout.write(`${handled}\n`);
+// Whoever asked has gone; the server would go on.
+process.exit();
