@@ -127,11 +127,13 @@ async function observed(
   const start = performance.now();
   const at = (ms: number): Window =>
     windows[Math.min(WINDOWS, Math.floor(ms / 1000 / windowSeconds))]!;
+  const look = async (window: Window): Promise<void> => {
+    window.rssMb.push(server.rssMb());
+    window.diskBytes.push((await wire.status()).storage!.bytes);
+  };
   const watch = async (): Promise<void> => {
     while (!ended.signal.aborted) {
-      const window = at(performance.now() - start);
-      window.rssMb.push(server.rssMb());
-      window.diskBytes.push((await wire.status()).storage!.bytes);
+      await look(at(performance.now() - start));
       await wait((windowSeconds * 1000) / SAMPLES_PER_WINDOW);
     }
   };
@@ -142,6 +144,8 @@ async function observed(
     ended.abort();
   });
   await Promise.all([running, watch()]);
+  // A server that answers slowly may have had no look in the last one.
+  await look(windows.at(-1)!);
   return windows;
 }
 
@@ -159,7 +163,7 @@ function result(
   const lastMb = median(last.rssMb);
   const firstP99 = percentile(first.latenciesMs, 0.99);
   const lastP99 = percentile(last.latenciesMs, 0.99);
-  const disk = windows.map(({ diskBytes }) => Math.max(...diskBytes));
+  const disk = windows.map(({ diskBytes }) => Math.max(0, ...diskBytes));
   const half = windows.length / 2;
   return {
     figures: {

@@ -106,8 +106,10 @@ export class TurnContext {
   get trace(): Buffer | null {
     if (this.traceHeader === undefined) {
       const trace = this.environment.carriesTrace ? traceOf(this.message, this.handler) : undefined;
-      const spanId = turnSpanId(this.message, this.random.seed);
-      this.traceHeader = trace === undefined ? null : traceExtension(trace, spanId);
+      this.traceHeader =
+        trace === undefined
+          ? null
+          : traceExtension(trace, turnSpanId(this.message, this.random.seed));
     }
     return this.traceHeader;
   }
