@@ -80,9 +80,7 @@ export class Channel {
         const request = plan.request(remainingMs);
         return await this.#once(method, request, endMs + (plan.graceMs ?? 0));
       } catch (error) {
-        if (!plan.repeatable || !isRetryable(error) || attempt >= this.#attemptsMax) throw error;
-        const delayMs = backoffMs(error, attempt);
-        if (Date.now() + delayMs >= endMs || !(await this.#pause(delayMs))) throw error;
+        if (!plan.repeatable || !(await this.mayRepeat(error, attempt, endMs))) throw error;
       }
     }
   }
@@ -103,6 +101,13 @@ export class Channel {
     // Nobody may be waiting.
     opened.catch(() => undefined);
     return { opened, [Symbol.asyncIterator]: () => eventsOf(events, endpoint) };
+  }
+
+  /** Waits as long as it takes until a failed attempt may be made again; false when it may not. */
+  async mayRepeat(error: unknown, attempt: number, endMs: number): Promise<boolean> {
+    if (!isRetryable(error) || attempt >= this.#attemptsMax) return false;
+    const delayMs = backoffMs(error, attempt);
+    return Date.now() + delayMs < endMs && (await this.#pause(delayMs));
   }
 
   close(): void {

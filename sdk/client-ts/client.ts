@@ -20,6 +20,7 @@ import { StateServiceService } from "../../src/gen/caxton/v1/state.ts";
 import { SupervisorServiceService } from "../../src/gen/caxton/v1/supervisor.ts";
 import { Channel, type EventStream } from "./channel.ts";
 import { type Content, contentOf, encodeContent } from "./content.ts";
+import { resuming } from "./resuming.ts";
 import { type CallOptions, callsOf } from "./services.ts";
 
 const TIMEOUT_MS = 30_000;
@@ -112,11 +113,14 @@ export class CaxtonClient {
     });
   }
 
-  /** Messages as they become durable, from now on. */
+  /**
+   * Messages as they become durable, from now on or from a resume token. When the connection or the server is
+   * lost, it goes on after the last message as soon as it is back.
+   */
   subscribe(
     filter: Partial<SubscribeMessagesRequest> = {},
   ): EventStream<SubscribeMessagesResponse> {
-    return this.messages.subscribeMessages(filter);
+    return resuming(this.#channel, this.messages.subscribeMessages, filter);
   }
 
   deploy(

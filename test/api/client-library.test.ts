@@ -146,6 +146,36 @@ test("asks go on over kill -9 and a restart, each once", async () => {
   expect(text).toBe(`${asked} ${asked + 3}`);
 });
 
+test("a subscription goes on over kill -9 and a restart: nothing is missed or doubled", async () => {
+  const events = caxton.subscribe({ address: "default/adder" });
+  await events.opened;
+  const sent: string[] = [];
+  const send = async (count: number): Promise<void> => {
+    for (let i = 0; i < count; i++) {
+      const { id } = await caxton.send(`default/adder/watched${i % 5}`, "1");
+      sent.push(id);
+    }
+  };
+  // The first ones may come before the node knows where it stands.
+  await send(1);
+  const seen: string[] = [];
+  const reading = (async () => {
+    for await (const { message } of events) {
+      seen.push(message!.id);
+      if (seen.length === 41) return;
+    }
+  })();
+  await expect.poll(() => seen.length).toBe(1);
+  await send(20);
+  await expect.poll(() => seen.length).toBeGreaterThan(1);
+  await server.kill("SIGKILL");
+  const { directory, grpcPort } = server;
+  server = await startServerProcess({ directory, sets: [`api.grpc.port=${grpcPort}`] });
+  await send(20);
+  await reading;
+  expect(seen.sort()).toEqual(sent.sort());
+});
+
 test("the package is built of the same sources and stands alone", () => {
   const dist = join(folder, "dist");
   execFileSync("tsc", ["-p", "sdk/client-ts", "--noCheck", "--outDir", dist], { cwd: ROOT });
