@@ -19,7 +19,8 @@ const directory = mkdtempSync(join(tmpdir(), "caxton-observed-"));
 async function start(): Promise<void> {
   server = await startServerProcess({
     directory,
-    sets: ["log.slowTurnMs=1"],
+    // Only what a caller wants traced is.
+    sets: ["log.slowTurnMs=1", "tracing.sampleRatio=0"],
     env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint },
   });
   wire = new Wire(server.endpoint);
