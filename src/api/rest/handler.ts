@@ -107,8 +107,9 @@ export class RestHandler {
     if (etag !== undefined && request.headers["if-none-match"] === etag) {
       response.writeHead(304, headers).end();
     } else {
-      const json = JSON.stringify(encodeMessage(rule.method.output, answer));
-      response.writeHead(200, { ...headers, "content-type": JSON_TYPE }).end(json);
+      const json = Buffer.from(JSON.stringify(encodeMessage(rule.method.output, answer)));
+      const described = { "content-type": JSON_TYPE, "content-length": json.length };
+      response.writeHead(200, { ...headers, ...described }).end(json);
     }
     record.succeeded();
   }

@@ -5,8 +5,11 @@
 import fs from "node:fs";
 import { promisify } from "node:util";
 
+export type OpenFlags = "r" | "r+" | "wx" | "w" | "direct";
+
 export interface FileSystem {
-  open(path: string, flags: "r" | "r+" | "wx" | "w"): Promise<number>;
+  /** `direct`: for writing whole sectors past the page cache; like "r+" where the system knows no such thing. */
+  open(path: string, flags: OpenFlags): Promise<number>;
   close(fd: number): Promise<void>;
   size(fd: number): Promise<number>;
   /** Bytes read; fewer than asked only at the end of the file. */
@@ -40,8 +43,11 @@ const calls = {
   stat: promisify(fs.stat),
 };
 
+const { O_RDWR, O_DIRECT } = fs.constants as { O_RDWR: number; O_DIRECT: number | undefined };
+const DIRECT = O_RDWR | (O_DIRECT ?? 0);
+
 export const nodeFileSystem: FileSystem = {
-  open: (path, flags) => calls.open(path, flags, 0o600),
+  open: (path, flags) => calls.open(path, flags === "direct" ? DIRECT : flags, 0o600),
   close: (fd) => calls.close(fd),
   size: async (fd) => (await calls.fstat(fd)).size,
   async read(fd, into, position) {

@@ -1,8 +1,10 @@
 /** Makes the files of a log, and brings those of an existing one in order before it is written. */
+import type { SectorFlags } from "./direct-io.ts";
 import type { FileSystem } from "./file-system.ts";
 import type { RecoveredLog } from "./log-recovery.ts";
 import {
   createSegmentName,
+  openSegmentFile,
   prepareSegment,
   type Segment,
   segmentName,
@@ -33,7 +35,8 @@ export async function createLog(
   const path = `${temporary}/${segmentName(1)}`;
   const fd = await files.open(path, "wx");
   try {
-    await prepareSegment(files, { fd, path, number: 1, bytes: segmentBytes }, () => false);
+    const first = { fd, writeFd: fd, path, number: 1, bytes: segmentBytes };
+    await prepareSegment(files, first, () => false);
   } finally {
     await files.close(fd);
   }
@@ -48,6 +51,7 @@ export async function openLogFiles(
   files: FileSystem,
   directory: string,
   recovered: RecoveredLog,
+  flags: SectorFlags,
 ): Promise<LogFiles> {
   const { torn, end } = recovered;
   let bytesInAll = 0;
@@ -55,11 +59,11 @@ export async function openLogFiles(
   const opened: Segment[] = [];
   for (const { number, bytes, nonce, fileBytes } of recovered.segments) {
     const path = `${directory}/${segmentName(number)}`;
-    const fd = await files.open(path, "r+");
+    const { fd, writeFd } = await openSegmentFile(files, path, flags);
     if (torn?.segment === number) await writeZeros(files, fd, torn);
     await writeZeros(files, fd, { from: fileBytes, to: bytes });
     bytesInAll += bytes;
-    opened.push({ number, path, fd, bytes, nonce, readers: 0, retired: false });
+    opened.push({ number, path, fd, writeFd, bytes, nonce, readers: 0, retired: false });
   }
   const nextNumber = recovered.unprepared ?? (opened.at(-1)?.number ?? 0) + 1;
   await createSegmentName(files, directory, nextNumber);

@@ -15,13 +15,13 @@ import { CaxtonError } from "../../base/errors.ts";
 import type { AppendOutcome } from "../port.ts";
 import {
   alignCommit,
-  COMMIT_ALIGN_BYTES,
   COMMIT_RECORD_BYTES,
   COMMIT_RECORDS_MAX,
   commitHeadBytes,
   type CommitRecord,
   encodeCommitHead,
 } from "./commit-codec.ts";
+import { pageAligned } from "./direct-io.ts";
 import { type FileSystem, writeFully } from "./file-system.ts";
 import type { LogIndex } from "./log-index.ts";
 import type { LogEnd } from "./log-recovery.ts";
@@ -66,12 +66,14 @@ export interface LogWriterOptions {
   readonly gate: WriteGate;
 }
 
-const PADDING = Buffer.alloc(COMMIT_ALIGN_BYTES);
+/** A commit goes to the disk in pieces of this size. */
+const STAGING_BYTES = 4 * 1024 * 1024;
 
 export class LogWriter {
   readonly counts: LogWriterCounts = { commits: 0, fsyncs: 0, framesAppended: 0, bytesAppended: 0 };
   readonly #options: LogWriterOptions;
   readonly #head = Buffer.alloc(commitHeadBytes(COMMIT_RECORDS_MAX));
+  readonly #staging = pageAligned(STAGING_BYTES);
   #segment: Segment;
   #position: number;
   #commit: number;
@@ -193,11 +195,10 @@ export class LogWriter {
     const commit = { number: this.#commit + 1, previousCrc: this.#crc, bytes, records };
     const crc = encodeCommitHead(this.#head, this.#segment.nonce, commit);
     const head = this.#head.subarray(0, commitHeadBytes(records.length));
-    const padding = PADDING.subarray(0, alignCommit(bytes) - bytes);
     try {
       faultPoint("log.before-append");
-      await writeFully(files, this.#segment.fd, [head, ...group.frames, padding], this.#position);
-      await files.datasync(this.#segment.fd);
+      await this.#writeSectors([head, ...group.frames]);
+      await files.datasync(this.#segment.writeFd);
       faultPoint("log.after-append-before-ack");
     } catch (error) {
       gate.fail(error);
@@ -208,6 +209,32 @@ export class LogWriter {
     this.#crc = crc;
     this.#position += alignCommit(bytes);
     return true;
+  }
+
+  /** Writes the parts of a commit one after the other, and zeros up to the next sector. */
+  async #writeSectors(parts: readonly Uint8Array[]): Promise<void> {
+    const staging = this.#staging;
+    let position = this.#position;
+    let used = 0;
+    const flush = async (): Promise<void> => {
+      const { files } = this.#options;
+      await writeFully(files, this.#segment.writeFd, [staging.subarray(0, used)], position);
+      position += used;
+      used = 0;
+    };
+    for (const part of parts) {
+      for (let from = 0; from < part.length;) {
+        const bytes = Math.min(part.length - from, STAGING_BYTES - used);
+        staging.set(part.subarray(from, from + bytes), used);
+        from += bytes;
+        used += bytes;
+        if (used === STAGING_BYTES) await flush();
+      }
+    }
+    const end = alignCommit(used);
+    staging.fill(0, used, end);
+    used = end;
+    if (used > 0) await flush();
   }
 
   /** Makes a durable commit visible. */

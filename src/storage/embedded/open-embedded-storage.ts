@@ -11,12 +11,12 @@ import {
   writeCleanMark,
   writeFormat,
 } from "./data-directory.ts";
+import { sectorFlags } from "./direct-io.ts";
 import { lockDirectory } from "./directory-lock.ts";
 import { EmbeddedLog } from "./embedded-log.ts";
 import { errorCodeOf, type FileSystem, isWantOfSpace, nodeFileSystem } from "./file-system.ts";
 import { createLog, openLogFiles } from "./log-files.ts";
 import { corrupt, type RecoveredLog, recoverLog } from "./log-recovery.ts";
-
 import { RecordStore } from "./record-store.ts";
 import { SEGMENT_HEADER_BYTES, segmentName } from "./segment-file.ts";
 import { SegmentStore } from "./segment-store.ts";
@@ -156,9 +156,11 @@ async function openData(
     // Up to here nothing was changed.
     if (clean) await removeCleanMark(files, directory);
     await removeUnfinishedBlobs(files, blobDirectory(directory));
-    const logFiles = await openLogFiles(files, logDirectory(directory), recovered);
+    const segmentPath = `${logDirectory(directory)}/${segmentName(recovered.end.segment)}`;
+    const flags = await sectorFlags(files, segmentPath);
+    const logFiles = await openLogFiles(files, logDirectory(directory), recovered, flags);
     const supply = new SegmentSupply(
-      { files, directory: logDirectory(directory), segmentBytes, bytesMax, gate },
+      { files, directory: logDirectory(directory), segmentBytes, bytesMax, flags, gate },
       logFiles,
     );
     supply.prepare();

@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { crc32 } from "node:zlib";
 import { COMMIT_ALIGN_BYTES } from "./commit-codec.ts";
+import { pageAligned, type SectorFlags } from "./direct-io.ts";
 import { type FileSystem, writeFully } from "./file-system.ts";
 
 export const SEGMENT_HEADER_BYTES = COMMIT_ALIGN_BYTES;
@@ -12,14 +13,16 @@ export const SEGMENT_HEADER_BYTES = COMMIT_ALIGN_BYTES;
 const MAGIC = Buffer.from("CAXTONLG", "latin1");
 const NONCE_BYTES = 8;
 const HEADER_USED_BYTES = 36;
-const ZEROS = Buffer.alloc(512 * 1024);
+const ZEROS = pageAligned(512 * 1024);
 /** Made durable this much at a time: commits queue behind one piece at most, and each sync costs CPU. */
 const ZEROS_SYNC_BYTES = 4 * 1024 * 1024;
 
 export interface Segment {
   readonly number: number;
   readonly path: string;
+  /** Read through this one, written in whole sectors through the other. */
   readonly fd: number;
+  readonly writeFd: number;
   readonly bytes: number;
   /** Random, in every commit of the file: no other bytes, however old or clever, pass for one. */
   readonly nonce: Uint8Array;
@@ -52,7 +55,7 @@ export function parseLogFileName(
 }
 
 export function encodeSegmentHeader(header: SegmentHeader): Buffer {
-  const block = Buffer.alloc(SEGMENT_HEADER_BYTES);
+  const block = Buffer.from(pageAligned(SEGMENT_HEADER_BYTES).buffer, 0, SEGMENT_HEADER_BYTES);
   block.set(MAGIC, 0);
   block.writeBigUInt64LE(BigInt(header.number), 8);
   block.writeBigUInt64LE(BigInt(header.bytes), 16);
@@ -92,18 +95,36 @@ export async function writeZeros(
   return true;
 }
 
+/** Opens an existing file the two ways a segment needs. */
+export async function openSegmentFile(
+  files: FileSystem,
+  path: string,
+  flags: SectorFlags,
+): Promise<Pick<Segment, "fd" | "writeFd">> {
+  const fd = await files.open(path, "r+");
+  return { fd, writeFd: await files.open(path, flags) };
+}
+
+export async function closeSegmentFile(
+  files: FileSystem,
+  { fd, writeFd }: Pick<Segment, "fd" | "writeFd">,
+): Promise<void> {
+  await files.close(fd);
+  await files.close(writeFd);
+}
+
 /** Fills a file with zeros and makes it a segment. Undefined when told to stop before the end. */
 export async function prepareSegment(
   files: FileSystem,
-  file: Pick<Segment, "fd" | "path" | "number" | "bytes">,
+  file: Omit<Segment, "nonce" | "readers" | "retired">,
   stopped: () => boolean,
 ): Promise<Segment | undefined> {
-  const { fd, path, number, bytes } = file;
-  if (!(await writeZeros(files, fd, { from: 0, to: bytes }, stopped))) return undefined;
+  const { writeFd, number, bytes } = file;
+  if (!(await writeZeros(files, writeFd, { from: 0, to: bytes }, stopped))) return undefined;
   const nonce = Uint8Array.from(randomBytes(NONCE_BYTES));
-  await writeFully(files, fd, [encodeSegmentHeader({ number, bytes, nonce })], 0);
-  await files.datasync(fd);
-  return { number, path, fd, bytes, nonce, readers: 0, retired: false };
+  await writeFully(files, writeFd, [encodeSegmentHeader({ number, bytes, nonce })], 0);
+  await files.datasync(writeFd);
+  return { ...file, nonce, readers: 0, retired: false };
 }
 
 /** The name of a segment that is not prepared yet; durable with the next sync of the directory. */

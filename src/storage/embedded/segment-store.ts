@@ -9,7 +9,7 @@
  */
 import { invariant } from "../../base/assert.ts";
 import type { FileSystem } from "./file-system.ts";
-import { type Segment, segmentName, trimmedName } from "./segment-file.ts";
+import { closeSegmentFile, type Segment, segmentName, trimmedName } from "./segment-file.ts";
 import type { SegmentSupply } from "./segment-supply.ts";
 
 export class SegmentStore {
@@ -88,6 +88,6 @@ export class SegmentStore {
 
   async close(): Promise<void> {
     await this.#supply.close();
-    for (const { fd } of this.#segments) await this.#files.close(fd);
+    for (const segment of this.#segments) await closeSegmentFile(this.#files, segment);
   }
 }

@@ -11,7 +11,15 @@
  * 5. Want of space is a state that passes (`take` gives nothing); any other failure is for good.
  */
 import { type FileSystem, isWantOfSpace } from "./file-system.ts";
-import { createSegmentName, prepareSegment, type Segment, segmentName } from "./segment-file.ts";
+import type { SectorFlags } from "./direct-io.ts";
+import {
+  closeSegmentFile,
+  createSegmentName,
+  openSegmentFile,
+  prepareSegment,
+  type Segment,
+  segmentName,
+} from "./segment-file.ts";
 import type { WriteGate } from "./write-gate.ts";
 
 /** After the disk was full, how long until it is asked again without a reason to hope. */
@@ -24,6 +32,7 @@ export interface SegmentSupplyOptions {
   readonly directory: string;
   readonly segmentBytes: number;
   readonly bytesMax: number;
+  readonly flags: SectorFlags;
   readonly gate: WriteGate;
 }
 
@@ -88,7 +97,9 @@ export class SegmentSupply {
   async close(): Promise<void> {
     this.#stopping = true;
     await this.#preparing;
-    for (const { fd } of [...this.#ready, ...this.#spares]) await this.#options.files.close(fd);
+    for (const segment of [...this.#ready, ...this.#spares]) {
+      await closeSegmentFile(this.#options.files, segment);
+    }
   }
 
   #mayPrepare(): boolean {
@@ -101,14 +112,14 @@ export class SegmentSupply {
   }
 
   async #prepareNext(): Promise<void> {
-    const { files, directory, segmentBytes, gate } = this.#options;
+    const { files, directory, segmentBytes, flags, gate } = this.#options;
     const number = this.#nextNumber;
     const path = `${directory}/${segmentName(number)}`;
     const spare = this.#spares.pop();
     try {
       if (spare === undefined) this.#bytes += segmentBytes;
-      const fd = spare?.fd ?? (await files.open(path, "r+"));
-      const file = { number, fd, path: spare?.path ?? path, bytes: segmentBytes };
+      const { fd, writeFd } = spare ?? (await openSegmentFile(files, path, flags));
+      const file = { number, fd, writeFd, path: spare?.path ?? path, bytes: segmentBytes };
       const segment = await this.#make(file, path);
       if (segment === undefined) {
         await this.#giveBack(file);
@@ -124,7 +135,7 @@ export class SegmentSupply {
 
   /** Fills a file, puts it in place, and names the next; undefined for want of space and on a stop. */
   async #make(
-    file: Pick<Segment, "number" | "fd" | "path" | "bytes">,
+    file: Omit<Segment, "nonce" | "readers" | "retired">,
     path: string,
   ): Promise<Segment | undefined> {
     const { files, directory } = this.#options;
@@ -146,10 +157,10 @@ export class SegmentSupply {
   }
 
   /** Frees the bytes of a file. Its empty rest is the next name, or removed at the next start. */
-  async #giveBack(file: { readonly fd: number; readonly bytes: number }): Promise<void> {
+  async #giveBack(file: Pick<Segment, "fd" | "writeFd" | "bytes">): Promise<void> {
     try {
       await this.#options.files.truncate(file.fd, 0);
-      await this.#options.files.close(file.fd);
+      await closeSegmentFile(this.#options.files, file);
       this.#bytes -= file.bytes;
     } catch (error) {
       this.#options.gate.fail(error);
