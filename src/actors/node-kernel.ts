@@ -10,7 +10,7 @@ import { CaxtonError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { systemScheduler } from "../base/scheduler.ts";
 import type { SpanSink } from "../base/trace.ts";
-import type { Storage } from "../storage/index.ts";
+import { NODE_RECORD, type Storage } from "../storage/index.ts";
 import { ActorAdmin } from "./actor-admin.ts";
 import { AgentAdmin } from "./agent-admin.ts";
 import type { AgentLog } from "./agent-log.ts";
@@ -34,7 +34,6 @@ import { WorkerBlobs } from "./worker-blobs.ts";
 import { WorkerPool, unavailable } from "./worker-pool.ts";
 import type { FromWorker } from "./worker-protocol.ts";
 
-const NODE_RECORD = "node/identity";
 const FULL_RETRY_AFTER_MS = 1000;
 
 export interface KernelOptions {
@@ -68,6 +67,7 @@ export async function startKernel(options: KernelOptions): Promise<RunningKernel
 async function nodeIncarnation(storage: Storage, partitions: number): Promise<number> {
   const found = await storage.records.get(NODE_RECORD);
   if (found === undefined) {
+    await refuseLogsOfNobody(storage, partitions);
     const incarnation = randomBytes(4).readUInt32LE(0);
     const record = Buffer.from(JSON.stringify({ incarnation, partitions }));
     await storage.records.put(NODE_RECORD, record, 0);
@@ -87,6 +87,15 @@ async function nodeIncarnation(storage: Storage, partitions: number): Promise<nu
       },
     ],
   });
+}
+
+/** A copy that was not finished has frames and no identity. */
+async function refuseLogsOfNobody({ log }: Storage, partitions: number): Promise<void> {
+  for (let partition = 0; partition < partitions; partition++) {
+    if ((await log.lastSequence(partition)) === 0) continue;
+    const text = "The storage holds logs, but not whose they are: a copy into it was not finished.";
+    throw new CaxtonError("STORAGE_CORRUPT", `${text} Empty it and copy again.`);
+  }
 }
 
 class LocalKernel implements RunningKernel {

@@ -44,6 +44,8 @@ export interface Log {
   ): Promise<AppendOutcome>;
   /** Sequence of the newest frame of the partition, 0 when there is none. */
   lastSequence(partition: number): Promise<number>;
+  /** The first frame of a partition that never had one will have this number: it is a copy of a log that was trimmed. */
+  beginAt(partition: number, firstSequence: number): Promise<void>;
   /** Frames of a partition in order, from `fromSequence` to the newest at the time of the call. */
   scan(partition: number, fromSequence: number): AsyncIterable<LogRecord>;
   /** Reads byte ranges of stored frames, results in the order asked. */
@@ -74,6 +76,9 @@ export interface StoredRecord {
 export type RecordWrite =
   | { readonly kind: "written"; readonly revision: number }
   | { readonly kind: "conflict"; readonly revision: number };
+
+/** Key of the record that says what the logs belong to: `{ incarnation, partitions }`. */
+export const NODE_RECORD = "node/identity";
 
 /** Small, rarely written records: agents, versions, environments, node facts. */
 export interface Records {

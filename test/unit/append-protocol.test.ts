@@ -88,6 +88,7 @@ function scripted(outcomes: AppendOutcome[]) {
       return outcomes.shift()!;
     },
     lastSequence: async () => 0,
+    beginAt: async () => undefined,
     scan: async function* () {
       // Nothing but the epoch frame of an older owner.
       yield { sequence: 5, frame: frame(1, 5) };

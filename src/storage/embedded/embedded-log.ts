@@ -48,6 +48,11 @@ export class EmbeddedLog implements Log {
     return Promise.resolve(this.#index.last(partition));
   }
 
+  beginAt(partition: number, firstSequence: number): Promise<void> {
+    this.#index.beginAt(partition, firstSequence);
+    return Promise.resolve();
+  }
+
   scan(partition: number, fromSequence: number): AsyncIterable<LogRecord> {
     return this.#reader.scan(partition, fromSequence, this.#index.last(partition));
   }

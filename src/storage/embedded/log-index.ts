@@ -30,6 +30,8 @@ const SLOTS_INITIAL = 64;
 
 export class LogIndex {
   readonly #runs = new Map<number, PlaceRun>();
+  /** First numbers of partitions without a frame, where that isn't 1. */
+  readonly #begins = new Map<number, number>();
   readonly #live = new Map<number, SegmentLive>();
   /** Copies met while rebuilding whose originals are gone; placed by `finishRebuild`. */
   readonly #strays = new Map<number, Map<number, FramePlace>>();
@@ -39,7 +41,12 @@ export class LogIndex {
   }
 
   last(partition: number): number {
-    return this.#runs.get(partition)?.last ?? 0;
+    return this.#runs.get(partition)?.last ?? (this.#begins.get(partition) ?? 1) - 1;
+  }
+
+  beginAt(partition: number, sequence: number): void {
+    invariant(!this.#runs.has(partition), "a partition begins once");
+    this.#begins.set(partition, sequence);
   }
 
   live(segment: number): Readonly<SegmentLive> {

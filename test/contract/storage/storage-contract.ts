@@ -84,6 +84,20 @@ function appendContract(current: () => Storage, reopen: () => Promise<Storage>):
     expect(record?.frame).toEqual(bytes("first"));
   });
 
+  test("the log of a copy begins at the number that the original had left", async () => {
+    const { log } = current();
+    await log.beginAt(2, 41);
+    expect(await log.append(2, 0, bytes("first"))).toEqual({ kind: "refused", lastSequence: 40 });
+    expect(await log.append(2, 40, bytes("a"))).toEqual(acked(41));
+    expect(await log.append(2, 41, bytes("b"))).toEqual(acked(42));
+    const again = (await reopen()).log;
+    expect(await collect(again.scan(2, 1))).toEqual([
+      { sequence: 41, frame: bytes("a") },
+      { sequence: 42, frame: bytes("b") },
+    ]);
+    expect(await again.append(2, 42, bytes("c"))).toEqual(acked(43));
+  });
+
   test("a reopened log goes on where it stopped", async () => {
     const { log } = current();
     for (let i = 0; i < 20; i++) await log.append(i % 3, null, frameOf(`f${i}`, 50 * i));
