@@ -6,7 +6,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { basename, join, relative, resolve } from "node:path";
 import { parseArgs, styleText } from "node:util";
 import { ranked, totalOf } from "./counts.ts";
-import type { NodeProcess } from "./node-process.ts";
+import { natsServerPath } from "./nats-server.ts";
+import { type NodeProcess, STORAGE_ENGINES, type StorageEngine } from "./node-process.ts";
 import { makeRunFolder, removeFolder } from "./run-folder.ts";
 import { type Outcome, run } from "./run.ts";
 import { many, number } from "./screen.ts";
@@ -27,6 +28,7 @@ until Ctrl-C. Data lies in .caxton/wordcount-<pid> and goes when it ends.
 Options:
   --input FILE  text to count (default: the README and docs of this repository)
   --port N      port of the API (default: a free one)
+  --storage S   embedded (default), or jetstream: with a nats-server that is killed, too
   --once        end after the comparison: exit code 0 when all counts are right, else 1
   --json        write the result to standard output as one line of JSON
   --help        show this
@@ -35,6 +37,7 @@ Options:
 interface Options {
   readonly input: string | undefined;
   readonly port: number;
+  readonly storage: StorageEngine;
   readonly once: boolean;
   readonly json: boolean;
 }
@@ -60,7 +63,9 @@ try {
 async function main(): Promise<void> {
   const { name, bytes } = readText(options.input);
   say(`\n${bold("Caxton")} counts the words of ${name}, ${number(bytes.length)} bytes.\n\n`);
-  const place = { folder, grpcPort: options.port };
+  const { port: grpcPort, storage } = options;
+  if (storage === "jetstream") process.env["CAXTON_NATS_SERVER"] = natsServerPath();
+  const place = { folder, grpcPort, storage };
   const outcome = await run({
     place,
     bytes,
@@ -87,7 +92,7 @@ function optionsOf(args: string[]): Options {
   try {
     const { values } = parseArgs({
       args,
-      options: { input, port: input, once: flag, json: flag, help: flag },
+      options: { input, port: input, storage: input, once: flag, json: flag, help: flag },
     });
     if (values.help) {
       process.stdout.write(HELP);
@@ -97,7 +102,13 @@ function optionsOf(args: string[]): Options {
     if (!(Number.isInteger(port) && port >= 0 && port <= 65_535)) {
       throw new Error(`--port ${values.port ?? ""} is no port.`);
     }
-    return { input: values.input, port, once: values.once, json: values.json };
+    const storage = STORAGE_ENGINES.find((engine) => engine === (values.storage ?? "embedded"));
+    if (storage === undefined) {
+      throw new Error(
+        `--storage ${values.storage ?? ""} is none of ${STORAGE_ENGINES.join(", ")}.`,
+      );
+    }
+    return { input: values.input, port, storage, once: values.once, json: values.json };
   } catch (error) {
     say(`error: ${error instanceof Error ? error.message : String(error)}\n\n${HELP}`);
     process.exit(EXIT_USAGE);

@@ -16,7 +16,11 @@ export interface NodePlace {
   readonly folder: string;
   /** 0 takes a free one. */
   readonly grpcPort: number;
+  readonly storage: StorageEngine;
 }
+
+export const STORAGE_ENGINES = ["embedded", "jetstream"] as const;
+export type StorageEngine = (typeof STORAGE_ENGINES)[number];
 
 export class NodeProcess {
   readonly pid: number;
@@ -26,11 +30,12 @@ export class NodeProcess {
   readonly ended: Promise<string>;
   readonly #child: ChildProcess;
 
-  constructor({ folder, grpcPort }: NodePlace) {
+  constructor({ folder, grpcPort, storage }: NodePlace) {
     mkdirSync(folder, { recursive: true });
     const logFile = join(folder, "node.log");
     const log = openSync(logFile, "a");
     const settings = {
+      "storage.engine": storage,
       "storage.directory": join(folder, "data"),
       "api.grpc.port": grpcPort,
       "api.http.port": 0,

@@ -5,6 +5,7 @@ import { Api, type NodeFacts } from "./api.ts";
 import { awaitsOpenAt } from "./awaits.ts";
 import { type Counts, countHere, countsOfActors, differences, totalOf } from "./counts.ts";
 import { Feeder, IN_FLIGHT_MAX } from "./feeder.ts";
+import { killNatsServer } from "./nats-server.ts";
 import { type NodePlace, NodeProcess } from "./node-process.ts";
 import { many, number, step } from "./screen.ts";
 import { chunksOf, wordsOnly } from "./text.ts";
@@ -58,7 +59,7 @@ export async function run({ place, bytes, started }: RunOptions): Promise<Outcom
   const resumedFrom = feeder.position;
   const { node, endpoint, api } = await boot(place, started);
   if (isHeld) await api.resume(COUNTER);
-  await feedOn(api, feeder, messages.length);
+  const kills = 1 + (await feedOn(api, feeder, messages.length, place));
   const expected = countHere(bytes);
   await settle(api, totalOf(expected));
   const awaitsOpenAtKill = await awaitsOpenAt(api, killedAtMs);
@@ -66,7 +67,7 @@ export async function run({ place, bytes, started }: RunOptions): Promise<Outcom
   const { counts, faults } = await check(api, expected);
   const facts = await api.facts();
   api.close();
-  const figures = { sent: messages.length, facts, kills: 1, ackedBeforeKill, resumedFrom };
+  const figures = { sent: messages.length, facts, kills, ackedBeforeKill, resumedFrom };
   return { counts, faults, ...figures, awaitsOpenAtKill, node, endpoint };
 }
 
@@ -150,17 +151,29 @@ async function someHandlerIsOpen(api: Api): Promise<void> {
   throw new Error(`no splitter had taken up its work after ${number(OPEN_MS / 1000)} s`);
 }
 
-async function feedOn(api: Api, feeder: Feeder, messages: number): Promise<void> {
+/** Resolves with the number of nats-servers it has killed on the way. */
+async function feedOn(
+  api: Api,
+  feeder: Feeder,
+  messages: number,
+  place: NodePlace,
+): Promise<number> {
   const feeding = step("feed");
-  const from =
-    feeder.position < messages
-      ? `on from message ${number(feeder.position + 1)}`
-      : "nothing left to send";
+  const begin = feeder.position;
+  const from = begin < messages ? `on from message ${number(begin + 1)}` : "nothing left to send";
+  const hasNats = place.storage === "jetstream";
+  const killAt = begin + Math.floor(Math.random() * (messages - begin));
+  let killed: number | undefined;
   const failure = await feeder.feed(api, messages, () => {
     feeding.update(`${number(feeder.acked)} of ${many(messages, "message")} acknowledged`);
+    if (hasNats && feeder.acked > killAt) killed ??= killNatsServer(place);
   });
   if (failure !== undefined) throw failure;
+  if (hasNats) killed ??= killNatsServer(place);
   feeding.done(`${from}, ${number(messages)} of ${number(messages)} acknowledged`);
+  if (killed === undefined) return 0;
+  step("kill").done(`SIGKILL to nats-server ${String(killed)} on the way`);
+  return 1;
 }
 
 /** Waits until the tally has heard of all words and every message is handled, or nothing happens any more. */
