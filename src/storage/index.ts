@@ -3,4 +3,13 @@ export {
   openEmbeddedStorage,
 } from "./embedded/open-embedded-storage.ts";
 export { LineFiles } from "./line-files.ts";
-export type { AppendOutcome, Blobs, FrameRange, Log, LogRecord, Storage } from "./port.ts";
+export type {
+  AppendOutcome,
+  Blobs,
+  Durability,
+  FrameRange,
+  HeldBack,
+  Log,
+  LogRecord,
+  Storage,
+} from "./port.ts";

@@ -25,6 +25,7 @@ export class EmbeddedLog implements Log {
   readonly #reader: LogReader;
   readonly #gate: WriteGate;
   readonly #bytesMax: number;
+  readonly frameBytesMax: number;
   #reclaiming: Promise<void> = Promise.resolve();
 
   constructor(options: LogWriterOptions, bytesMax: number) {
@@ -34,6 +35,7 @@ export class EmbeddedLog implements Log {
     this.#reader = new LogReader(options.files, options.index, options.segments);
     this.#gate = options.gate;
     this.#bytesMax = bytesMax;
+    this.frameBytesMax = options.frameBytesMax;
   }
 
   append(
@@ -63,7 +65,12 @@ export class EmbeddedLog implements Log {
   }
 
   usage(): LogUsage {
-    return { bytes: this.#segments.bytes, bytesMax: this.#bytesMax, ...this.#writer.counts };
+    return {
+      bytes: this.#segments.bytes,
+      bytesMax: this.#bytesMax,
+      ...this.#writer.counts,
+      heldBackBy: [],
+    };
   }
 
   /** Finishes what was asked and gives the files back; returns where the log ends. */

@@ -184,6 +184,7 @@ async function openData(
     let closing: Promise<void> | undefined;
     return {
       engine: "embedded",
+      durability: { profile: "durable", isVerified: true },
       log,
       records,
       blobs,
