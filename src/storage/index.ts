@@ -2,6 +2,10 @@ export {
   type EmbeddedStorageOptions,
   openEmbeddedStorage,
 } from "./embedded/open-embedded-storage.ts";
+export {
+  type JetStreamStorageOptions,
+  openJetStreamStorage,
+} from "./jetstream/open-jetstream-storage.ts";
 export { LineFiles } from "./line-files.ts";
 export type {
   AppendOutcome,

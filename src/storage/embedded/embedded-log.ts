@@ -12,7 +12,7 @@ import { LogReader } from "./log-reader.ts";
 import type { LogEnd } from "./log-recovery.ts";
 import { LogWriter, type LogWriterOptions } from "./log-writer.ts";
 import type { SegmentStore } from "./segment-store.ts";
-import type { WriteGate } from "./write-gate.ts";
+import type { WriteGate } from "../write-gate.ts";
 
 /** The part of a segment that may still be wanted for it to be emptied. */
 const CARRY_FRACTION_MAX = 1 / 4;
