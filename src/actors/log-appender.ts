@@ -9,6 +9,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { CaxtonError, ensureError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
+import { epochOfFrame } from "../storage/frame-codec.ts";
 import type { AppendOutcome, Log, LogRecord } from "../storage/index.ts";
 import { decideAppend, decideFromLog } from "./append-protocol.ts";
 import type { AppendDecision } from "./append-protocol.ts";
@@ -87,7 +88,8 @@ export class LogAppender {
     expectedSequence: number | null,
   ): Promise<AppendOutcome | "full"> {
     try {
-      return await this.storageLog.append(partition, expectedSequence, frame);
+      const epoch = epochOfFrame(frame);
+      return await this.storageLog.append(partition, expectedSequence, frame, epoch);
     } catch (thrown) {
       const error = ensureError(thrown);
       if (error instanceof CaxtonError && error.code === "STORAGE_FULL") return "full";

@@ -7,6 +7,7 @@
  */
 import { createHash, type Hash } from "node:crypto";
 import { CaxtonError } from "../base/errors.ts";
+import { epochOfFrame } from "./frame-codec.ts";
 import { NODE_RECORD, type Storage, type StoredRecord } from "./port.ts";
 
 export interface CopyReport {
@@ -149,7 +150,7 @@ async function append(
   sequence: number,
   frame: Uint8Array,
 ): Promise<void> {
-  const outcome = await to.log.append(partition, sequence - 1, frame);
+  const outcome = await to.log.append(partition, sequence - 1, frame, epochOfFrame(frame));
   if (outcome.kind === "acked" && outcome.sequence === sequence) return;
   const what = outcome.kind === "unknown" ? outcome.cause : outcome.kind;
   throw new CaxtonError(

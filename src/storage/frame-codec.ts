@@ -345,6 +345,11 @@ export function readFrameHeader(frame: Buffer): FrameHeader {
   return header;
 }
 
+/** The epoch alone, of a frame whose header is known to be sound. */
+export function epochOfFrame(frame: Uint8Array): number {
+  return new DataView(frame.buffer, frame.byteOffset, FRAME_HEADER_BYTES).getUint32(12, true);
+}
+
 export function corrupt(why: string): CaxtonError {
   return new CaxtonError("STORAGE_CORRUPT", `A frame of the log is damaged: ${why}.`);
 }

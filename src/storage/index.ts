@@ -2,7 +2,20 @@ export {
   type EmbeddedStorageOptions,
   openEmbeddedStorage,
 } from "./embedded/open-embedded-storage.ts";
+export {
+  type JetStreamStorageOptions,
+  openJetStreamStorage,
+} from "./jetstream/open-jetstream-storage.ts";
 export { LineFiles } from "./line-files.ts";
 export { copyStorage, type CopyReport } from "./copy-storage.ts";
 export { NODE_RECORD } from "./port.ts";
-export type { AppendOutcome, Blobs, FrameRange, Log, LogRecord, Storage } from "./port.ts";
+export type {
+  AppendOutcome,
+  Blobs,
+  Durability,
+  FrameRange,
+  HeldBack,
+  Log,
+  LogRecord,
+  Storage,
+} from "./port.ts";

@@ -28,12 +28,22 @@ export interface FrameRange {
   readonly length: number;
 }
 
-/** The durable sequence of frames of every partition. Frames are opaque bytes here. */
+/**
+ * The durable sequence of frames of every partition. Frames are opaque bytes here; what an engine must know
+ * of them, their epoch, comes beside them.
+ *
+ * Void frames: where two nodes can write to one log, an epoch frame of an old owner may land behind a frame
+ * of a higher epoch. It takes no sequence and no reader sees it, so the epochs of the frames that are seen
+ * never fall. An engine with one writer per log needs no such rule.
+ */
 export interface Log {
+  /** The largest frame that can be appended. */
+  readonly frameBytesMax: number;
   /**
-   * Appends one frame. `expectedSequence` is the sequence of the frame before it (0 for the first);
-   * `null` appends unconditionally and is reserved for epoch frames.
-   * Appends issued while a commit is in flight become one physical commit.
+   * Appends one frame of the epoch. `expectedSequence` is the sequence of the frame before it (0 for the
+   * first); `null` appends unconditionally and is reserved for epoch frames. A frame of an epoch below one
+   * that the log holds is refused; an epoch frame may by then be in the log, void.
+   * Appends issued while a commit is in flight become one physical commit, where the engine commits itself.
    * Rejects with STORAGE_FULL (nothing written, try again when there is room) or
    * STORAGE_FAILED (a write or fsync failed: this engine accepts no write any more).
    */
@@ -41,8 +51,12 @@ export interface Log {
     partition: number,
     expectedSequence: number | null,
     frame: Uint8Array,
+    epoch: number,
   ): Promise<AppendOutcome>;
-  /** Sequence of the newest frame of the partition, 0 when there is none. */
+  /**
+   * Sequence of the newest frame of the partition, 0 when there is none. This and the reads below reject
+   * with STORAGE_UNAVAILABLE while the authoritative copy can't be reached: try again.
+   */
   lastSequence(partition: number): Promise<number>;
   /** The first frame of a partition that never had one will have this number: it is a copy of a log that was trimmed. */
   beginAt(partition: number, firstSequence: number): Promise<void>;
@@ -59,11 +73,22 @@ export interface LogUsage {
   /** Bytes on disk, preallocated space included. */
   readonly bytes: number;
   readonly bytesMax: number;
-  /** Physical commits and fsyncs since the engine was opened. */
+  /** Physical commits and fsyncs since the engine was opened; 0 where it leaves them to servers. */
   readonly commits: number;
   readonly fsyncs: number;
   readonly framesAppended: number;
   readonly bytesAppended: number;
+  /** Partitions whose oldest wanted frame keeps the oldest part of the log; empty where they can be got round. */
+  readonly heldBackBy: readonly HeldBack[];
+}
+
+/** A checkpoint of the partition, and its trim, would free room. */
+export interface HeldBack {
+  readonly partition: number;
+  /** The frame that is still wanted. */
+  readonly sequence: number;
+  /** About what lies behind it and is no longer wanted. */
+  readonly bytes: number;
 }
 
 export interface StoredRecord {
@@ -110,7 +135,8 @@ export interface Blobs {
 }
 
 export interface Storage {
-  readonly engine: "embedded";
+  readonly engine: "embedded" | "jetstream";
+  readonly durability: Durability;
   readonly log: Log;
   readonly records: Records;
   readonly blobs: Blobs;
@@ -118,6 +144,14 @@ export interface Storage {
   readonly opening: StorageOpening;
   /** Finishes what is in flight, writes the clean-stop mark, releases the lock. */
   close(): Promise<void>;
+}
+
+/** What an acknowledgement is worth when power fails. */
+export interface Durability {
+  /** `durable`: synced to disk before it is acknowledged. `fast`: some seconds or minutes later. */
+  readonly profile: "durable" | "fast";
+  /** False: it is what the configuration says, the engine can't see whether the servers do so. */
+  readonly isVerified: boolean;
 }
 
 export interface StorageOpening {

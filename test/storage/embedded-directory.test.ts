@@ -116,10 +116,10 @@ test("unfinished blobs are removed at the next start", async () => {
 test("closing finishes what was asked, may be asked twice, and ends all writes", async () => {
   const directory = await temporaryDirectory();
   const storage = await openSmall(directory);
-  const asked = [1, 2, 3].map((i) => storage.log.append(0, i - 1, frameOf(`f${i}`, 2_000)));
+  const asked = [1, 2, 3].map((i) => storage.log.append(0, i - 1, frameOf(`f${i}`, 2_000), 1));
   await Promise.all([storage.close(), storage.close()]);
   expect(await Promise.all(asked.map(codeOf))).toEqual(["resolved", "resolved", "resolved"]);
-  expect(await codeOf(storage.log.append(0, 3, frameOf("late", 1)))).toBe("NOT_READY");
+  expect(await codeOf(storage.log.append(0, 3, frameOf("late", 1), 1))).toBe("NOT_READY");
   expect(await codeOf(storage.records.put("a", frameOf("late", 1), 0))).toBe("NOT_READY");
   expect(await codeOf(storage.blobs.put(frameOf("late", 1)))).toBe("NOT_READY");
   expect(await collect((await openSmall(directory)).log.scan(0, 1))).toHaveLength(3);
@@ -131,7 +131,7 @@ test("the size limit may change from start to start", async () => {
   for (let i = 0; i < 10; i++) await acked(large, 0, frameOf(`f${i}`, 20_000));
   await large.close();
   const small = await openSmall(directory);
-  expect(await codeOf(small.log.append(0, 10, frameOf("f10", 15_000)))).toBe("resolved");
+  expect(await codeOf(small.log.append(0, 10, frameOf("f10", 15_000), 1))).toBe("resolved");
   await small.close();
   const again = await openSmall(directory, { segmentBytes: 64 * 1024, sizeBytesMax: 1024 * 1024 });
   for (let i = 11; i < 20; i++) await acked(again, 0, frameOf(`f${i}`, 20_000));

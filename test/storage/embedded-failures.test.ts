@@ -30,12 +30,12 @@ describe("a failed write or sync", () => {
     await acked(storage, 0, frameOf("before", 100));
     failing = true;
     const asked = [
-      storage.log.append(0, 1, frameOf("a", 100)),
-      storage.log.append(1, 0, frameOf("b", 9)),
+      storage.log.append(0, 1, frameOf("a", 100), 1),
+      storage.log.append(1, 0, frameOf("b", 9), 1),
     ];
     expect(await Promise.all(asked.map(codeOf))).toEqual(["STORAGE_FAILED", "STORAGE_FAILED"]);
     const calls = callsAfter;
-    expect(await codeOf(storage.log.append(0, 1, frameOf("a", 100)))).toBe("STORAGE_FAILED");
+    expect(await codeOf(storage.log.append(0, 1, frameOf("a", 100), 1))).toBe("STORAGE_FAILED");
     expect(await codeOf(storage.records.put("a", frameOf("a", 1), 0))).toBe("STORAGE_FAILED");
     expect(await codeOf(storage.blobs.put(frameOf("a", 1)))).toBe("STORAGE_FAILED");
     expect(callsAfter).toBe(calls);
@@ -61,7 +61,7 @@ describe("a failed write or sync", () => {
     const kept = await storage.blobs.put(frameOf("kept", 10));
     failing = true;
     expect(await codeOf(storage.blobs.put(frameOf("lost", 10)))).toBe("STORAGE_FAILED");
-    expect(await codeOf(storage.log.append(0, 0, frameOf("a", 10)))).toBe("STORAGE_FAILED");
+    expect(await codeOf(storage.log.append(0, 0, frameOf("a", 10), 1))).toBe("STORAGE_FAILED");
     await storage.close();
     const reopened = await openSmall(directory);
     expect(await reopened.blobs.get(kept)).toEqual(frameOf("kept", 10));
@@ -87,7 +87,7 @@ describe("a full log", () => {
   /** Appends to a partition until the log takes no more of that size; gives the last sequence. */
   async function fill(storage: Storage, partition: number, bytes = 4_000): Promise<number> {
     for (let sequence = await storage.log.lastSequence(partition); ; sequence++) {
-      const code = await codeOf(storage.log.append(partition, sequence, frameOf("f", bytes)));
+      const code = await codeOf(storage.log.append(partition, sequence, frameOf("f", bytes), 1));
       if (code !== "resolved") {
         expect(code).toBe("STORAGE_FULL");
         return sequence;
@@ -104,13 +104,13 @@ describe("a full log", () => {
     expect(storage.log.usage().framesAppended).toBe(last);
     // What fits into the current segment is still taken; a large one in between is refused alone.
     const asked = [
-      storage.log.append(1, 0, frameOf("small", 10)),
-      storage.log.append(2, 0, frameOf("large", 4_000)),
-      storage.log.append(3, 0, frameOf("small", 10)),
+      storage.log.append(1, 0, frameOf("small", 10), 1),
+      storage.log.append(2, 0, frameOf("large", 4_000), 1),
+      storage.log.append(3, 0, frameOf("small", 10), 1),
     ];
     expect(await Promise.all(asked.map(codeOf))).toEqual(["resolved", "STORAGE_FULL", "resolved"]);
     await storage.log.trim(0, last);
-    expect(await storage.log.append(0, last, frameOf("f", 4_000))).toEqual({
+    expect(await storage.log.append(0, last, frameOf("f", 4_000), 1)).toEqual({
       kind: "acked",
       sequence: last + 1,
     });
@@ -159,7 +159,8 @@ describe("a full log", () => {
     const storage = await openSmall(await temporaryDirectory(), { fileSystem, onFailed });
     expect(await fill(storage, 0)).toBe(3);
     full = false;
-    const append = (): Promise<string> => codeOf(storage.log.append(0, null, frameOf("f", 4_000)));
+    const append = (): Promise<string> =>
+      codeOf(storage.log.append(0, null, frameOf("f", 4_000), 1));
     await expect.poll(append, { timeout: 10_000 }).toBe("resolved");
     expect(await fill(storage, 0)).toBeGreaterThan(10);
     expect(failures).toEqual([]);
@@ -174,8 +175,8 @@ describe("a full log", () => {
   test("a frame larger than a segment is refused by itself", async () => {
     const storage = await openSmall(await temporaryDirectory());
     const largest = SMALL_SEGMENT_BYTES - 512 - 64;
-    expect(await codeOf(storage.log.append(0, 0, new Uint8Array(largest + 1)))).toBe("INTERNAL");
-    expect(await codeOf(storage.log.append(0, 0, new Uint8Array(largest)))).toBe("resolved");
+    expect(await codeOf(storage.log.append(0, 0, new Uint8Array(largest + 1), 1))).toBe("INTERNAL");
+    expect(await codeOf(storage.log.append(0, 0, new Uint8Array(largest), 1))).toBe("resolved");
   });
 });
 

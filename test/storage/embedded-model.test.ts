@@ -56,7 +56,7 @@ async function append(storage: Storage, model: Model, step: Step & { kind: "appe
     model.last[partition] = sequence;
     model.bytes.set(`${partition} ${sequence}`, bytes);
     const frame = frameOf(`${partition} ${sequence}`, bytes);
-    expect(await storage.log.append(partition, expected, frame)).toEqual({
+    expect(await storage.log.append(partition, expected, frame, 1)).toEqual({
       kind: "acked",
       sequence,
     });

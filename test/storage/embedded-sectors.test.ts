@@ -37,7 +37,7 @@ test("a commit may be larger than what is written at a time", async () => {
   const frames = [3.5, 0.75, 4, 0.001, 1.2].map((size, i) => frameOf(`f${i}`, size * MB));
   const storage = await openSmall(directory, LARGE);
   const before = storage.log.usage().commits;
-  await Promise.all(frames.map((frame, i) => storage.log.append(0, i, frame)));
+  await Promise.all(frames.map((frame, i) => storage.log.append(0, i, frame, 1)));
   expect(storage.log.usage().commits - before).toBe(1);
   await storage.close();
   const found = await framesOf(await openSmall(directory, LARGE));

@@ -46,7 +46,7 @@ export async function acked(
   partition: number,
   frame: Uint8Array,
 ): Promise<number> {
-  const outcome = await storage.log.append(partition, null, frame);
+  const outcome = await storage.log.append(partition, null, frame, 1);
   if (outcome.kind !== "acked") throw new Error(`append: ${outcome.kind}`);
   return outcome.sequence;
 }

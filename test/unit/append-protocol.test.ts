@@ -83,6 +83,7 @@ describe("what the log holds decides", () => {
 function scripted(outcomes: AppendOutcome[]) {
   const appends: { expectedSequence: number | null; bytes: string }[] = [];
   const log: Log = {
+    frameBytesMax: 1 << 20,
     append: async (_partition, expectedSequence, bytes) => {
       appends.push({ expectedSequence, bytes: Buffer.from(bytes).toString("hex") });
       return outcomes.shift()!;

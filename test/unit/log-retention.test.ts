@@ -10,7 +10,7 @@ let nowMs: number;
 beforeEach(() => {
   trims = [];
   nowMs = 0;
-  const counts = { commits: 0, fsyncs: 0, framesAppended: 0 };
+  const counts = { commits: 0, heldBackBy: [], fsyncs: 0, framesAppended: 0 };
   usage = { bytes: 0, bytesMax: 1000, bytesAppended: 0, ...counts };
 });
 

@@ -13,7 +13,7 @@ import {
   writeFileDurably,
 } from "./file-system.ts";
 import { OpenBlobs } from "./open-blobs.ts";
-import type { WriteGate } from "./write-gate.ts";
+import type { WriteGate } from "../write-gate.ts";
 
 const TEMPORARY = "tmp";
 

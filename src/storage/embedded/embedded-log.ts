@@ -12,7 +12,7 @@ import { LogReader } from "./log-reader.ts";
 import type { LogEnd } from "./log-recovery.ts";
 import { LogWriter, type LogWriterOptions } from "./log-writer.ts";
 import type { SegmentStore } from "./segment-store.ts";
-import type { WriteGate } from "./write-gate.ts";
+import type { WriteGate } from "../write-gate.ts";
 
 /** The part of a segment that may still be wanted for it to be emptied. */
 const CARRY_FRACTION_MAX = 1 / 4;
@@ -25,6 +25,7 @@ export class EmbeddedLog implements Log {
   readonly #reader: LogReader;
   readonly #gate: WriteGate;
   readonly #bytesMax: number;
+  readonly frameBytesMax: number;
   #reclaiming: Promise<void> = Promise.resolve();
 
   constructor(options: LogWriterOptions, bytesMax: number) {
@@ -34,6 +35,7 @@ export class EmbeddedLog implements Log {
     this.#reader = new LogReader(options.files, options.index, options.segments);
     this.#gate = options.gate;
     this.#bytesMax = bytesMax;
+    this.frameBytesMax = options.frameBytesMax;
   }
 
   append(
@@ -68,7 +70,12 @@ export class EmbeddedLog implements Log {
   }
 
   usage(): LogUsage {
-    return { bytes: this.#segments.bytes, bytesMax: this.#bytesMax, ...this.#writer.counts };
+    return {
+      bytes: this.#segments.bytes,
+      bytesMax: this.#bytesMax,
+      ...this.#writer.counts,
+      heldBackBy: [],
+    };
   }
 
   /** Finishes what was asked and gives the files back; returns where the log ends. */

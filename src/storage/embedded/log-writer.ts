@@ -27,7 +27,7 @@ import type { LogIndex } from "./log-index.ts";
 import type { LogEnd } from "./log-recovery.ts";
 import { SEGMENT_HEADER_BYTES, type Segment } from "./segment-file.ts";
 import type { SegmentStore } from "./segment-store.ts";
-import type { WriteGate } from "./write-gate.ts";
+import type { WriteGate } from "../write-gate.ts";
 
 /** A frame to write: a new one, or (`carriedSequence`) a copy of one the log already holds. */
 interface PendingFrame {

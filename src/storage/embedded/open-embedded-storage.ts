@@ -21,7 +21,7 @@ import { RecordStore } from "./record-store.ts";
 import { SEGMENT_HEADER_BYTES, segmentName } from "./segment-file.ts";
 import { SegmentStore } from "./segment-store.ts";
 import { SegmentSupply } from "./segment-supply.ts";
-import { WriteGate } from "./write-gate.ts";
+import { WriteGate } from "../write-gate.ts";
 
 export interface EmbeddedStorageOptions {
   readonly directory: string;
@@ -186,6 +186,7 @@ async function openData(
     let closing: Promise<void> | undefined;
     return {
       engine: "embedded",
+      durability: { profile: "durable", isVerified: true },
       log,
       records,
       blobs,

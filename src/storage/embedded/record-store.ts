@@ -11,7 +11,7 @@ import { crc32 } from "node:zlib";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { CaxtonError, ensureError } from "../../base/errors.ts";
 import type { Records, RecordWrite, StoredRecord } from "../port.ts";
-import type { WriteGate } from "./write-gate.ts";
+import type { WriteGate } from "../write-gate.ts";
 
 interface Row {
   readonly key: Uint8Array;

@@ -20,7 +20,7 @@ import {
   type Segment,
   segmentName,
 } from "./segment-file.ts";
-import type { WriteGate } from "./write-gate.ts";
+import type { WriteGate } from "../write-gate.ts";
 
 /** After the disk was full, how long until it is asked again without a reason to hope. */
 const SPACE_RETRY_MS = 1000;

@@ -37,34 +37,37 @@ function appendContract(current: () => Storage, reopen: () => Promise<Storage>):
   test("sequences are dense from 1 in every partition", async () => {
     const { log } = current();
     expect(await log.lastSequence(3)).toBe(0);
-    expect(await log.append(3, 0, bytes("a"))).toEqual(acked(1));
-    expect(await log.append(3, 1, bytes("b"))).toEqual(acked(2));
-    expect(await log.append(4, 0, bytes("c"))).toEqual(acked(1));
+    expect(await log.append(3, 0, bytes("a"), 1)).toEqual(acked(1));
+    expect(await log.append(3, 1, bytes("b"), 1)).toEqual(acked(2));
+    expect(await log.append(4, 0, bytes("c"), 1)).toEqual(acked(1));
     expect(await log.lastSequence(3)).toBe(2);
     expect(await log.lastSequence(4)).toBe(1);
   });
 
   test("an unexpected sequence is refused with what the log holds, and nothing is written", async () => {
     const { log } = current();
-    await log.append(0, 0, bytes("a"));
-    expect(await log.append(0, 0, bytes("again"))).toEqual({ kind: "refused", lastSequence: 1 });
-    expect(await log.append(0, 2, bytes("too far"))).toEqual({ kind: "refused", lastSequence: 1 });
-    expect(await log.append(1, 7, bytes("new"))).toEqual({ kind: "refused", lastSequence: 0 });
+    await log.append(0, 0, bytes("a"), 1);
+    expect(await log.append(0, 0, bytes("again"), 1)).toEqual({ kind: "refused", lastSequence: 1 });
+    expect(await log.append(0, 2, bytes("too far"), 1)).toEqual({
+      kind: "refused",
+      lastSequence: 1,
+    });
+    expect(await log.append(1, 7, bytes("new"), 1)).toEqual({ kind: "refused", lastSequence: 0 });
     expect(await log.lastSequence(1)).toBe(0);
     expect((await collect(log.scan(0, 1))).map((record) => record.sequence)).toEqual([1]);
   });
 
   test("null appends whatever the log holds", async () => {
     const { log } = current();
-    expect(await log.append(0, null, bytes("a"))).toEqual(acked(1));
-    expect(await log.append(0, null, bytes("b"))).toEqual(acked(2));
+    expect(await log.append(0, null, bytes("a"), 1)).toEqual(acked(1));
+    expect(await log.append(0, null, bytes("b"), 1)).toEqual(acked(2));
   });
 
   test("appends asked together keep their order and share commits", async () => {
     const { log } = current();
     const before = log.usage();
     const asked = Array.from({ length: 64 }, (_, i) =>
-      log.append(i % 4, Math.floor(i / 4), frameOf(`f${i}`, 100)),
+      log.append(i % 4, Math.floor(i / 4), frameOf(`f${i}`, 100), 1),
     );
     const outcomes = await Promise.all(asked);
     expect(outcomes).toEqual(outcomes.map((_, i) => acked(Math.floor(i / 4) + 1)));
@@ -78,7 +81,7 @@ function appendContract(current: () => Storage, reopen: () => Promise<Storage>):
 
   test("two appends with the same expectation: the first asked wins", async () => {
     const { log } = current();
-    const both = [log.append(0, 0, bytes("first")), log.append(0, 0, bytes("second"))];
+    const both = [log.append(0, 0, bytes("first"), 1), log.append(0, 0, bytes("second"), 1)];
     expect(await Promise.all(both)).toEqual([acked(1), { kind: "refused", lastSequence: 1 }]);
     const [record] = await collect(log.scan(0, 1));
     expect(record?.frame).toEqual(bytes("first"));
@@ -87,24 +90,27 @@ function appendContract(current: () => Storage, reopen: () => Promise<Storage>):
   test("the log of a copy begins at the number that the original had left", async () => {
     const { log } = current();
     await log.beginAt(2, 41);
-    expect(await log.append(2, 0, bytes("first"))).toEqual({ kind: "refused", lastSequence: 40 });
-    expect(await log.append(2, 40, bytes("a"))).toEqual(acked(41));
-    expect(await log.append(2, 41, bytes("b"))).toEqual(acked(42));
+    expect(await log.append(2, 0, bytes("first"), 1)).toEqual({
+      kind: "refused",
+      lastSequence: 40,
+    });
+    expect(await log.append(2, 40, bytes("a"), 1)).toEqual(acked(41));
+    expect(await log.append(2, 41, bytes("b"), 1)).toEqual(acked(42));
     const again = (await reopen()).log;
     expect(await collect(again.scan(2, 1))).toEqual([
       { sequence: 41, frame: bytes("a") },
       { sequence: 42, frame: bytes("b") },
     ]);
-    expect(await again.append(2, 42, bytes("c"))).toEqual(acked(43));
+    expect(await again.append(2, 42, bytes("c"), 1)).toEqual(acked(43));
   });
 
   test("a reopened log goes on where it stopped", async () => {
     const { log } = current();
-    for (let i = 0; i < 20; i++) await log.append(i % 3, null, frameOf(`f${i}`, 50 * i));
+    for (let i = 0; i < 20; i++) await log.append(i % 3, null, frameOf(`f${i}`, 50 * i), 1);
     const storage = await reopen();
     expect(storage.opening).toEqual({ clean: true, created: false, tornBytesCut: 0 });
     expect(await storage.log.lastSequence(0)).toBe(7);
-    expect(await storage.log.append(0, 7, bytes("on"))).toEqual(acked(8));
+    expect(await storage.log.append(0, 7, bytes("on"), 1)).toEqual(acked(8));
     const frames = (await collect(storage.log.scan(1, 1))).map((record) => record.frame);
     expect(frames).toEqual([1, 4, 7, 10, 13, 16, 19].map((i) => frameOf(`f${i}`, 50 * i)));
   });
@@ -115,8 +121,8 @@ function readContract(current: () => Storage): void {
     const { log } = current();
     for (let i = 1; i <= count; i++) {
       await Promise.all([
-        log.append(0, i - 1, frameOf(`zero ${i}`, 10 * i)),
-        log.append(1, i - 1, frameOf(`one ${i}`, 7 * i)),
+        log.append(0, i - 1, frameOf(`zero ${i}`, 10 * i), 1),
+        log.append(1, i - 1, frameOf(`one ${i}`, 7 * i), 1),
       ]);
     }
   };
@@ -137,15 +143,15 @@ function readContract(current: () => Storage): void {
   test("scan ends at what was newest when it was asked for", async () => {
     await fill(3);
     const scan = current().log.scan(0, 1);
-    await current().log.append(0, 3, bytes("later"));
+    await current().log.append(0, 3, bytes("later"), 1);
     expect(await collect(scan)).toHaveLength(3);
   });
 
   test("a frame may be empty, and a scanned frame owns its memory", async () => {
     const { log } = current();
-    await log.append(0, 0, new Uint8Array(0));
-    await log.append(0, 1, frameOf("a", 300));
-    await log.append(0, 2, frameOf("b", 300));
+    await log.append(0, 0, new Uint8Array(0), 1);
+    await log.append(0, 1, frameOf("a", 300), 1);
+    await log.append(0, 2, frameOf("b", 300), 1);
     const frames = (await collect(log.scan(0, 1))).map((record) => record.frame);
     expect(frames.map((frame) => frame.length)).toEqual([0, 300, 300]);
     expect(frames.map((frame) => frame.buffer.byteLength)).toEqual([0, 300, 300]);
@@ -183,19 +189,19 @@ function readContract(current: () => Storage): void {
 function trimContract(current: () => Storage, reopen: () => Promise<Storage>): void {
   test("the newest frame is never removed, and sequences go on", async () => {
     const { log } = current();
-    for (let i = 0; i < 5; i++) await log.append(0, i, frameOf(`f${i}`, 40));
+    for (let i = 0; i < 5; i++) await log.append(0, i, frameOf(`f${i}`, 40), 1);
     await log.trim(0, 1_000);
     expect(await log.lastSequence(0)).toBe(5);
     const kept = await collect(log.scan(0, 1));
     expect(kept.at(-1)).toEqual({ sequence: 5, frame: frameOf("f4", 40) });
-    expect(await log.append(0, 5, bytes("on"))).toEqual(acked(6));
+    expect(await log.append(0, 5, bytes("on"), 1)).toEqual(acked(6));
   });
 
   test("frames not trimmed stay readable, in this and in other partitions, over a restart", async () => {
     const { log } = current();
     for (let i = 0; i < 200; i++) {
-      await log.append(0, i, frameOf(`zero ${i}`, 900));
-      if (i < 3) await log.append(1, i, frameOf(`one ${i}`, 200));
+      await log.append(0, i, frameOf(`zero ${i}`, 900), 1);
+      if (i < 3) await log.append(1, i, frameOf(`one ${i}`, 200), 1);
     }
     await log.trim(0, 150);
     const check = async (storage: Storage): Promise<void> => {
@@ -211,7 +217,7 @@ function trimContract(current: () => Storage, reopen: () => Promise<Storage>): v
     };
     await check(current());
     await check(await reopen());
-    expect(await current().log.append(1, 3, bytes("on"))).toEqual(acked(4));
+    expect(await current().log.append(1, 3, bytes("on"), 1)).toEqual(acked(4));
   });
 
   test("trimming an unknown partition does nothing", async () => {

@@ -24,7 +24,7 @@ async function appendTo(partition: number): Promise<void> {
   for (let made = 0; made < Number(commits); made++) {
     const sequence = last + 1;
     const frame = frameOf(`${partition} ${sequence}`, 100 + ((sequence * 379) % 5_000));
-    const outcome = await storage.log.append(partition, last, frame);
+    const outcome = await storage.log.append(partition, last, frame, 1);
     if (outcome.kind !== "acked") throw new Error(`append: ${outcome.kind}`);
     last = outcome.sequence;
     writeSync(1, `${partition} ${last}\n`);

@@ -1,8 +1,8 @@
 /**
  * Whether the engine still writes. Shared by log, records and blobs: after one failed write or sync
- * nothing the disk says later can be trusted, so everything stops, for good, with the first reason.
+ * nothing the disk or the servers say later can be trusted, so everything stops, for good, with the first reason.
  */
-import { CaxtonError, ensureError } from "../../base/errors.ts";
+import { CaxtonError, ensureError } from "../base/errors.ts";
 
 export class WriteGate {
   readonly #onFailed: (error: CaxtonError) => void;

@@ -1,0 +1,133 @@
+/**
+ * Requests over one NATS connection, none of which waits for ever.
+ *
+ * Owns a subscription for the answers and the requests that wait for one.
+ * 1. A request is settled once: by its answer, when its time is over, or when the connection is lost, for
+ *    then nothing says whether it arrived.
+ * 2. Nothing is handed to a connection that is known to be away: it would keep it and send it much later.
+ */
+import {
+  createInbox,
+  type Msg,
+  type MsgHdrs,
+  type NatsConnection,
+  type Subscription,
+} from "@nats-io/transport-node";
+import { ensureError } from "../../base/errors.ts";
+
+export type Answer =
+  | { readonly kind: "answered"; readonly data: Uint8Array }
+  /** It may have arrived or not, and may still arrive. */
+  | { readonly kind: "lost"; readonly cause: string };
+
+interface Waiting {
+  readonly settle: (answer: Answer) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+export const ANSWER_WAIT_MS = 5000;
+const NO_RESPONDERS = 503;
+
+export class NatsLink {
+  readonly connection: NatsConnection;
+  readonly #inbox: string;
+  readonly #answers: Subscription;
+  readonly #waiting = new Map<string, Waiting>();
+  readonly #waitingForIt = new Set<() => void>();
+  #requests = 0;
+  #isAway = false;
+
+  constructor(connection: NatsConnection) {
+    this.connection = connection;
+    this.#inbox = createInbox();
+    this.#answers = connection.subscribe(`${this.#inbox}.*`, {
+      callback: (error, message) => {
+        if (error === null) this.#answered(message);
+      },
+    });
+    void this.#follow();
+  }
+
+  /** What the server takes in one message now. */
+  get payloadBytesMax(): number {
+    return this.connection.info?.max_payload ?? 0;
+  }
+
+  async request(
+    subject: string,
+    payload: Uint8Array | string,
+    headers?: MsgHdrs,
+    waitMs: number = ANSWER_WAIT_MS,
+  ): Promise<Answer> {
+    if (this.#isAway && !(await this.#comesBack(waitMs))) return lost("there is no connection");
+    return new Promise((settle) => {
+      const token = (this.#requests++).toString(36);
+      const timer = setTimeout(() => {
+        this.#settle(token, lost(`no answer within ${waitMs} ms`));
+      }, waitMs);
+      this.#waiting.set(token, { settle, timer });
+      const reply = `${this.#inbox}.${token}`;
+      try {
+        const options = headers === undefined ? { reply } : { reply, headers };
+        this.connection.publish(subject, payload, options);
+      } catch (error) {
+        this.#settle(token, lost(ensureError(error).message));
+      }
+    });
+  }
+
+  /** The connection stays open: it is not ours. */
+  close(): void {
+    this.#answers.unsubscribe();
+    this.#loseAll("storage is closed");
+  }
+
+  async #follow(): Promise<void> {
+    for await (const status of this.connection.status()) {
+      if (status.type === "disconnect" || status.type === "close") {
+        this.#isAway = true;
+        this.#loseAll("the connection was lost");
+      } else if (status.type === "reconnect") {
+        this.#isAway = false;
+        for (const resume of this.#waitingForIt) resume();
+      }
+    }
+  }
+
+  #answered(message: Msg): void {
+    const token = message.subject.slice(this.#inbox.length + 1);
+    const hasNone = message.headers?.code === NO_RESPONDERS && message.data.length === 0;
+    this.#settle(
+      token,
+      hasNone ? lost("no server answers for it now") : { kind: "answered", data: message.data },
+    );
+  }
+
+  #settle(token: string, answer: Answer): void {
+    const waiting = this.#waiting.get(token);
+    if (waiting === undefined) return;
+    this.#waiting.delete(token);
+    clearTimeout(waiting.timer);
+    waiting.settle(answer);
+  }
+
+  #loseAll(cause: string): void {
+    for (const token of [...this.#waiting.keys()]) this.#settle(token, lost(cause));
+  }
+
+  #comesBack(waitMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const resume = (): void => {
+        this.#waitingForIt.delete(resume);
+        clearTimeout(timer);
+        resolve(!this.#isAway);
+      };
+      const timer = setTimeout(resume, waitMs);
+      this.#waitingForIt.add(resume);
+    });
+  }
+}
+
+function lost(cause: string): Answer {
+  return { kind: "lost", cause };
+}

@@ -1,0 +1,159 @@
+/** Opens the streams of a Caxton cluster, or makes them. */
+import type { NatsConnection } from "@nats-io/transport-node";
+import { CaxtonError, ensureError } from "../../base/errors.ts";
+import type { Durability, Storage } from "../port.ts";
+import { WriteGate } from "../write-gate.ts";
+import { BlobStore } from "./blob-store.ts";
+import { JetStreamApi, JetStreamRefusal } from "./jetstream-api.ts";
+import { JetStreamLog, type LogCounts } from "./jetstream-log.ts";
+import { type LayoutOptions, logStreamBytesMax, setUpLayout } from "./layout.ts";
+import { loadIndexes } from "./log-loader.ts";
+import { LogPartition } from "./log-partition.ts";
+import { LogScanner } from "./log-scanner.ts";
+import { LogStream } from "./log-stream.ts";
+import { NatsLink } from "./nats-link.ts";
+import { RecordStore } from "./record-store.ts";
+import { RecordWatch } from "./record-watch.ts";
+import { readStopMark, writeStopMark } from "./stop-mark.ts";
+import { type Subjects, subjectsOf } from "./subjects.ts";
+
+export interface JetStreamStorageOptions {
+  /** Stays open when storage is closed. */
+  readonly connection: NatsConnection;
+  /** Part of all names, so that several Caxton clusters can share servers. Default: "default". */
+  readonly cluster?: string;
+  readonly partitions: number;
+  readonly replicas: 1 | 3;
+  readonly durability: Durability["profile"];
+  /** Whether it is known that the servers do so; by default it is not. */
+  readonly isDurabilityVerified?: boolean;
+  /** What the log may take in each server. Records and blobs come on top. */
+  readonly sizeBytesMax: number;
+  /** Called once, when writing has stopped for good. */
+  readonly onFailed?: (error: CaxtonError) => void;
+}
+
+/** Subject, headers and what the server adds. */
+const MESSAGE_ROOM_BYTES = 16 * 1024;
+/** The effects of one turn and room for the message that caused them. */
+const FRAME_BYTES_MIN = 576 * 1024;
+
+interface Engine {
+  readonly api: JetStreamApi;
+  readonly subjects: Subjects;
+  readonly gate: WriteGate;
+  readonly layout: LayoutOptions;
+  readonly connection: NatsConnection;
+  readonly frameBytesMax: number;
+}
+
+export async function openJetStreamStorage(options: JetStreamStorageOptions): Promise<Storage> {
+  const { connection, partitions, replicas, sizeBytesMax: bytesMax } = options;
+  const subjects = subjectsOf(options.cluster ?? "default");
+  const gate = new WriteGate(options.onFailed ?? (() => undefined));
+  const layout = { subjects, partitions, replicas, bytesMax };
+  const link = new NatsLink(connection);
+  try {
+    const frameBytesMax = frameBytesMaxOf(link);
+    const api = new JetStreamApi(link);
+    const engine = { api, subjects, gate, layout, connection, frameBytesMax };
+    return await openEngine(engine, {
+      profile: options.durability,
+      isVerified: options.isDurabilityVerified ?? false,
+    });
+  } catch (error) {
+    link.close();
+    throw asOpenError(error);
+  }
+}
+
+async function openEngine(engine: Engine, durability: Durability): Promise<Storage> {
+  const { api, subjects, gate, layout, connection, frameBytesMax } = engine;
+  const created = await setUpLayout(api, layout);
+  const clean = (await readStopMark(api, subjects)) ?? created;
+  const log = await openLog(engine);
+  const watch = await RecordWatch.open(connection, api, subjects);
+  try {
+    await writeStopMark(api, subjects, false);
+  } catch (error) {
+    watch.close();
+    throw error;
+  }
+  const records = new RecordStore({ api, subjects, gate, watch, valueBytesMax: frameBytesMax });
+  const blobs = new BlobStore({ api, subjects, gate });
+  const close = async (): Promise<void> => {
+    gate.close();
+    try {
+      await Promise.all([log.close(), blobs.close()]);
+      if (!gate.failed) await writeStopMark(api, subjects, true);
+    } finally {
+      watch.close();
+      api.link.close();
+    }
+  };
+  let closing: Promise<void> | undefined;
+  return {
+    engine: "jetstream",
+    durability,
+    log,
+    records,
+    blobs,
+    opening: { clean, created, tornBytesCut: 0 },
+    close: () => (closing ??= close()),
+  };
+}
+
+async function openLog({
+  api,
+  subjects,
+  gate,
+  layout,
+  connection,
+  frameBytesMax,
+}: Engine): Promise<JetStreamLog> {
+  const counts: LogCounts = { framesAppended: 0, bytesAppended: 0 };
+  const streams = await Promise.all(
+    subjects.logStreams(layout.partitions).map(async ({ stream: name, partitions: numbers }) => {
+      const appended = (bytes: number): void => {
+        counts.framesAppended++;
+        counts.bytesAppended += bytes;
+        stream.appended(bytes);
+      };
+      const partitions = numbers.map((partition) => {
+        const subject = subjects.log(partition);
+        return new LogPartition({ api, stream: name, subject, partition, gate, appended });
+      });
+      const bytesMax = logStreamBytesMax(layout);
+      const stream = new LogStream({ api, name, bytesMax, partitions, gate });
+      await loadIndexes(connection, api, name, partitions);
+      await stream.measure();
+      return stream;
+    }),
+  );
+  const { bytesMax } = layout;
+  return new JetStreamLog({
+    streams,
+    scanner: new LogScanner(api),
+    frameBytesMax,
+    bytesMax,
+    counts,
+  });
+}
+
+function frameBytesMaxOf(link: NatsLink): number {
+  const frameBytesMax = link.payloadBytesMax - MESSAGE_ROOM_BYTES;
+  if (frameBytesMax >= FRAME_BYTES_MIN) return frameBytesMax;
+  const text =
+    `max_payload of the NATS servers is ${link.payloadBytesMax} bytes; Caxton needs ` +
+    `${FRAME_BYTES_MIN + MESSAGE_ROOM_BYTES}. Raise it in their configuration (1MB is their default).`;
+  throw new CaxtonError("INVALID_CONFIG", text);
+}
+
+function asOpenError(thrown: unknown): CaxtonError {
+  if (thrown instanceof CaxtonError) return thrown;
+  const error = ensureError(thrown);
+  const code = error instanceof JetStreamRefusal ? "STORAGE_LAYOUT" : "STORAGE_UNAVAILABLE";
+  return new CaxtonError(code, `The NATS servers can't be used: ${error.message}.`, {
+    cause: error,
+  });
+}

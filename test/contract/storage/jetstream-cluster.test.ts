@@ -1,0 +1,31 @@
+import type { NatsConnection } from "@nats-io/transport-node";
+import { afterAll, beforeAll } from "vitest";
+import { connectTo, newCluster, openJetStream } from "../../storage/jetstream-support.ts";
+import { type NatsCluster, startNatsCluster } from "../../support/nats-servers.ts";
+import { storageContract } from "./storage-contract.ts";
+
+let servers: NatsCluster;
+let connection: NatsConnection;
+
+beforeAll(async () => {
+  servers = await startNatsCluster();
+  connection = await connectTo(servers.urls);
+});
+
+afterAll(async () => {
+  await connection.close();
+  await servers.dispose();
+});
+
+storageContract("jetstream, three servers", async () => {
+  const cluster = newCluster();
+  let storage = await openJetStream(connection, { cluster, replicas: 3 });
+  return {
+    storage,
+    reopen: async () => {
+      await storage.close();
+      storage = await openJetStream(connection, { cluster, replicas: 3 });
+      return storage;
+    },
+  };
+});
