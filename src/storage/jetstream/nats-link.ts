@@ -13,7 +13,7 @@ import {
   type NatsConnection,
   type Subscription,
 } from "@nats-io/transport-node";
-import { ensureError } from "../../base/errors.ts";
+import { CaxtonError, ensureError } from "../../base/errors.ts";
 
 export type Answer =
   | { readonly kind: "answered"; readonly data: Uint8Array }
@@ -36,6 +36,7 @@ export class NatsLink {
   readonly #waitingForIt = new Set<() => void>();
   #requests = 0;
   #isAway = false;
+  #isClosed = false;
 
   constructor(connection: NatsConnection) {
     this.connection = connection;
@@ -59,6 +60,7 @@ export class NatsLink {
     headers?: MsgHdrs,
     waitMs: number = ANSWER_WAIT_MS,
   ): Promise<Answer> {
+    if (this.#isClosed) throw new CaxtonError("NOT_READY", "Storage is closed.");
     if (this.#isAway && !(await this.#comesBack(waitMs))) return lost("there is no connection");
     return new Promise((settle) => {
       const token = (this.#requests++).toString(36);
@@ -78,6 +80,7 @@ export class NatsLink {
 
   /** The connection stays open: it is not ours. */
   close(): void {
+    this.#isClosed = true;
     this.#answers.unsubscribe();
     this.#loseAll("storage is closed");
   }

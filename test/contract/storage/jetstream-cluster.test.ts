@@ -1,8 +1,9 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { afterAll, beforeAll } from "vitest";
+import type { Storage } from "../../../src/storage/index.ts";
 import { connectTo, newCluster, openJetStream } from "../../storage/jetstream-support.ts";
 import { type NatsCluster, startNatsCluster } from "../../support/nats-servers.ts";
-import { storageContract } from "./storage-contract.ts";
+import { storageContract, type StorageUnderTest } from "./storage-contract.ts";
 
 let servers: NatsCluster;
 let connection: NatsConnection;
@@ -17,15 +18,19 @@ afterAll(async () => {
   await servers.dispose();
 });
 
-storageContract("jetstream, three servers", async () => {
+const open = async (): Promise<StorageUnderTest> => {
   const cluster = newCluster();
-  let storage = await openJetStream(connection, { cluster, replicas: 3 });
+  const openIt = (): Promise<Storage> => openJetStream(connection, { cluster, replicas: 3 });
+  let storage = await openIt();
   return {
     storage,
     reopen: async () => {
       await storage.close();
-      storage = await openJetStream(connection, { cluster, replicas: 3 });
+      storage = await openIt();
       return storage;
     },
+    another: openIt,
   };
-});
+};
+
+storageContract("jetstream, three servers", open, { writers: "many" });

@@ -1,7 +1,7 @@
 /** What every storage engine must do. An engine's test calls `storageContract` with a way to open it. */
 import { createHash } from "node:crypto";
 import { beforeEach, describe, expect, test } from "vitest";
-import type { Storage } from "../../../src/storage/index.ts";
+import type { AppendOutcome, Storage } from "../../../src/storage/index.ts";
 import { frameOf } from "../../storage/frames.ts";
 import { codeOf, collect } from "../../storage/support.ts";
 
@@ -9,12 +9,19 @@ export interface StorageUnderTest {
   readonly storage: Storage;
   /** Stops it cleanly and opens it again on the same data. */
   reopen(): Promise<Storage>;
+  /** Opens the same data once more, as a second node does. Absent where the engine allows one writer only. */
+  another?(): Promise<Storage>;
 }
 
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
 const acked = (sequence: number) => ({ kind: "acked", sequence });
+const refused = (lastSequence: number) => ({ kind: "refused", lastSequence });
 
-export function storageContract(name: string, open: () => Promise<StorageUnderTest>): void {
+export function storageContract(
+  name: string,
+  open: () => Promise<StorageUnderTest>,
+  { writers = "one" }: { writers?: "one" | "many" } = {},
+): void {
   describe(`${name}: storage contract`, () => {
     let under: StorageUnderTest;
     let storage: Storage;
@@ -27,6 +34,10 @@ export function storageContract(name: string, open: () => Promise<StorageUnderTe
 
     describe("log: append", () => appendContract(current, reopen));
     describe("log: read", () => readContract(current));
+    if (writers === "many") {
+      describe("log: two writers", () =>
+        twoWritersContract(current, () => under.another!(), reopen));
+    }
     describe("log: trim", () => trimContract(current, reopen));
     describe("records", () => recordsContract(current, reopen));
     describe("blobs", () => blobsContract(current, reopen));
@@ -184,6 +195,83 @@ function readContract(current: () => Storage): void {
       expect(await codeOf(log.readRanges(0, [range]))).toBe("INTERNAL");
     }
   });
+}
+
+/** The first is the old owner of the partition, the second the new one. */
+function twoWritersContract(
+  current: () => Storage,
+  another: () => Promise<Storage>,
+  reopen: () => Promise<Storage>,
+): void {
+  const framesOf = async ({ log }: Storage): Promise<string[]> => {
+    const records = await collect(log.scan(0, 1));
+    expect(records.map(({ sequence }) => sequence)).toEqual(records.map((_, i) => i + 1));
+    return records.map(({ frame }) => Buffer.from(frame).toString());
+  };
+
+  /** Two owners, the second with an epoch frame in the log. */
+  const takenOver = async (): Promise<[Storage, Storage]> => {
+    const [old, next] = [current(), await another()];
+    expect(await old.log.append(0, null, bytes("epoch 1"), 1)).toEqual(acked(1));
+    expect(await old.log.append(0, 1, bytes("old"), 1)).toEqual(acked(2));
+    expect(await next.log.append(0, null, bytes("epoch 2"), 2)).toEqual(acked(3));
+    return [old, next];
+  };
+
+  test("what one appends the other reads, and an epoch frame lands behind it", async () => {
+    const [old, next] = await takenOver();
+    for (const storage of [old, next]) {
+      expect(await storage.log.lastSequence(0)).toBe(3);
+      expect(await framesOf(storage)).toEqual(["epoch 1", "old", "epoch 2"]);
+    }
+    const ranges = [{ sequence: 3, offset: 0, length: 5 }];
+    expect(await old.log.readRanges(0, ranges)).toEqual([bytes("epoch")]);
+  });
+
+  test("the old owner's appends are refused with what the log holds", async () => {
+    const [old, next] = await takenOver();
+    expect(await old.log.append(0, 2, bytes("late"), 1)).toEqual(refused(3));
+    expect(await old.log.append(0, 3, bytes("late"), 1)).toEqual(refused(3));
+    expect(await next.log.append(0, 3, bytes("new"), 2)).toEqual(acked(4));
+    expect(await framesOf(old)).toEqual(["epoch 1", "old", "epoch 2", "new"]);
+  });
+
+  test("a late epoch frame of the old owner is void: it has no number and is not seen", async () => {
+    const [old, next] = await takenOver();
+    expect(await old.log.append(0, null, bytes("late epoch 1"), 1)).toEqual(refused(3));
+    // The new owner has not seen it: the first try tells, the second goes behind it.
+    expect(await next.log.append(0, 3, bytes("new"), 2)).toEqual(refused(3));
+    expect(await next.log.append(0, 3, bytes("new"), 2)).toEqual(acked(4));
+    expect(await old.log.append(0, null, bytes("later epoch 1"), 1)).toEqual(refused(4));
+    const frames = ["epoch 1", "old", "epoch 2", "new"];
+    for (const writer of [() => old, () => next, reopen]) {
+      const storage = await writer();
+      expect(await framesOf(storage)).toEqual(frames);
+      expect(await storage.log.lastSequence(0)).toBe(4);
+    }
+    expect(await current().log.append(0, 4, bytes("on"), 2)).toEqual(acked(5));
+  });
+
+  test("of two who append at once exactly one wins, every time", async () => {
+    const [one, two] = [current(), await another()];
+    for (let last = 0; last < 30; last++) {
+      const outcomes = await Promise.all([
+        decided(() => one.log.append(0, last, bytes(`one ${last}`), 1)),
+        decided(() => two.log.append(0, last, bytes(`two ${last}`), 1)),
+      ]);
+      const winner = outcomes[0].kind === "acked" ? 0 : 1;
+      expect(outcomes[winner]).toEqual(acked(last + 1));
+      expect(outcomes[1 - winner]).toEqual(refused(last + 1));
+    }
+    expect(await framesOf(one)).toHaveLength(30);
+  });
+}
+
+/** Sent again for as long as nobody knows what became of it. */
+async function decided(append: () => Promise<AppendOutcome>): Promise<AppendOutcome> {
+  let outcome = await append();
+  while (outcome.kind === "unknown") outcome = await append();
+  return outcome;
 }
 
 function trimContract(current: () => Storage, reopen: () => Promise<Storage>): void {
