@@ -3,6 +3,8 @@
  *
  * 1. A frame is resent byte-identical, never changed.
  * 2. Only a frame of a higher epoch fences; a refusal alone proves nothing.
+ * 3. An epoch frame is sent once: it is appended wherever the log ends, so nothing would keep a second copy out. Unless it is
+ *    known to be where it says, the partition is contended, and its log is read again.
  */
 import { readFrameHeader } from "../storage/frame-codec.ts";
 import type { FrameHeader } from "../storage/frame-codec.ts";
@@ -15,41 +17,51 @@ export interface SentFrame {
 
 export type AppendDecision =
   | { readonly kind: "durable"; readonly sequence: number }
-  | { readonly kind: "resend"; readonly expectedSequence: number | null }
+  | { readonly kind: "resend"; readonly expectedSequence: number }
   /** Read the partition's log from here at its authoritative copy, then ask `decideFromLog`. */
   | { readonly kind: "read"; readonly fromSequence: number }
-  | { readonly kind: "fenced"; readonly epoch: number };
+  | { readonly kind: "fenced"; readonly epoch: number }
+  /** Of an epoch frame: another node has written, or may have. Recover the partition anew. */
+  | { readonly kind: "contended" };
 
 export function decideAppend(sent: SentFrame, outcome: AppendOutcome): AppendDecision {
+  const { expectedSequence: expected } = sent;
+  if (expected === null) return decideOpening(sent.frame, outcome);
   switch (outcome.kind) {
     case "acked":
       return { kind: "durable", sequence: outcome.sequence };
     case "unknown":
-      // Nothing would keep a second copy of an epoch frame out.
-      if (sent.expectedSequence === null) {
-        return { kind: "read", fromSequence: headerOf(sent.frame).frameNo };
-      }
-      return { kind: "resend", expectedSequence: sent.expectedSequence };
+      return { kind: "resend", expectedSequence: expected };
     case "refused": {
-      const expected = sent.expectedSequence ?? 0;
       // A copy that is behind what was acknowledged already knows nothing.
       if (outcome.lastSequence < expected) {
-        return { kind: "resend", expectedSequence: sent.expectedSequence };
+        return { kind: "resend", expectedSequence: expected };
       }
       return { kind: "read", fromSequence: expected + 1 };
     }
   }
 }
 
+/** It acts only at the place it names: what it was sealed upon is then all there was before it. */
+function decideOpening(frame: Uint8Array, outcome: AppendOutcome): AppendDecision {
+  const { frameNo } = headerOf(frame);
+  if (outcome.kind !== "acked" || outcome.sequence !== frameNo) return { kind: "contended" };
+  return { kind: "durable", sequence: frameNo };
+}
+
 /** `records` are all frames of the partition from the sequence that was asked for. */
-export function decideFromLog(sent: SentFrame, records: readonly LogRecord[]): AppendDecision {
-  const own = headerOf(sent.frame);
-  let newest = sent.expectedSequence;
-  for (const { sequence, frame } of records) {
-    const found = headerOf(frame);
+export function decideFromLog(
+  frame: Uint8Array,
+  expectedSequence: number,
+  records: readonly LogRecord[],
+): AppendDecision {
+  const own = headerOf(frame);
+  let newest = expectedSequence;
+  for (const { sequence, frame: other } of records) {
+    const found = headerOf(other);
     if (isSame(own, found)) return { kind: "durable", sequence };
     if (found.epoch > own.epoch) return { kind: "fenced", epoch: found.epoch };
-    if (newest !== null) newest = sequence;
+    newest = sequence;
   }
   return { kind: "resend", expectedSequence: newest };
 }

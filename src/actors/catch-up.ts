@@ -56,11 +56,11 @@ export async function catchUp(
 async function deliverFrame(
   subscriber: MessageSubscriber,
   cursor: LogCursor,
-  { header, frame }: ScannedFrame,
+  { header, frame, previous }: ScannedFrame,
   ports: CatchUpPorts,
 ): Promise<void> {
   const { partition, frameNo } = header;
-  if (frameNo !== cursor.frames[partition]! + 1) throw expired();
+  if (previous !== cursor.frames[partition]) throw expired();
   const messages = committedMessages(frame, partition, ports.partitions);
   const taken = cursor.partition === partition ? cursor.messages : 0;
   cursor.partition = partition;

@@ -1,26 +1,44 @@
 /**
  * Appends the frames of a group and says when all are durable.
  *
- * Owns the state of the log as seen from the kernel: open, full or failed.
+ * Owns the state of the log as seen from the kernel: open, full, away or failed.
  * 1. A frame is resent until it is decided; while there is no room it waits, and new messages are refused.
- * 2. After a failed write nothing is appended any more.
- * 3. A frame counts as waiting from its first refusal until it is decided, not only between two tries.
+ * 2. While storage doesn't answer frames wait as well; new messages are refused when that lasts.
+ * 3. After a failed write, or when another node has taken over, nothing is appended any more.
+ * 4. A frame counts as waiting from its first refusal until it is decided, not only between two tries.
  */
 import { setTimeout as wait } from "node:timers/promises";
+import { systemClock } from "../base/clock.ts";
 import { CaxtonError, ensureError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { epochOfFrame } from "../storage/frame-codec.ts";
 import type { AppendOutcome, Log, LogRecord } from "../storage/index.ts";
 import { decideAppend, decideFromLog } from "./append-protocol.ts";
 import type { AppendDecision } from "./append-protocol.ts";
+import { isAway } from "./storage-patience.ts";
 import type { PostedFrame } from "./worker-protocol.ts";
 
-const RETRY_MS = 100;
+const FULL_RETRY_MS = 100;
+const UNKNOWN_RETRY_MS_MIN = 20;
+const UNKNOWN_RETRY_MS_MAX = 1000;
+/** An election of a stream's leader takes seconds; requests wait that long rather than fail. */
+const AWAY_REFUSED_MS = 2000;
+const RETRY_AFTER_MS = 1000;
+
+/** Another node wrote to the partition while this one took it over: what was recovered is not all there is. */
+export class PartitionContended extends CaxtonError {
+  constructor(partition: number) {
+    const text = `Another node may have written to partition ${String(partition)} while this one took it over.`;
+    super("PARTITION_FENCED", text);
+  }
+}
 
 export class LogAppender {
   private readonly storageLog: Log;
   private readonly log: Logger;
   private waitingForRoom = 0;
+  private waitingForAnswer = 0;
+  private awaySinceMs: number | undefined;
   failed: CaxtonError | undefined;
 
   constructor(storageLog: Log, log: Logger) {
@@ -32,50 +50,108 @@ export class LogAppender {
     return this.waitingForRoom > 0;
   }
 
-  /** Resolves when every frame is durable; rejects when the log failed or the partition is fenced. */
+  /** How long storage has not answered, 0 when it does. */
+  get awayMs(): number {
+    return this.awaySinceMs === undefined ? 0 : systemClock.monotonicMs() - this.awaySinceMs;
+  }
+
+  /** Why no new message is taken now. */
+  get refusal(): CaxtonError | undefined {
+    if (this.isFull) {
+      return new CaxtonError("STORAGE_FULL", undefined, { retryAfterMs: RETRY_AFTER_MS });
+    }
+    if (this.awayMs < AWAY_REFUSED_MS) return undefined;
+    const text = `Storage has not answered for ${String(Math.round(this.awayMs / 1000))} s.`;
+    return new CaxtonError("STORAGE_UNAVAILABLE", text, { retryAfterMs: RETRY_AFTER_MS });
+  }
+
+  /** Resolves when every frame is durable; rejects when the log failed or another node has taken over. */
   async appendGroup(frames: readonly PostedFrame[]): Promise<void> {
     await Promise.all(frames.map((frame) => this.append(frame)));
   }
 
-  private async append(posted: PostedFrame): Promise<void> {
-    let { expectedSequence } = posted;
-    for (;;) {
-      const sent = { expectedSequence, frame: posted.frame };
-      let decision = await this.tryAppend(posted.partition, sent.frame, expectedSequence);
-      if (decision.kind === "read") {
-        const records = await this.readFrom(posted.partition, decision.fromSequence);
-        decision = decideFromLog(sent, records);
+  private async append({
+    partition,
+    frameNo,
+    frame,
+    expectedSequence,
+  }: PostedFrame): Promise<void> {
+    if (expectedSequence === null) {
+      const outcome = await this.appendWithRoom(partition, frame, null);
+      const decision = decideAppend({ expectedSequence, frame }, outcome);
+      if (decision.kind !== "durable") throw new PartitionContended(partition);
+      return;
+    }
+    const decision = await this.resendUntilDecided(partition, frame, expectedSequence);
+    if (decision.kind === "fenced") {
+      const text = `Another node has had partition ${String(partition)} since epoch ${String(decision.epoch)}.`;
+      throw new CaxtonError("PARTITION_FENCED", text);
+    }
+    if (decision.sequence === frameNo) return;
+    const text = `Frame ${String(frameNo)} of partition ${String(partition)} is in the log as number ${String(decision.sequence)}.`;
+    throw new CaxtonError("STORAGE_CORRUPT", text);
+  }
+
+  private async resendUntilDecided(
+    partition: number,
+    frame: Uint8Array,
+    expectedSequence: number,
+  ): Promise<Extract<AppendDecision, { kind: "durable" | "fenced" }>> {
+    let expected = expectedSequence;
+    let retryMs = UNKNOWN_RETRY_MS_MIN;
+    let isWaiting = false;
+    try {
+      for (;;) {
+        const outcome = await this.appendWithRoom(partition, frame, expected);
+        const decision = await this.decide(partition, frame, expected, outcome);
+        if (decision.kind === "durable" || decision.kind === "fenced") return decision;
+        if (decision.kind === "resend") expected = decision.expectedSequence;
+        if (outcome.kind !== "unknown" && decision.kind !== "away") continue;
+        if (!isWaiting) this.waitingForAnswer++;
+        isWaiting = true;
+        this.goesAway(outcome.kind === "unknown" ? outcome.cause : "the log can't be read");
+        await this.pause(retryMs);
+        retryMs = Math.min(retryMs * 2, UNKNOWN_RETRY_MS_MAX);
       }
-      if (decision.kind === "durable") return;
-      if (decision.kind === "fenced") {
-        throw new CaxtonError(
-          "STORAGE_FAILED",
-          `Partition ${String(posted.partition)} is owned by another node since epoch ${String(decision.epoch)}.`,
-        );
-      }
-      if (decision.kind === "resend") ({ expectedSequence } = decision);
+    } finally {
+      if (isWaiting && --this.waitingForAnswer === 0) this.isBack();
     }
   }
 
-  /** Frames that wait for room are given up: nobody was told that they are durable. */
+  private async decide(
+    partition: number,
+    frame: Uint8Array,
+    expected: number,
+    outcome: AppendOutcome,
+  ): Promise<AppendDecision | { readonly kind: "away" }> {
+    const decision = decideAppend({ expectedSequence: expected, frame }, outcome);
+    if (decision.kind !== "read") return decision;
+    try {
+      return decideFromLog(frame, expected, await this.readFrom(partition, decision.fromSequence));
+    } catch (error) {
+      if (isAway(error)) return { kind: "away" };
+      throw error;
+    }
+  }
+
+  /** Frames that wait are given up: nobody was told that they are durable. */
   stop(): void {
     this.failed ??= new CaxtonError("NOT_READY", "The node is stopping.");
   }
 
-  private async tryAppend(
+  private async appendWithRoom(
     partition: number,
     frame: Uint8Array,
     expectedSequence: number | null,
-  ): Promise<AppendDecision> {
+  ): Promise<AppendOutcome> {
     let waits = false;
     try {
       for (;;) {
         const outcome = await this.appendOnce(partition, frame, expectedSequence);
-        if (outcome !== "full") return decideAppend({ expectedSequence, frame }, outcome);
+        if (outcome !== "full") return outcome;
         if (!waits) this.beginWaiting();
         waits = true;
-        await wait(RETRY_MS, undefined, { ref: false });
-        if (this.failed !== undefined) throw this.failed;
+        await this.pause(FULL_RETRY_MS);
       }
     } finally {
       if (waits) this.waitingForRoom--;
@@ -101,6 +177,22 @@ export class LogAppender {
   private beginWaiting(): void {
     if (!this.isFull) this.log.error("storage is full: nothing is accepted until there is room");
     this.waitingForRoom++;
+  }
+
+  private goesAway(cause: string): void {
+    if (this.awaySinceMs !== undefined) return;
+    this.awaySinceMs = systemClock.monotonicMs();
+    this.log.warn({ cause }, "storage does not answer; frames are sent again until it does");
+  }
+
+  private isBack(): void {
+    this.log.warn({ awayMs: Math.round(this.awayMs) }, "storage answers again");
+    this.awaySinceMs = undefined;
+  }
+
+  private async pause(ms: number): Promise<void> {
+    await wait(ms, undefined, { ref: false });
+    if (this.failed !== undefined) throw this.failed;
   }
 
   private async readFrom(partition: number, fromSequence: number): Promise<LogRecord[]> {

@@ -10,23 +10,26 @@ const ROUND_BYTES = 256 * 1024;
 export interface ScannedFrame {
   readonly header: FrameHeader;
   readonly frame: Buffer;
+  /** Of the acting frame before it in the log; what is between the two does nothing. */
+  readonly previous: number;
 }
 
-/** Frames from..to of a partition that the log still has, without those a later epoch made void. */
+/** Frames from..to of a partition that the log still has and that act (see PartitionRecovery). */
 async function* scan(
   log: Log,
   partition: number,
   from: number,
   to: number,
 ): AsyncGenerator<ScannedFrame, undefined> {
-  let epoch = 0;
+  let previous: number | undefined;
   for await (const { sequence, frame: bytes } of log.scan(partition, from)) {
     if (sequence > to) return;
     const frame = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const header = readFrameHeader(frame);
-    if (header.epoch < epoch) continue;
-    ({ epoch } = header);
-    yield { header, frame };
+    previous ??= sequence - 1;
+    if (header.frameNo !== sequence) continue;
+    yield { header, frame, previous };
+    previous = sequence;
   }
 }
 

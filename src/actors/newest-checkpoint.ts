@@ -15,7 +15,7 @@ export async function newestCheckpoint(
   blobs: Blobs,
   partition: number,
 ): Promise<StoredCheckpoint | undefined> {
-  const last = await frameAt(log, partition, await log.lastSequence(partition));
+  const last = await newestActingFrame(log, partition);
   if (last === undefined) return undefined;
   const { checkpointFrameNo } = readFrameHeader(last);
   if (checkpointFrameNo === 0) return undefined;
@@ -33,6 +33,14 @@ export async function newestCheckpoint(
     );
   }
   return { ...checkpoint, content: content as Uint8Array<ArrayBuffer> };
+}
+
+/** An epoch frame that landed elsewhere than it says knows only what its owner had read. */
+async function newestActingFrame(log: Log, partition: number): Promise<Buffer | undefined> {
+  for (let sequence = await log.lastSequence(partition); ; sequence--) {
+    const frame = await frameAt(log, partition, sequence);
+    if (frame === undefined || readFrameHeader(frame).frameNo === sequence) return frame;
+  }
 }
 
 async function frameAt(log: Log, partition: number, sequence: number): Promise<Buffer | undefined> {

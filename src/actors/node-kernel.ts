@@ -22,7 +22,7 @@ import { startOf } from "./environment.ts";
 import type { MessageOperations, NodeKernel } from "./kernel.ts";
 import { NO_WATCHER } from "./kernel-watcher.ts";
 import type { KernelWatcher } from "./kernel-watcher.ts";
-import { LogAppender } from "./log-appender.ts";
+import { LogAppender, PartitionContended } from "./log-appender.ts";
 import { LogHistory } from "./log-history.ts";
 import { LogRetention } from "./log-retention.ts";
 import { NodeAdmin } from "./node-admin.ts";
@@ -34,7 +34,8 @@ import { WorkerBlobs } from "./worker-blobs.ts";
 import { WorkerPool, unavailable } from "./worker-pool.ts";
 import type { FromWorker } from "./worker-protocol.ts";
 
-const FULL_RETRY_AFTER_MS = 1000;
+/** Each attempt fences whoever wrote during the one before. */
+const TAKE_OVER_TRIES_MAX = 10;
 
 export interface KernelOptions {
   readonly storage: Storage;
@@ -58,9 +59,17 @@ export async function startKernel(options: KernelOptions): Promise<RunningKernel
   const registry = new AgentRegistry(storage);
   await registry.load();
   const agentLogs = await openAgentLog(options, registry);
-  const kernel = new LocalKernel(options, registry, incarnation, agentLogs);
-  await kernel.start();
-  return kernel;
+  for (let tries = 1; ; tries++) {
+    const kernel = new LocalKernel(options, registry, incarnation, agentLogs);
+    try {
+      await kernel.start();
+      return kernel;
+    } catch (error) {
+      if (!(error instanceof PartitionContended) || tries === TAKE_OVER_TRIES_MAX) throw error;
+      options.log.warn({ err: error }, "reading the logs again");
+      await kernel.abandon();
+    }
+  }
 }
 
 /** Identity of the logs, and the partition count they were made with. */
@@ -116,6 +125,7 @@ class LocalKernel implements RunningKernel {
   private readonly subscriptions: Subscriptions;
   private readonly slowTurns: SlowTurns;
   private failure: CaxtonError | undefined;
+  private readonly failing = Promise.withResolvers<never>();
   private stopping = false;
 
   constructor(
@@ -127,6 +137,7 @@ class LocalKernel implements RunningKernel {
     const { config, log, storage } = options;
     const count = config.partitions.count;
     this.log = log;
+    this.failing.promise.catch(() => undefined);
     this.options = options;
     this.watcher = options.watcher ?? NO_WATCHER;
     this.wasClean = storage.opening.clean;
@@ -134,7 +145,7 @@ class LocalKernel implements RunningKernel {
     this.pool = this.createPool(options, registry, incarnation);
     const partitions = new PartitionAccess(this.pool, count, {
       failure: () => this.failure,
-      full: () => this.full(),
+      full: () => this.appender.refusal,
     });
     this.requests = new ClientRequests({
       partitions: count,
@@ -227,8 +238,14 @@ class LocalKernel implements RunningKernel {
   }
 
   async start(): Promise<void> {
-    await this.pool.start(this.wasClean);
+    await Promise.race([this.pool.start(this.wasClean), this.failing.promise]);
     await this.agents.reconcile();
+  }
+
+  /** Before it was started. */
+  async abandon(): Promise<void> {
+    this.stopping = true;
+    await this.pool.stop();
   }
 
   async stop(): Promise<void> {
@@ -277,6 +294,7 @@ class LocalKernel implements RunningKernel {
   private failed(error: CaxtonError): void {
     if (this.stopping || this.failure !== undefined) return;
     this.failure = error;
+    this.failing.reject(error);
     this.log.fatal({ err: error, code: error.code }, "the node can't go on");
     this.requests.failAll(error);
   }
@@ -285,11 +303,6 @@ class LocalKernel implements RunningKernel {
     if (this.failure !== undefined) return this.failure;
     if (this.stopping) return new CaxtonError("NOT_READY", "The node is stopping.");
     if (!this.pool.isReady(partition)) return unavailable(partition);
-    return this.full();
-  }
-
-  private full(): CaxtonError | undefined {
-    if (!this.appender.isFull) return undefined;
-    return new CaxtonError("STORAGE_FULL", undefined, { retryAfterMs: FULL_RETRY_AFTER_MS });
+    return this.appender.refusal;
   }
 }

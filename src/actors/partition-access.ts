@@ -12,6 +12,7 @@ export interface PartitionAccessPorts {
   /** Why the node can't go on. */
   failure(): CaxtonError | undefined;
   /** Why nothing becomes durable for now. */
+  /** Why nothing is accepted now. */
   full(): CaxtonError | undefined;
 }
 

@@ -2,13 +2,15 @@
  * Blobs on behalf of workers, and the trimming of their logs.
  *
  * 1. A blob is answered for when it is durable; while there is no room it waits.
- * 2. At the start, before any worker stores one, blobs that nobody names go: a crash left them behind.
+ * 2. At the start blobs that nobody names go, since a crash left them behind: after the node has made the logs
+ *    its own, for until then another node may be about to name them, and never one that was stored since.
  */
 import { setTimeout as wait } from "node:timers/promises";
 import { CaxtonError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import type { LogRetention } from "./log-retention.ts";
 import type { KernelWatcher } from "./kernel-watcher.ts";
+import { untilAnswered } from "./storage-patience.ts";
 import type { Storage } from "../storage/index.ts";
 import type { FromWorker, ToWorker } from "./worker-protocol.ts";
 
@@ -24,6 +26,8 @@ export class WorkerBlobs {
   private readonly faultPoint: (name: string) => void;
   private readonly retention: LogRetention;
   private stopped = false;
+  /** Hashes of what was stored while there may be orphans. */
+  private storedAtStart: Set<string> | undefined = new Set();
 
   constructor(
     storage: Storage,
@@ -49,14 +53,18 @@ export class WorkerBlobs {
       }
       case "fetch": {
         const { requestId, sha256, offset, length } = request;
-        const bytes = await this.storage.blobs.readRange(sha256, offset, length);
+        const bytes = await this.patiently(() =>
+          this.storage.blobs.readRange(sha256, offset, length),
+        );
         return { kind: "fetched", requestId, bytes };
       }
       case "trim":
         this.faultPoint("log.before-trim");
         await this.retention.add(request.partition, request.below);
         this.faultPoint("blob.before-delete");
-        for (const sha256 of request.blobs) await this.storage.blobs.delete(sha256);
+        for (const sha256 of request.blobs) {
+          await this.patiently(() => this.storage.blobs.delete(sha256));
+        }
         this.faultPoint("blob.after-delete");
         this.watcher.checkpointed();
         return undefined;
@@ -66,7 +74,9 @@ export class WorkerBlobs {
   private async store(content: Uint8Array): Promise<string> {
     for (;;) {
       try {
-        return await this.storage.blobs.put(content);
+        const sha256 = await this.patiently(() => this.storage.blobs.put(content));
+        this.storedAtStart?.add(sha256);
+        return sha256;
       } catch (error) {
         const isFull = error instanceof CaxtonError && error.code === "STORAGE_FULL";
         if (!isFull || this.stopped) throw error;
@@ -80,10 +90,22 @@ export class WorkerBlobs {
     this.retention.stop();
   }
 
-  async removeOrphans(named: readonly string[]): Promise<void> {
+  /** Blobs that nobody names. */
+  async orphans(named: readonly string[]): Promise<string[]> {
     const keep = new Set(named);
-    const orphans = (await this.storage.blobs.list()).filter((sha256) => !keep.has(sha256));
-    for (const sha256 of orphans) await this.storage.blobs.delete(sha256);
+    return (await this.storage.blobs.list()).filter((sha256) => !keep.has(sha256));
+  }
+
+  async remove(orphans: readonly string[]): Promise<void> {
+    for (const sha256 of orphans) {
+      if (this.storedAtStart?.has(sha256) === true) continue;
+      await this.patiently(() => this.storage.blobs.delete(sha256));
+    }
+    this.storedAtStart = undefined;
     if (orphans.length > 0) this.log.info({ blobs: orphans.length }, "blobs nobody names removed");
+  }
+
+  private patiently<T>(operation: () => Promise<T>): Promise<T> {
+    return untilAnswered(operation, () => this.stopped);
   }
 }

@@ -11,13 +11,14 @@ import { Worker } from "node:worker_threads";
 import { CaxtonError } from "../base/errors.ts";
 import type { NodeLimits, SnapshotConfig } from "../base/config-schema.ts";
 import type { Logger } from "../base/log.ts";
-import type { Storage } from "../storage/index.ts";
+import type { FrameRange, Storage } from "../storage/index.ts";
 import type { AgentRegistry } from "./agent-registry.ts";
 import { GUEST_STACK_MEGABYTES } from "./wasm/rewrite/bounds.ts";
 import type { KernelWatcher } from "./kernel-watcher.ts";
-import type { LogAppender } from "./log-appender.ts";
-import { newestCheckpoint } from "./newest-checkpoint.ts";
+import { type LogAppender, PartitionContended } from "./log-appender.ts";
+import { newestCheckpoint, type StoredCheckpoint } from "./newest-checkpoint.ts";
 import type { BlobRequest, WorkerBlobs } from "./worker-blobs.ts";
+import { untilAnswered } from "./storage-patience.ts";
 import { Packer } from "./worker-protocol.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-protocol.ts";
 
@@ -112,11 +113,13 @@ export class WorkerPool {
     for (const { partition, cursors } of recovered.flat()) {
       this.acknowledgeSources(partition, cursors);
     }
-    await this.options.blobs.removeOrphans([
+    const { blobs } = this.options;
+    const orphans = await blobs.orphans([
       ...registry.blobs(),
-      ...recovered.flat().flatMap(({ blobs }) => blobs),
+      ...recovered.flat().flatMap(({ blobs: named }) => named),
     ]);
     await Promise.all(this.seats.map((seat) => this.open(seat, wasClean)));
+    await blobs.remove(orphans);
     this.watchdog = setInterval(() => {
       this.checkHangs();
     }, HANG_CHECK_MS);
@@ -201,13 +204,12 @@ export class WorkerPool {
 
   /** Reads the partitions' newest checkpoints and the logs after them into the worker. */
   private async recoverSeat(seat: Seat): Promise<RecoveredMessage[]> {
-    const { log, blobs } = this.options.storage;
     const results: RecoveredMessage[] = [];
     for (const partition of seat.partitions) {
       const recovered = new Promise<RecoveredMessage>((resolve) => {
         this.recovered.set(partition, resolve);
       });
-      const checkpoint = await newestCheckpoint(log, blobs, partition);
+      const checkpoint = await this.checkpointOf(partition);
       if (checkpoint !== undefined) {
         const { sha256, content } = checkpoint;
         this.post(seat.index, { kind: "checkpoint", partition, sha256, content }, [content.buffer]);
@@ -217,6 +219,18 @@ export class WorkerPool {
       results.push(await recovered);
     }
     return results;
+  }
+
+  private async checkpointOf(partition: number): Promise<StoredCheckpoint | undefined> {
+    const { log, blobs } = this.options.storage;
+    const before = await log.lastSequence(partition);
+    try {
+      return await newestCheckpoint(log, blobs, partition);
+    } catch (error) {
+      // The old owner may have named another one meanwhile and deleted this.
+      if ((await log.lastSequence(partition)) === before) throw error;
+      throw new PartitionContended(partition);
+    }
   }
 
   private async recoverFrames(seat: Seat, partition: number, from: number): Promise<void> {
@@ -331,7 +345,7 @@ export class WorkerPool {
         if (seat.thread === thread) this.post(seat.index, { kind: "committed", group });
       },
       (error: unknown) => {
-        this.options.failed(error as CaxtonError);
+        if (!this.stopping) this.options.failed(error as CaxtonError);
       },
     );
     seat.appending.add(appended);
@@ -348,14 +362,18 @@ export class WorkerPool {
 
   private async read(seat: Seat, message: Extract<FromWorker, { kind: "read" }>): Promise<void> {
     const { partition, requestId, ranges } = message;
-    const wanted = [];
+    const wanted: FrameRange[] = [];
     for (let i = 0; i < ranges.length; i += 3) {
       const [sequence, offset, length] = ranges.subarray(i, i + 3) as unknown as number[];
       wanted.push({ sequence: sequence!, offset: offset!, length: length! });
     }
     const { thread } = seat;
     try {
-      const pieces = await this.options.storage.log.readRanges(partition, wanted);
+      const { log } = this.options.storage;
+      const pieces = await untilAnswered(
+        () => log.readRanges(partition, wanted),
+        () => this.stopping,
+      );
       if (seat.thread !== thread) return;
       const packer = new Packer();
       for (const piece of pieces) packer.add(piece, 0, piece.length);
@@ -363,7 +381,7 @@ export class WorkerPool {
       const lengths = wanted.map(({ length }) => length);
       this.post(seat.index, { kind: "ranges", requestId, bytes, lengths }, [bytes.buffer]);
     } catch (error) {
-      this.options.failed(error as CaxtonError);
+      if (!this.stopping) this.options.failed(error as CaxtonError);
     }
   }
 

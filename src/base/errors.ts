@@ -218,6 +218,13 @@ export const ERRORS = define({
     text: "The storage servers do not answer.",
     hint: "Retry after the delay in the details; see that most of the NATS servers run. The node goes on by itself when they do.",
   },
+  PARTITION_FENCED: {
+    grpc: "UNAVAILABLE",
+    http: 503,
+    retryable: true,
+    text: "Another node has taken over this node's partitions.",
+    hint: "Turn to the node that has taken over. Two nodes are configured with the same storage: stop one of them, or give it a storage.nats.cluster of its own.",
+  },
   STORAGE_LAYOUT: {
     grpc: "FAILED_PRECONDITION",
     http: 409,

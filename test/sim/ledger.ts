@@ -113,6 +113,10 @@ export class Ledger {
   apply(partition: number, sequence: number, frame: Buffer): void {
     const book = this.books[partition]!;
     const header = readFrameHeader(frame);
+    if (header.frameNo !== sequence) {
+      this.misplaced(partition, sequence, book, header);
+      return;
+    }
     this.checkChain(partition, sequence, book, header);
     this.hash = (Math.imul(this.hash ^ header.payloadCrc, 0x01000193) + sequence) | 0;
     visitEntries(frame, header, this.visitor(partition, book));
@@ -124,11 +128,23 @@ export class Ledger {
     promise(header.partition === p && header.frameNo === sequence, what);
     promise(header.frameNo === book.frames + 1 && header.previousCrc === book.crc, what);
     const isEpoch = (header.flags & FRAME_FLAG_EPOCH) !== 0;
-    promise(header.epoch === book.epoch + (isEpoch ? 1 : 0), what);
+    promise(isEpoch ? header.epoch > book.epoch : header.epoch === book.epoch, what);
     if (isEpoch) this.ports.coverage.hit("frame of an epoch");
     book.frames = header.frameNo;
     book.epoch = header.epoch;
     book.crc = header.payloadCrc;
+  }
+
+  /** An epoch frame that an old owner was ahead of: it has a place and ends the epoch, no more. */
+  private misplaced(p: number, sequence: number, book: Book, header: FrameHeader): void {
+    const isEpoch = (header.flags & FRAME_FLAG_EPOCH) !== 0;
+    const isHere = header.partition === p && sequence === book.frames + 1;
+    promise(
+      isEpoch && isHere && header.epoch > book.epoch && header.frameNo < sequence,
+      () => `partition ${p} sequence ${sequence}: frame ${header.frameNo} is out of place`,
+    );
+    book.frames = sequence;
+    book.epoch = header.epoch;
   }
 
   private visitor(partition: number, book: Book): EntryVisitor {

@@ -15,6 +15,8 @@ export interface SimAppenderPorts {
   after(delayMs: number, action: () => void): void;
   /** Another owner has the partition. */
   fenced(): void;
+  /** Another owner may have written while this one took over: it has to read again. */
+  contended(): void;
 }
 
 export class SimAppender {
@@ -36,11 +38,12 @@ export class SimAppender {
 
   private append(posted: PostedFrame, expected: number | null, durable: () => void): void {
     const { log, coverage, writer } = this.ports;
-    const sent = { expectedSequence: expected, frame: posted.frame };
+    const { frame } = posted;
     log.append(writer, posted.partition, expected, posted.frame, (outcome) => {
-      let decision = decideAppend(sent, outcome);
+      let decision = decideAppend({ expectedSequence: expected, frame }, outcome);
       if (decision.kind === "read") {
-        decision = decideFromLog(sent, log.records(posted.partition, decision.fromSequence));
+        const records = log.records(posted.partition, decision.fromSequence);
+        decision = decideFromLog(frame, expected!, records);
         if (decision.kind === "durable") coverage.hit("append decided durable from the log");
       }
       this.decided(posted, decision, durable);
@@ -66,6 +69,10 @@ export class SimAppender {
       case "fenced":
         coverage.hit("append fenced");
         this.ports.fenced();
+        return;
+      case "contended":
+        coverage.hit("partition contended");
+        this.ports.contended();
         return;
       case "read":
         throw new SimFailure(EXIT_CRASH, "the log was read and is to be read again");

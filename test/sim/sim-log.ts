@@ -60,8 +60,6 @@ export class SimLog {
   /** Faults end with the first phase. */
   private healed = false;
   private stalledUntilMs = 0;
-  /** While set, only this writer's appends get through. */
-  private only: Writer | undefined;
 
   constructor(ports: SimLogPorts) {
     this.ports = ports;
@@ -79,11 +77,6 @@ export class SimLog {
 
   stall(forMs: number): void {
     this.stalledUntilMs = this.ports.timeline.nowMs + forMs;
-  }
-
-  /** A new owner's epoch frames come first. */
-  reserveFor(writer: Writer | undefined): void {
-    this.only = writer;
   }
 
   private strikes(fault: Fault): boolean {
@@ -127,12 +120,6 @@ export class SimLog {
   private schedule(append: Append): void {
     this.ports.timeline.after(this.delayMs(), () => {
       if (!this.pending.has(append)) return;
-      if (this.only !== undefined && this.only !== append.writer) {
-        this.ports.timeline.after(1, () => {
-          this.schedule(append);
-        });
-        return;
-      }
       this.pending.delete(append);
       this.attempt(append);
     });
@@ -152,7 +139,7 @@ export class SimLog {
       return;
     }
     if (this.strikes("appendsUnknown")) {
-      const later = expected !== null && random.chance(0.5);
+      const later = random.chance(0.5);
       coverage.hit(later ? "append unknown, written later" : "append unknown, not written");
       this.tell(append, { kind: "unknown", cause: "lost on the way" });
       if (later) {
@@ -162,18 +149,32 @@ export class SimLog {
       }
       return;
     }
-    if (expected !== null && expected !== frames.length) {
+    if (!this.add(append)) {
       this.tell(append, { kind: "refused", lastSequence: frames.length });
       return;
     }
-    this.write(append);
+    this.acknowledge(append, frames.length);
   }
 
-  private write({ writer, partition, frame, done }: Append): void {
+  /** False when it does not fit, or is an epoch frame that comes too late and is void. */
+  private add({ partition, expected, frame }: Append): boolean {
+    const { coverage } = this.ports;
+    const { frames } = this.partitions[partition]!;
+    const { epoch, frameNo } = readFrameHeader(frame);
+    if (expected !== null) {
+      if (expected !== frames.length) return false;
+      promise(epoch === newestEpoch(frames), () => `epoch ${epoch} was appended behind another`);
+    } else if (epoch <= newestEpoch(frames)) {
+      coverage.hit("epoch frame void");
+      return false;
+    } else if (frameNo !== frames.length + 1) coverage.hit("epoch frame misplaced");
+    frames.push(frame);
+    return true;
+  }
+
+  private acknowledge({ writer, partition, frame, done }: Append, sequence: number): void {
     const { timeline, coverage } = this.ports;
     const log = this.partitions[partition]!;
-    log.frames.push(frame);
-    const sequence = log.frames.length;
     timeline.after(this.delayMs(), () => {
       // A loss of power came in between.
       if (log.frames[sequence - 1] !== frame) return;
@@ -208,9 +209,7 @@ export class SimLog {
     for (const append of this.pending) {
       if (append.writer !== writer) continue;
       this.pending.delete(append);
-      const { frames } = this.partitions[append.partition]!;
-      const fits = append.expected === null || append.expected === frames.length;
-      if (fits && random.chance(0.3)) frames.push(append.frame);
+      if (random.chance(0.3)) this.add(append);
     }
     this.partitions.forEach((log, partition) => {
       const unsynced = log.frames.length - log.durable;
@@ -244,7 +243,7 @@ export class SimLog {
   /** What a recovery reads: the newest checkpoint and the frames after it. */
   recoveryOf(partition: number): SimRecovery {
     const all = this.records(partition, 1);
-    const last = all.at(-1);
+    const last = all.findLast((record) => acts(asBuffer(record), record.sequence));
     const named = last === undefined ? 0 : readFrameHeader(asBuffer(last)).checkpointFrameNo;
     const naming = all[named - 1];
     if (naming === undefined) {
@@ -289,6 +288,16 @@ export class SimLog {
     promise(this.blobs.delete(sha256), () => `blob ${sha256} was deleted and is not there`);
     this.ports.coverage.hit("blob deleted");
   }
+}
+
+/** Where a frame is not where it says, it only ends the epoch before. */
+function acts(frame: Buffer, sequence: number): boolean {
+  return readFrameHeader(frame).frameNo === sequence;
+}
+
+function newestEpoch(frames: readonly Buffer[]): number {
+  const last = frames.at(-1);
+  return last === undefined ? 0 : readFrameHeader(last).epoch;
 }
 
 function asBuffer({ frame }: LogRecord): Buffer {

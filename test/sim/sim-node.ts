@@ -45,6 +45,8 @@ export interface SimNodePorts extends SimWorkerPorts {
   crashed(node: SimNode): void;
   /** Another owner has a partition: the process ends. */
   fenced(node: SimNode): void;
+  /** It could not take a partition over as it had read it: it starts again. */
+  contended(node: SimNode): void;
   escalate(agent: string, reason: string): void;
   recovered(processor: PartitionProcessor): void;
   committed(processor: PartitionProcessor): void;
@@ -78,6 +80,9 @@ export class SimNode implements Writer {
       after: (delayMs, action) => this.after(delayMs, action),
       fenced: () => {
         ports.fenced(this);
+      },
+      contended: () => {
+        ports.contended(this);
       },
     });
     const { partitions, workers } = ports.swarm;

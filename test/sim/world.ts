@@ -139,6 +139,9 @@ export class World {
       fenced: (fenced) => {
         fenced.stop(false);
       },
+      contended: (contended) => {
+        this.down(contended, false);
+      },
       escalate: (agent, reason) => {
         if (node.alive) this.operator.suspend(node, agent, reason);
       },
@@ -172,7 +175,6 @@ export class World {
     if (node !== this.node) return;
     for (const zombie of this.zombies) zombie.stop(withPower);
     this.zombies = [];
-    this.log.reserveFor(undefined);
     this.node = undefined;
     this.timeline.after(this.chaos.nextFloat() * 60, () => {
       this.boot(wasClean);
@@ -241,9 +243,7 @@ export class World {
     old.superseded = true;
     const node = this.nodeOf();
     this.node = node;
-    this.log.reserveFor(node);
     node.start(false, () => {
-      this.log.reserveFor(undefined);
       this.operator.converge(node);
       this.timeline.after(TAKEOVER_MS, () => {
         old.stop(false);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { decideAppend, decideFromLog } from "../../src/actors/append-protocol.ts";
-import { LogAppender } from "../../src/actors/log-appender.ts";
+import { LogAppender, PartitionContended } from "../../src/actors/log-appender.ts";
+import { CaxtonError } from "../../src/base/errors.ts";
 import { createLog } from "../../src/base/log.ts";
 import { FRAME_FLAG_EPOCH, FrameWriter } from "../../src/storage/frame-codec.ts";
 import type { AppendOutcome, Log } from "../../src/storage/index.ts";
@@ -35,15 +36,20 @@ describe("after an append", () => {
     expect(decideAppend(sent, { kind: "refused", lastSequence: 9 })).toEqual(read);
   });
 
-  test("an epoch frame of unknown fate is looked up before it is sent again", () => {
-    const opening = { expectedSequence: null, frame: frame(2, 5, 1, FRAME_FLAG_EPOCH) };
-    expect(decideAppend(opening, { kind: "unknown", cause: "timeout" })).toEqual({
-      kind: "read",
-      fromSequence: 5,
-    });
-    const older = [{ sequence: 5, frame: frame(1, 5) }];
-    expect(decideFromLog(opening, older)).toEqual({ kind: "resend", expectedSequence: null });
-  });
+  test.each([
+    { kind: "unknown", cause: "timeout" },
+    { kind: "refused", lastSequence: 5 },
+    { kind: "acked", sequence: 6 },
+  ] as const)(
+    "an epoch frame that is not known to be where it says is not sent again: $kind",
+    (outcome) => {
+      const opening = { expectedSequence: null, frame: frame(2, 5, 1, FRAME_FLAG_EPOCH) };
+      expect(decideAppend(opening, outcome)).toEqual({ kind: "contended" });
+      expect(decideAppend(opening, { kind: "acked", sequence: 5 })).toMatchObject({
+        kind: "durable",
+      });
+    },
+  );
 });
 
 describe("what the log holds decides", () => {
@@ -54,7 +60,7 @@ describe("what the log holds decides", () => {
       { sequence: 5, frame: frame(1, 5) },
       { sequence: 6, frame: frame(3, 6) },
     ];
-    expect(decideFromLog(sent, records)).toEqual({ kind: "fenced", epoch: 3 });
+    expect(decideFromLog(sent.frame, 4, records)).toEqual({ kind: "fenced", epoch: 3 });
   });
 
   test("the frame itself is success, even with a higher epoch behind it", () => {
@@ -62,7 +68,7 @@ describe("what the log holds decides", () => {
       { sequence: 5, frame: sent.frame },
       { sequence: 6, frame: frame(3, 6) },
     ];
-    expect(decideFromLog(sent, records)).toEqual({ kind: "durable", sequence: 5 });
+    expect(decideFromLog(sent.frame, 4, records)).toEqual({ kind: "durable", sequence: 5 });
   });
 
   test("frames of lower epochs are passed: resend after them", () => {
@@ -70,17 +76,17 @@ describe("what the log holds decides", () => {
       { sequence: 5, frame: frame(1, 5) },
       { sequence: 6, frame: frame(1, 6) },
     ];
-    expect(decideFromLog(sent, records)).toEqual({ kind: "resend", expectedSequence: 6 });
+    expect(decideFromLog(sent.frame, 4, records)).toEqual({ kind: "resend", expectedSequence: 6 });
   });
 
   test("the same number of another life is not the frame itself", () => {
     const records = [{ sequence: 5, frame: frame(2, 5, 9) }];
-    expect(decideFromLog(sent, records)).toEqual({ kind: "resend", expectedSequence: 5 });
+    expect(decideFromLog(sent.frame, 4, records)).toEqual({ kind: "resend", expectedSequence: 5 });
   });
 });
 
 /** A log whose appends end as the script says; it keeps what it was given. */
-function scripted(outcomes: AppendOutcome[]) {
+function scripted(outcomes: AppendOutcome[], found: Buffer | Error = frame(1, 5)) {
   const appends: { expectedSequence: number | null; bytes: string }[] = [];
   const log: Log = {
     frameBytesMax: 1 << 20,
@@ -91,8 +97,8 @@ function scripted(outcomes: AppendOutcome[]) {
     lastSequence: async () => 0,
     beginAt: async () => undefined,
     scan: async function* () {
-      // Nothing but the epoch frame of an older owner.
-      yield { sequence: 5, frame: frame(1, 5) };
+      if (found instanceof Error) throw found;
+      yield { sequence: 5, frame: found };
     },
     readRanges: async () => [],
     trim: async () => undefined,
@@ -120,15 +126,39 @@ describe("the appender", () => {
     expect(appends).toEqual([append, append, append]);
   });
 
-  test("goes behind frames of lower epochs with the same bytes", async () => {
-    const { appends, appender } = scripted([
-      { kind: "refused", lastSequence: 5 },
-      { kind: "acked", sequence: 6 },
-    ]);
-    await appender.appendGroup([posted]);
-    expect(appends).toEqual([
-      { expectedSequence: 4, bytes: hex },
-      { expectedSequence: 5, bytes: hex },
-    ]);
+  test("a frame that lands elsewhere than it says is damage: what refers to it would be lost", async () => {
+    const { appender } = scripted([{ kind: "acked", sequence: 6 }]);
+    await expect(appender.appendGroup([posted])).rejects.toMatchObject({ code: "STORAGE_CORRUPT" });
+  });
+
+  test("a frame of a higher epoch in its place stops it", async () => {
+    const { appends, appender } = scripted([{ kind: "refused", lastSequence: 5 }], frame(3, 5));
+    const appended = appender.appendGroup([posted]);
+    await expect(appended).rejects.toMatchObject({ code: "PARTITION_FENCED" });
+    expect(appends).toHaveLength(1);
+  });
+
+  test("an epoch frame of unknown fate is not sent again", async () => {
+    const { appends, appender } = scripted([{ kind: "unknown", cause: "timeout" }]);
+    const appended = appender.appendGroup([{ ...posted, expectedSequence: null }]);
+    await expect(appended).rejects.toThrow(PartitionContended);
+    expect(appends).toHaveLength(1);
+  });
+
+  test("waits for a log that can't be read, and says for how long it was away", async () => {
+    const away = new CaxtonError("STORAGE_UNAVAILABLE");
+    const { appends, appender } = scripted(
+      [
+        { kind: "refused", lastSequence: 5 },
+        { kind: "acked", sequence: 5 },
+      ],
+      away,
+    );
+    const appended = appender.appendGroup([posted]);
+    await expect.poll(() => appender.awayMs, { interval: 1 }).toBeGreaterThan(0);
+    expect(appender.refusal).toBeUndefined();
+    await appended;
+    expect(appends).toHaveLength(2);
+    expect(appender.awayMs).toBe(0);
   });
 });

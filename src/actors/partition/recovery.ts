@@ -1,8 +1,10 @@
 /**
  * Rebuilds a partition's state from its newest checkpoint and the frames after it.
  *
- * 1. Frames are dense and each names the checksum of the one before: a hole or a swap stops recovery.
- * 2. Frames of a lower epoch behind a higher one are void.
+ * 1. Frames are dense and each names the checksum of the acting one before: a hole or a swap stops recovery.
+ * 2. A frame acts only where it says it is. An epoch frame that landed elsewhere, since an old owner still wrote,
+ *    takes its place in the log and ends the old owner's epoch, and does nothing else.
+ * 3. Epochs never fall; storage hides frames that an old owner sent too late.
  */
 import { invariant } from "../../base/assert.ts";
 import { CaxtonError } from "../../base/errors.ts";
@@ -91,10 +93,10 @@ export class PartitionRecovery implements EntryVisitor {
   /** Applies the next frame. Its bytes are not kept. */
   apply(sequence: number, frame: Buffer): void {
     const header = readFrameHeader(frame);
-    this.checkChain(sequence, header);
-    if (header.epoch < this.epoch) return;
+    const acts = this.checkPlace(sequence, header);
     this.epoch = header.epoch;
-    this.lastFrameNo = header.frameNo;
+    this.lastFrameNo = sequence;
+    if (!acts) return;
     this.lastCrc = header.payloadCrc;
     this.checkpointFrameNo = header.checkpointFrameNo;
     if (header.timeMs > this.state.lastNowMs) this.state.lastNowMs = header.timeMs;
@@ -103,20 +105,17 @@ export class PartitionRecovery implements EntryVisitor {
     this.ofFrame = [];
   }
 
-  private checkChain(sequence: number, header: FrameHeader): void {
-    const expected = this.lastFrameNo + 1;
-    const isChained =
-      header.partition === this.state.id &&
-      header.frameNo === expected &&
-      header.previousCrc === this.lastCrc;
-    if (isChained || header.epoch < this.epoch) return;
-    // A new owner may not have seen the last frames of the old one; they are void behind its epoch frame.
-    if ((header.flags & FRAME_FLAG_EPOCH) !== 0 && header.epoch > this.epoch) {
-      if (header.frameNo === sequence) return;
-    }
+  /** Whether the frame acts. */
+  private checkPlace(sequence: number, header: FrameHeader): boolean {
+    const { epoch, frameNo, previousCrc, partition, flags } = header;
+    const follows =
+      partition === this.state.id && sequence === this.lastFrameNo + 1 && epoch >= this.epoch;
+    const isOpening = (flags & FRAME_FLAG_EPOCH) !== 0 && epoch > this.epoch;
+    if (follows && isOpening && frameNo < sequence) return false;
+    if (follows && frameNo === sequence && previousCrc === this.lastCrc) return true;
     throw new CaxtonError(
       "STORAGE_CORRUPT",
-      `Partition ${String(this.state.id)}: frame ${String(header.frameNo)} at sequence ${String(sequence)} does not follow frame ${String(this.lastFrameNo)}; the log has a hole or was mixed up.`,
+      `Partition ${String(this.state.id)}: frame ${String(frameNo)} at sequence ${String(sequence)} does not follow frame ${String(this.lastFrameNo)}; the log has a hole or was mixed up.`,
     );
   }
 
