@@ -78,16 +78,18 @@ export interface LogUsage {
   readonly fsyncs: number;
   readonly framesAppended: number;
   readonly bytesAppended: number;
-  /** Partitions whose oldest wanted frame keeps the oldest part of the log; empty where they can be got round. */
+  /**
+   * Partitions that want a frame from long ago, the oldest first: nothing behind it can go, of other partitions
+   * either. A checkpoint and its trim free it. Empty where the engine can get round such frames.
+   */
   readonly heldBackBy: readonly HeldBack[];
 }
 
-/** A checkpoint of the partition, and its trim, would free room. */
 export interface HeldBack {
   readonly partition: number;
-  /** The frame that is still wanted. */
+  /** The oldest frame that is still wanted. */
   readonly sequence: number;
-  /** About what lies behind it and is no longer wanted. */
+  /** Of frames of all partitions from that one on. */
   readonly bytes: number;
 }
 

@@ -1,4 +1,5 @@
 /** Storages on nats-servers that the test started. */
+import { setTimeout as delay } from "node:timers/promises";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { onTestFinished } from "vitest";
 import {
@@ -6,6 +7,7 @@ import {
   openJetStreamStorage,
   type Storage,
 } from "../../src/storage/index.ts";
+import { collect } from "./support.ts";
 
 let clusters = 0;
 
@@ -15,10 +17,9 @@ export function newCluster(): string {
 }
 
 /** Goes on by itself when the servers are back. */
-export async function connectTo(urls: string | string[]): Promise<NatsConnection> {
+export function connectTo(urls: string | string[]): Promise<NatsConnection> {
   const forEver = { maxReconnectAttempts: -1, reconnectTimeWait: 50, waitOnFirstConnect: true };
-  const connection = await connect({ servers: urls, ...forEver });
-  return connection;
+  return connect({ servers: urls, ...forEver });
 }
 
 /** Closed when the test ends. */
@@ -37,4 +38,37 @@ export async function openJetStream(
   });
   onTestFinished(() => storage.close().catch(() => undefined));
   return storage;
+}
+
+/** A writer as the kernel is one: it sends a frame again until it knows what became of it. */
+export class PersistentWriter {
+  readonly #storage: Storage;
+  readonly #partition: number;
+  #last: number;
+  /** Outcomes that were not known at once. */
+  unknowns = 0;
+
+  constructor(storage: Storage, partition: number, last = 0) {
+    this.#storage = storage;
+    this.#partition = partition;
+    this.#last = last;
+  }
+
+  async append(frame: Uint8Array): Promise<number> {
+    const { log } = this.#storage;
+    for (;;) {
+      const outcome = await log.append(this.#partition, this.#last, frame, 1);
+      if (outcome.kind === "acked") return (this.#last = outcome.sequence);
+      if (outcome.kind === "unknown") this.unknowns++;
+      if (outcome.kind === "refused" && outcome.lastSequence > this.#last) {
+        const [own] = await collect(log.scan(this.#partition, this.#last + 1));
+        if (own === undefined || Buffer.compare(own.frame, frame) !== 0) {
+          throw new Error(`another frame is at ${this.#last + 1}`);
+        }
+        return (this.#last = own.sequence);
+      }
+      // A server that is just gone says so at once.
+      await delay(20);
+    }
+  }
 }

@@ -102,17 +102,20 @@ export class BlobStore implements Blobs {
       content: undefined,
     });
     const body = isSmall ? content : new Uint8Array(0);
-    await publishUntilAcked(link, { subject: this.#subjects.blobHead(sha256), body, headers });
+    const { blobStream: stream } = this.#subjects;
+    const subject = this.#subjects.blobHead(sha256);
+    await publishUntilAcked(link, { stream, subject, body, headers });
   }
 
   async #writeChunks(sha256: string, content: Uint8Array): Promise<void> {
+    const { blobStream: stream } = this.#subjects;
     const count = Math.ceil(content.length / CHUNK_BYTES);
     let next = 0;
     const writeSome = async (): Promise<void> => {
       for (let chunk = next++; chunk < count; chunk = next++) {
         const body = content.subarray(chunk * CHUNK_BYTES, (chunk + 1) * CHUNK_BYTES);
         const subject = this.#subjects.blobChunk(sha256, chunk);
-        await publishUntilAcked(this.#api.link, { subject, body, headers: {} });
+        await publishUntilAcked(this.#api.link, { stream, subject, body, headers: {} });
       }
     };
     await Promise.all(Array.from({ length: Math.min(CHUNKS_AT_ONCE, count) }, writeSome));

@@ -86,7 +86,7 @@ export class JetStreamApi {
   }
 
   async streamInfo(stream: string): Promise<StreamInfo> {
-    return this.#call<StreamInfo & ApiAnswer>(`STREAM.INFO.${stream}`, {});
+    return this.#call<StreamInfo & ApiAnswer>("STREAM.INFO", stream, {});
   }
 
   /** Undefined when there is no such stream. */
@@ -100,7 +100,8 @@ export class JetStreamApi {
     for (;;) {
       const request = { subjects_filter: filter, offset: subjects.length };
       const answer = await this.#call<StreamInfo & ApiAnswer & { total?: number }>(
-        `STREAM.INFO.${stream}`,
+        "STREAM.INFO",
+        stream,
         request,
       );
       const page = Object.keys(answer.state.subjects ?? {});
@@ -110,48 +111,46 @@ export class JetStreamApi {
   }
 
   async createStream(config: StreamConfig): Promise<void> {
-    await this.#call(`STREAM.CREATE.${config.name}`, config);
+    await this.#call("STREAM.CREATE", config.name, config);
   }
 
   async updateStream(config: StreamConfig): Promise<void> {
-    await this.#call(`STREAM.UPDATE.${config.name}`, config);
+    await this.#call("STREAM.UPDATE", config.name, config);
   }
 
   async streamsOn(subject: string): Promise<string[]> {
-    const answer = await this.#call<ApiAnswer & { streams?: string[] | null }>("STREAM.NAMES", {
-      subject,
-    });
-    return answer.streams ?? [];
+    const answer = await this.link.request("$JS.API.STREAM.NAMES", JSON.stringify({ subject }));
+    if (answer.kind === "lost") throw unavailable(`STREAM.NAMES: ${answer.cause}`);
+    const { streams } = parse<ApiAnswer & { streams?: string[] | null }>(answer.data);
+    return streams ?? [];
   }
 
   /** Undefined when the leader has no such message. */
   async message(stream: string, query: MessageQuery): Promise<StoredMessage | undefined> {
-    const call = this.#call<ApiAnswer & { message: WireMessage }>(
-      `STREAM.MSG.GET.${stream}`,
-      query,
-    );
+    const call = this.#call<ApiAnswer & { message: WireMessage }>("STREAM.MSG.GET", stream, query);
     const answer = await ifFound(MESSAGE_NOT_FOUND, call);
     return answer === undefined ? undefined : fromWire(answer.message);
   }
 
   /** Removes all messages below the sequence, of every subject. */
   async purgeBelow(stream: string, streamSequence: number): Promise<void> {
-    await this.#call(`STREAM.PURGE.${stream}`, { seq: streamSequence });
+    await this.#call("STREAM.PURGE", stream, { seq: streamSequence });
   }
 
   async purgeSubject(stream: string, filter: string): Promise<void> {
-    await this.#call(`STREAM.PURGE.${stream}`, { filter });
+    await this.#call("STREAM.PURGE", stream, { filter });
   }
 
-  async #call<T extends ApiAnswer>(what: string, request: object): Promise<T> {
+  async #call<T extends ApiAnswer>(verb: string, stream: string, request: object): Promise<T> {
+    const what = `${verb}.${stream}`;
     const payload = JSON.stringify(request);
     const ends = performance.now() + ANSWER_WAIT_MS;
     for (let waitMs = RETRY_MS_MIN; ; waitMs = Math.min(waitMs * 2, RETRY_MS_MAX)) {
-      const answer = await this.link.request(`$JS.API.${what}`, payload);
+      const answer = await this.link.request(`$JS.API.${what}`, payload, { stream });
       let cause: string;
       if (answer.kind === "lost") ({ cause } = answer);
       else {
-        const value = JSON.parse(Buffer.from(answer.data).toString()) as T;
+        const value = parse<T>(answer.data);
         if (value.error === undefined) return value;
         const { code, err_code = 0, description = "refused" } = value.error;
         if (code !== UNAVAILABLE) throw new JetStreamRefusal(err_code, description);
@@ -166,6 +165,10 @@ export class JetStreamApi {
 export function unavailable(what: string): CaxtonError {
   const text = `The storage servers do not answer: ${what}.`;
   return new CaxtonError("STORAGE_UNAVAILABLE", text, { retryAfterMs: 1000 });
+}
+
+function parse<T extends ApiAnswer>(data: Uint8Array): T {
+  return JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.length).toString()) as T;
 }
 
 interface WireMessage {

@@ -86,14 +86,13 @@ export class JetStreamLog implements Log {
   }
 
   usage(): LogUsage {
-    const held = this.#streams.map((stream) => stream.heldBackBy());
     return {
       bytes: this.#streams.reduce((sum, stream) => sum + stream.bytes, 0),
       bytesMax: this.#bytesMax,
       commits: 0,
       fsyncs: 0,
       ...this.#counts,
-      heldBackBy: held.filter((each) => each !== undefined),
+      heldBackBy: this.#streams.flatMap((stream) => stream.heldBackBy()),
     };
   }
 

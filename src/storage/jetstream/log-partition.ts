@@ -125,9 +125,9 @@ export class LogPartition {
     epoch: number,
     { sequence, expected }: { sequence?: number; expected?: number },
   ): Promise<PublishOutcome> {
-    const { api, subject } = this.#options;
+    const { api, stream, subject } = this.#options;
     const headers = frameHeaders(epoch, sequence);
-    const publication = { subject, body: frame, headers };
+    const publication = { stream, subject, body: frame, headers };
     return publish(api.link, expected === undefined ? publication : { ...publication, expected });
   }
 

@@ -13,11 +13,14 @@ import type { HeldBack } from "../port.ts";
 import type { WriteGate } from "../write-gate.ts";
 import { JetStreamRefusal, type JetStreamApi } from "./jetstream-api.ts";
 import type { LogPartition } from "./log-partition.ts";
+import type { PartitionIndex } from "./partition-index.ts";
 
 /** A purge rewrites files: it has to be worth it. */
 const PURGE_BYTES_MIN = 8 * 1024 * 1024;
 /** Of what the stream may take. */
 const PURGE_FRACTION = 1 / 16;
+/** Of what the stream may take: so much of it behind a wanted frame is a long time. */
+const HELD_FRACTION = 1 / 4;
 
 export interface LogStreamOptions {
   readonly api: JetStreamApi;
@@ -32,7 +35,7 @@ export class LogStream {
   readonly partitions: readonly LogPartition[];
   readonly #api: JetStreamApi;
   readonly #gate: WriteGate;
-  readonly #purgeBytesMin: number;
+  readonly #bytesMax: number;
   /** By partition. */
   readonly #floors = new Map<number, number>();
   #purging: Promise<void> | undefined;
@@ -45,7 +48,7 @@ export class LogStream {
     this.partitions = partitions;
     this.#api = api;
     this.#gate = gate;
-    this.#purgeBytesMin = Math.min(PURGE_BYTES_MIN, bytesMax * PURGE_FRACTION);
+    this.#bytesMax = bytesMax;
   }
 
   get bytes(): number {
@@ -70,18 +73,17 @@ export class LogStream {
     return this.#purging;
   }
 
-  /** The partition that keeps the oldest part of the stream, when another wants less. */
-  heldBackBy(): HeldBack | undefined {
-    const wanted = this.partitions
-      .map((partition) => ({ partition, from: this.#wantedFrom(partition) }))
-      .filter((each): each is { partition: LogPartition; from: number } => each.from !== undefined)
-      .sort((a, b) => a.from - b.from);
-    const [holder, next] = wanted;
-    if (holder === undefined || next === undefined) return undefined;
-    const bytes = this.#bytesBelow(next.from) - this.#bytesBelow(holder.from);
-    const { index } = holder.partition;
-    const sequence = index.sequenceAt(holder.from) ?? index.first;
-    return { partition: index.partition, sequence, bytes };
+  /** Partitions that want a frame from long ago, the oldest first. */
+  heldBackBy(): HeldBack[] {
+    return this.partitions
+      .flatMap(({ index }) => {
+        const from = this.#wantedFrom(index) ?? Infinity;
+        const bytes = this.partitions.reduce((sum, each) => sum + each.index.bytesFrom(from), 0);
+        const sequence = index.sequenceAt(from) ?? index.first;
+        const { partition } = index;
+        return bytes < this.#bytesMax * HELD_FRACTION ? [] : [{ partition, sequence, bytes }];
+      })
+      .sort((a, b) => b.bytes - a.bytes);
   }
 
   async idle(): Promise<void> {
@@ -98,7 +100,8 @@ export class LogStream {
 
   async #purge(): Promise<void> {
     try {
-      if (this.#bytesBelow(this.#floor()) < this.#purgeBytesMin) return;
+      const worthIt = Math.min(PURGE_BYTES_MIN, this.#bytesMax * PURGE_FRACTION);
+      if (this.#bytesBelow(this.#floor()) < worthIt) return;
       await Promise.all(this.partitions.map((partition) => partition.newest()));
       const floor = this.#floor();
       if (this.#gate.refusal !== undefined || floor === 0) return;
@@ -116,8 +119,8 @@ export class LogStream {
   /** Stream sequence below which no partition wants anything, 0 when there is nothing. */
   #floor(): number {
     let floor = Infinity;
-    for (const partition of this.partitions) {
-      floor = Math.min(floor, this.#wantedFrom(partition) ?? Infinity);
+    for (const { index } of this.partitions) {
+      floor = Math.min(floor, this.#wantedFrom(index) ?? Infinity);
     }
     if (floor === Infinity) return 0;
     // Lowering it for one partition may put another's first message in question.
@@ -128,7 +131,7 @@ export class LogStream {
     return floor;
   }
 
-  #wantedFrom({ index }: LogPartition): number | undefined {
+  #wantedFrom(index: PartitionIndex): number | undefined {
     const floor = this.#floors.get(index.partition) ?? 0;
     const sequence = Math.max(Math.min(floor, index.last), index.first);
     return index.place(sequence)?.streamSequence;

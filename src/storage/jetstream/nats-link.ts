@@ -2,8 +2,8 @@
  * Requests over one NATS connection, none of which waits for ever.
  *
  * Owns a subscription for the answers and the requests that wait for one.
- * 1. A request is settled once: by its answer, when its time is over, or when the connection is lost, for
- *    then nothing says whether it arrived.
+ * 1. A request is settled once: by its answer, when its time is over, or when the connection is lost or the
+ *    stream it is for gets another leader, for then nothing says whether it took effect.
  * 2. Nothing is handed to a connection that is known to be away: it would keep it and send it much later.
  */
 import {
@@ -20,7 +20,14 @@ export type Answer =
   /** It may have arrived or not, and may still arrive. */
   | { readonly kind: "lost"; readonly cause: string };
 
+export interface RequestOptions {
+  readonly headers?: MsgHdrs;
+  /** Whose leader is to answer. */
+  readonly stream?: string;
+}
+
 interface Waiting {
+  readonly stream: string | undefined;
   readonly settle: (answer: Answer) => void;
   readonly timer: NodeJS.Timeout;
 }
@@ -31,7 +38,7 @@ const NO_RESPONDERS = 503;
 export class NatsLink {
   readonly connection: NatsConnection;
   readonly #inbox: string;
-  readonly #answers: Subscription;
+  readonly #subscriptions: Subscription[];
   readonly #waiting = new Map<string, Waiting>();
   readonly #waitingForIt = new Set<() => void>();
   #requests = 0;
@@ -41,11 +48,8 @@ export class NatsLink {
   constructor(connection: NatsConnection) {
     this.connection = connection;
     this.#inbox = createInbox();
-    this.#answers = connection.subscribe(`${this.#inbox}.*`, {
-      callback: (error, message) => {
-        if (error === null) this.#answered(message);
-      },
-    });
+    const answered = this.#subscribe(`${this.#inbox}.*`, (message) => this.#answered(message));
+    this.#subscriptions = [answered];
     void this.#follow();
   }
 
@@ -57,17 +61,16 @@ export class NatsLink {
   async request(
     subject: string,
     payload: Uint8Array | string,
-    headers?: MsgHdrs,
-    waitMs: number = ANSWER_WAIT_MS,
+    { headers, stream }: RequestOptions = {},
   ): Promise<Answer> {
     if (this.#isClosed) throw new CaxtonError("NOT_READY", "Storage is closed.");
-    if (this.#isAway && !(await this.#comesBack(waitMs))) return lost("there is no connection");
+    if (this.#isAway && !(await this.#comesBack())) return lost("there is no connection");
     return new Promise((settle) => {
       const token = (this.#requests++).toString(36);
       const timer = setTimeout(() => {
-        this.#settle(token, lost(`no answer within ${waitMs} ms`));
-      }, waitMs);
-      this.#waiting.set(token, { settle, timer });
+        this.#settle(token, lost(`no answer within ${ANSWER_WAIT_MS} ms`));
+      }, ANSWER_WAIT_MS);
+      this.#waiting.set(token, { stream, settle, timer });
       const reply = `${this.#inbox}.${token}`;
       try {
         const options = headers === undefined ? { reply } : { reply, headers };
@@ -78,11 +81,31 @@ export class NatsLink {
     });
   }
 
+  /** What waits for an answer of the old leader is settled when the servers say that there is a new one. */
+  followLeader(stream: string): void {
+    const advisory = `$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.${stream}`;
+    const changed = (): void => {
+      for (const [token, waiting] of [...this.#waiting]) {
+        if (waiting.stream === stream) this.#settle(token, lost("the stream has a new leader"));
+      }
+    };
+    this.#subscriptions.push(this.#subscribe(advisory, changed));
+  }
+
   /** The connection stays open: it is not ours. */
   close(): void {
     this.#isClosed = true;
-    this.#answers.unsubscribe();
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
     this.#loseAll("storage is closed");
+  }
+
+  #subscribe(subject: string, take: (message: Msg) => void): Subscription {
+    return this.connection.subscribe(subject, {
+      // An error is a lack of permission: then there is no hint, and requests wait their time.
+      callback: (error, message) => {
+        if (error === null) take(message);
+      },
+    });
   }
 
   async #follow(): Promise<void> {
@@ -118,14 +141,14 @@ export class NatsLink {
     for (const token of [...this.#waiting.keys()]) this.#settle(token, lost(cause));
   }
 
-  #comesBack(waitMs: number): Promise<boolean> {
+  #comesBack(): Promise<boolean> {
     return new Promise((resolve) => {
       const resume = (): void => {
         this.#waitingForIt.delete(resume);
         clearTimeout(timer);
         resolve(!this.#isAway);
       };
-      const timer = setTimeout(resume, waitMs);
+      const timer = setTimeout(resume, ANSWER_WAIT_MS);
       this.#waitingForIt.add(resume);
     });
   }

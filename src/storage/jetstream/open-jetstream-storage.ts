@@ -70,6 +70,10 @@ export async function openJetStreamStorage(options: JetStreamStorageOptions): Pr
 async function openEngine(engine: Engine, durability: Durability): Promise<Storage> {
   const { api, subjects, gate, layout, connection, frameBytesMax } = engine;
   const created = await setUpLayout(api, layout);
+  const logs = subjects.logStreams(layout.partitions).map(({ stream }) => stream);
+  for (const stream of [...logs, subjects.blobStream, subjects.recordStream]) {
+    api.link.followLeader(stream);
+  }
   const clean = (await readStopMark(api, subjects)) ?? created;
   const log = await openLog(engine);
   const watch = await RecordWatch.open(connection, api, subjects);

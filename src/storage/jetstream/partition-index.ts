@@ -22,6 +22,8 @@ export interface IndexedMessage {
 export interface FramePlace {
   readonly streamSequence: number;
   readonly bytes: number;
+  /** Bytes of the partition's frames in front of it, those that are gone included. */
+  readonly bytesBefore: number;
 }
 
 export class PartitionIndex {
@@ -33,6 +35,7 @@ export class PartitionIndex {
   #unnumbered: number[] = [];
   #newestMessage = 0;
   #epoch = 0;
+  #bytes = 0;
 
   constructor(partition: number) {
     this.partition = partition;
@@ -85,7 +88,8 @@ export class PartitionIndex {
     if (sequence === undefined) this.#unnumbered.push(streamSequence);
     if (isVoid) return;
     this.#epoch = epoch;
-    this.#places.push({ streamSequence, bytes });
+    this.#places.push({ streamSequence, bytes, bytesBefore: this.#bytes });
+    this.#bytes += bytes;
   }
 
   /** The messages below this place are no longer in the stream. */
@@ -114,12 +118,13 @@ export class PartitionIndex {
 
   /** Bytes of the frames below this place. */
   bytesBelow(streamSequence: number): number {
-    let bytes = 0;
-    for (const place of this.#places) {
-      if (place.streamSequence >= streamSequence) break;
-      bytes += place.bytes;
-    }
-    return bytes;
+    return this.bytesFrom(0) - this.bytesFrom(streamSequence);
+  }
+
+  /** Bytes of the frames at this place and behind it. */
+  bytesFrom(streamSequence: number): number {
+    const first = this.#places[this.#positionFrom(streamSequence)];
+    return first === undefined ? 0 : this.#bytes - first.bytesBefore;
   }
 
   #firstMessageFrom(streamSequence: number): number | undefined {

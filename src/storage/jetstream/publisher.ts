@@ -15,6 +15,7 @@ export type PublishOutcome =
   | { readonly kind: "full"; readonly cause: string };
 
 export interface Publication {
+  readonly stream: string;
   readonly subject: string;
   readonly body: Uint8Array;
   readonly headers: Readonly<Record<string, string>>;
@@ -41,14 +42,14 @@ interface PublishAnswer {
 
 export async function publish(
   link: NatsLink,
-  { subject, body, headers, expected }: Publication,
+  { stream, subject, body, headers, expected }: Publication,
 ): Promise<PublishOutcome> {
   const all = createHeaders();
   for (const [name, value] of Object.entries(headers)) all.set(name, value);
   if (expected !== undefined) all.set(EXPECTED_HEADER, String(expected));
-  const answer = await link.request(subject, body, all);
+  const answer = await link.request(subject, body, { headers: all, stream });
   if (answer.kind === "lost") return { kind: "unknown", cause: answer.cause };
-  return outcomeOf(JSON.parse(Buffer.from(answer.data).toString()) as PublishAnswer);
+  return outcomeOf(JSON.parse(new TextDecoder().decode(answer.data)) as PublishAnswer);
 }
 
 function outcomeOf({ seq, stream, error }: PublishAnswer): PublishOutcome {

@@ -127,7 +127,8 @@ export class RecordStore implements Records {
     };
     if (value === undefined) headers[DELETED_HEADER] = "true";
     const body = value ?? new Uint8Array(0);
-    const outcome = await publish(this.#api.link, { subject, body, headers, expected });
+    const stream = this.#subjects.recordStream;
+    const outcome = await publish(this.#api.link, { stream, subject, body, headers, expected });
     if (outcome.kind === "full") throw full(outcome.cause);
     return outcome.kind === "acked" ? "written" : outcome.kind;
   }

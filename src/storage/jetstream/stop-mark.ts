@@ -17,9 +17,9 @@ export async function readStopMark(
 
 export async function writeStopMark(
   api: JetStreamApi,
-  { stopMark }: Subjects,
+  { recordStream: stream, stopMark: subject }: Subjects,
   isClean: boolean,
 ): Promise<void> {
   const body = Buffer.from(isClean ? CLEAN : RUNNING);
-  await publishUntilAcked(api.link, { subject: stopMark, body, headers: {} });
+  await publishUntilAcked(api.link, { stream, subject, body, headers: {} });
 }

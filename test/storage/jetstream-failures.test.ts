@@ -1,0 +1,224 @@
+/** Servers that die, stop answering, lose an answer or are full. */
+import { setTimeout as delay } from "node:timers/promises";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import type { Storage } from "../../src/storage/index.ts";
+import { type NatsServer, startNatsServer } from "../support/nats-servers.ts";
+import { TcpProxy } from "../support/tcp-proxy.ts";
+import { frameOf } from "./frames.ts";
+import { connectTo, newCluster, openJetStream, PersistentWriter } from "./jetstream-support.ts";
+import { codeOf, collect } from "./support.ts";
+
+let server: NatsServer;
+let connection: NatsConnection;
+
+beforeAll(async () => {
+  server = await startNatsServer();
+  connection = await connectTo(server.url);
+});
+
+afterAll(async () => {
+  await connection.close();
+  await server.dispose();
+});
+
+const namesOf = async (storage: Storage, partition: number): Promise<string[]> => {
+  const records = await collect(storage.log.scan(partition, 1));
+  expect(records.map(({ sequence }) => sequence)).toEqual(records.map((_, i) => i + 1));
+  return records.map(({ frame }) => Buffer.from(frame).toString());
+};
+
+describe("an acknowledgement that is lost", () => {
+  /** A storage whose server's answers can be lost, and a second one that sees what is there. */
+  async function throughProxy(): Promise<{ proxy: TcpProxy; storage: Storage; witness: Storage }> {
+    const proxy = await TcpProxy.start(server.port);
+    const link = await connectTo(proxy.url);
+    onTestFinished(async () => {
+      await link.close();
+      await proxy.close();
+    });
+    const cluster = newCluster();
+    const storage = await openJetStream(link, { cluster });
+    return { proxy, storage, witness: await openJetStream(connection, { cluster }) };
+  }
+
+  async function until(condition: () => Promise<boolean>): Promise<void> {
+    while (!(await condition())) await delay(10);
+  }
+
+  test("leaves the outcome unknown, and the frame is found when it is sent again", async () => {
+    const { proxy, storage, witness } = await throughProxy();
+    await storage.log.append(0, 0, Buffer.from("one"), 1);
+    proxy.swallowAnswers();
+    const lost = storage.log.append(0, 1, Buffer.from("two"), 1);
+    await until(async () => (await witness.log.lastSequence(0)) === 2);
+    proxy.cut();
+    expect(await lost).toMatchObject({ kind: "unknown" });
+    expect(await storage.log.append(0, 1, Buffer.from("two"), 1)).toEqual({
+      kind: "refused",
+      lastSequence: 2,
+    });
+    expect(await namesOf(storage, 0)).toEqual(["one", "two"]);
+    expect(await storage.log.append(0, 2, Buffer.from("three"), 1)).toEqual({
+      kind: "acked",
+      sequence: 3,
+    });
+  });
+
+  test("of an epoch frame leaves it in the log once", async () => {
+    const { proxy, storage, witness } = await throughProxy();
+    proxy.swallowAnswers();
+    const lost = storage.log.append(3, null, Buffer.from("epoch 1"), 1);
+    await until(async () => (await witness.log.lastSequence(3)) === 1);
+    proxy.cut();
+    expect(await lost).toMatchObject({ kind: "unknown" });
+    expect(await namesOf(storage, 3)).toEqual(["epoch 1"]);
+  });
+
+  test("of a record is no second write", async () => {
+    const { proxy, storage, witness } = await throughProxy();
+    proxy.swallowAnswers();
+    // Reading comes before writing, and its answer is lost already: let one through the other way.
+    const lost = storage.records.put("a", Buffer.from("1"), 0);
+    proxy.cut();
+    expect(await lost).toEqual({ kind: "written", revision: 1 });
+    expect(await storage.records.put("a", Buffer.from("2"), 1)).toEqual({
+      kind: "written",
+      revision: 2,
+    });
+    expect((await witness.records.get("a"))?.revision).toBe(2);
+  });
+});
+
+describe("a server that is killed amid appends", () => {
+  test("has every acknowledged frame when it is back, none twice", async () => {
+    const mine = await startNatsServer();
+    const link = await connectTo(mine.url);
+    onTestFinished(async () => {
+      await link.close();
+      await mine.dispose();
+    });
+    const cluster = newCluster();
+    const storage = await openJetStream(link, { cluster });
+    const written = [0, 1, 2, 3].map(() => [] as string[]);
+    const writers = written.map((_, partition) => new PersistentWriter(storage, partition));
+    const appending = writers.map(async (writer, partition) => {
+      for (let i = 0; i < 64; i++) {
+        const name = `frame ${partition} ${i}`;
+        expect(await writer.append(Buffer.from(name))).toBe(i + 1);
+        written[partition]!.push(name);
+        if (partition === 0 && (i === 20 || i === 40)) void mine.restart();
+      }
+    });
+    await Promise.all(appending);
+    expect(writers.some(({ unknowns }) => unknowns > 0)).toBe(true);
+    await storage.close();
+    const next = await openJetStream(link, { cluster });
+    for (const [partition, names] of written.entries()) {
+      expect(await namesOf(next, partition)).toEqual(names);
+    }
+  });
+});
+
+describe("a server that stops answering", () => {
+  test("nothing waits for ever, and all goes on when it answers again", async () => {
+    const mine = await startNatsServer();
+    const link = await connectTo(mine.url);
+    onTestFinished(async () => {
+      mine.resume();
+      await link.close();
+      await mine.dispose();
+    });
+    const storage = await openJetStream(link);
+    const writer = new PersistentWriter(storage, 0);
+    await writer.append(Buffer.from("one"));
+    const sha256 = await storage.blobs.put(frameOf("blob", 100_000));
+    mine.pause();
+    const scan = collect(storage.log.scan(1, 1));
+    const [append, last, scanned, ranges, record, blob] = await Promise.all([
+      storage.log.append(0, 1, Buffer.from("two"), 1),
+      codeOf(storage.log.lastSequence(2)),
+      codeOf(scan),
+      codeOf(storage.log.readRanges(0, [{ sequence: 1, offset: 0, length: 1 }])),
+      codeOf(storage.records.get("a")),
+      codeOf(storage.blobs.get(sha256)),
+    ]);
+    expect(append).toMatchObject({ kind: "unknown" });
+    const unavailable = "STORAGE_UNAVAILABLE";
+    expect([last, scanned, ranges, record, blob]).toEqual(Array(5).fill(unavailable));
+    mine.resume();
+    expect(await writer.append(Buffer.from("two"))).toBe(2);
+    expect(await namesOf(storage, 0)).toEqual(["one", "two"]);
+    expect(await storage.records.put("a", Buffer.from("1"), 0)).toEqual({
+      kind: "written",
+      revision: 1,
+    });
+    expect(await storage.blobs.has(sha256)).toBe(true);
+  });
+});
+
+describe("streams that are full", () => {
+  const LIMIT = 512 * 1024;
+
+  const fill = async (storage: Storage, partition: number): Promise<number> => {
+    for (let last = 0; ; last++) {
+      const frame = frameOf(`${partition} ${last}`, 20_000);
+      const code = await codeOf(storage.log.append(partition, last, frame, 1));
+      if (code !== "resolved") {
+        expect(code).toBe("STORAGE_FULL");
+        return last;
+      }
+    }
+  };
+
+  test("nothing is written, and there is room again after a trim", async () => {
+    const cluster = newCluster();
+    const storage = await openJetStream(connection, { cluster, sizeBytesMax: LIMIT });
+    const last = await fill(storage, 0);
+    expect(last).toBeGreaterThan(20);
+    expect(storage.log.usage().bytes).toBeLessThanOrEqual(LIMIT);
+    expect(await storage.log.lastSequence(0)).toBe(last);
+    await storage.log.trim(0, last - 1);
+    expect(storage.log.usage().bytes).toBeLessThan(LIMIT / 4);
+    expect((await collect(storage.log.scan(0, 1)))[0]?.sequence).toBe(last - 1);
+    expect(await storage.log.append(0, last, frameOf("on", 20_000), 1)).toEqual({
+      kind: "acked",
+      sequence: last + 1,
+    });
+    await storage.close();
+    const next = await openJetStream(connection, { cluster, sizeBytesMax: LIMIT });
+    const kept = await collect(next.log.scan(0, 1));
+    expect(kept.map(({ sequence }) => sequence)).toEqual([last - 1, last, last + 1]);
+  });
+
+  test("a partition that rests holds the stream back, is named, and lets go when it is trimmed", async () => {
+    const storage = await openJetStream(connection, { sizeBytesMax: LIMIT });
+    const { log } = storage;
+    expect(log.usage().heldBackBy).toEqual([]);
+    await log.append(7, 0, frameOf("rests", 100), 1);
+    const last = await fill(storage, 0);
+    await log.trim(0, last);
+    expect((await collect(log.scan(0, 1)))[0]?.sequence).toBe(1);
+    const [held, ...others] = log.usage().heldBackBy;
+    expect(others).toEqual([]);
+    expect(held).toEqual({ partition: 7, sequence: 1, bytes: 100 + last * 20_000 });
+    // What the kernel does then: a checkpoint at the end of the log. The room for it must be there.
+    expect(await codeOf(log.append(7, 1, frameOf("checkpoint", 100), 1))).toBe("resolved");
+    await log.trim(7, 2);
+    expect((await collect(log.scan(0, 1)))[0]?.sequence).toBe(last);
+    expect((await collect(log.scan(7, 1))).map(({ sequence }) => sequence)).toEqual([2]);
+    expect(log.usage().heldBackBy).toEqual([]);
+  });
+
+  test("what another node trimmed is passed over", async () => {
+    const cluster = newCluster();
+    const old = await openJetStream(connection, { cluster, sizeBytesMax: LIMIT });
+    const last = await fill(old, 0);
+    const next = await openJetStream(connection, { cluster, sizeBytesMax: LIMIT });
+    await next.log.trim(0, last - 3);
+    const seen = (await collect(old.log.scan(0, 1))).map(({ sequence }) => sequence);
+    expect(seen).toEqual([last - 3, last - 2, last - 1, last]);
+    const gone = [{ sequence: 1, offset: 0, length: 1 }];
+    expect(await codeOf(old.log.readRanges(0, gone))).toBe("INTERNAL");
+  });
+});
