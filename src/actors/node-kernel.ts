@@ -10,7 +10,7 @@ import { CaxtonError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { systemScheduler } from "../base/scheduler.ts";
 import type { SpanSink } from "../base/trace.ts";
-import type { Storage } from "../storage/index.ts";
+import type { Storage, StorageAway } from "../storage/index.ts";
 import { ActorAdmin } from "./actor-admin.ts";
 import { AgentAdmin } from "./agent-admin.ts";
 import type { AgentLog } from "./agent-log.ts";
@@ -39,6 +39,8 @@ const FULL_RETRY_AFTER_MS = 1000;
 
 export interface KernelOptions {
   readonly storage: Storage;
+  /** Where storage has servers: whether they are away. */
+  readonly away?: StorageAway;
   readonly config: Config;
   /** What is in force, where a reload may change it. */
   readonly retention?: () => RetentionConfig;
@@ -176,7 +178,9 @@ class LocalKernel implements RunningKernel {
       failure: () => this.failure,
       isStopping: () => this.stopping,
       isFull: () => this.appender.isFull,
+      away: () => options.away?.reason,
     });
+    options.away?.onLong((error) => this.requests.failAll(error));
   }
 
   private createPool(
@@ -280,6 +284,8 @@ class LocalKernel implements RunningKernel {
   }
 
   private full(): CaxtonError | undefined {
+    const refusal = this.options.away?.refusal;
+    if (refusal !== undefined) return refusal;
     if (!this.appender.isFull) return undefined;
     return new CaxtonError("STORAGE_FULL", undefined, { retryAfterMs: FULL_RETRY_AFTER_MS });
   }
