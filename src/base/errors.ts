@@ -218,26 +218,12 @@ export const ERRORS = define({
     text: "The storage servers do not answer.",
     hint: "Retry after the delay in the details; see that most of the NATS servers run. The node goes on by itself when they do.",
   },
-  NATS_REFUSED: {
+  STORAGE_LAYOUT: {
     grpc: "FAILED_PRECONDITION",
     http: 409,
     retryable: false,
-    text: "The NATS servers do not let this node in.",
-    hint: "Check storage.nats.credentialsFile, user, passwordFile, tokenFile and tls against what the servers ask for.",
-  },
-  NATS_UNSUITABLE: {
-    grpc: "FAILED_PRECONDITION",
-    http: 409,
-    retryable: false,
-    text: "The NATS servers lack what the node needs.",
-    hint: "Use nats-server 2.12 or newer with JetStream on for the node's account.",
-  },
-  NATS_SERVER_FAILED: {
-    grpc: "FAILED_PRECONDITION",
-    http: 409,
-    retryable: false,
-    text: "The node's own nats-server can't be started.",
-    hint: "Put nats-server 2.12 or newer on PATH or its path in CAXTON_NATS_SERVER; scripts/nats-server.sh fetches one. The message says what went wrong.",
+    text: "The storage servers hold something else than this configuration says.",
+    hint: "Set what the message says was found, or name another storage.nats.cluster to begin anew.",
   },
   STORAGE_CORRUPT: {
     grpc: "DATA_LOSS",
@@ -280,6 +266,27 @@ export const ERRORS = define({
     retryable: false,
     text: "A listener would be reachable from outside without authentication.",
     hint: "Bind to a loopback address, or start with --insecure if you mean it.",
+  },
+  NATS_REFUSED: {
+    grpc: "FAILED_PRECONDITION",
+    http: 409,
+    retryable: false,
+    text: "The NATS servers do not let this node in.",
+    hint: "Check storage.nats.credentialsFile, user, passwordFile, tokenFile and tls against what the servers ask for.",
+  },
+  NATS_UNSUITABLE: {
+    grpc: "FAILED_PRECONDITION",
+    http: 409,
+    retryable: false,
+    text: "The NATS servers lack what the node needs.",
+    hint: "Use nats-server 2.12 or newer with JetStream on for the node's account.",
+  },
+  NATS_SERVER_FAILED: {
+    grpc: "FAILED_PRECONDITION",
+    http: 409,
+    retryable: false,
+    text: "The node's own nats-server can't be started.",
+    hint: "Put nats-server 2.12 or newer on PATH or its path in CAXTON_NATS_SERVER; scripts/nats-server.sh fetches one. The message says what went wrong.",
   },
   NOT_READY: {
     grpc: "UNAVAILABLE",
