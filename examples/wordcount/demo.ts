@@ -2,6 +2,7 @@
  * What `npm start` runs: counts the words of a text with actors, kills its own node half-way, and shows that
  * every count is right all the same.
  */
+import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, join, relative, resolve } from "node:path";
 import { parseArgs, styleText } from "node:util";
@@ -12,6 +13,7 @@ import { type Outcome, run } from "./run.ts";
 import { many, number } from "./screen.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
+const ENGINES = ["embedded", "jetstream"];
 const TOP = 10;
 const FAULTS_SHOWN = 10;
 const BAR_WIDTH = 40;
@@ -27,6 +29,8 @@ until Ctrl-C. Data lies in .caxton/wordcount-<pid> and goes when it ends.
 Options:
   --input FILE  text to count (default: the README and docs of this repository)
   --port N      port of the API (default: a free one)
+  --storage E   what the node stores with: embedded (default), or jetstream, on a
+                nats-server of its own, which is fetched when the machine has none
   --once        end after the comparison: exit code 0 when all counts are right, else 1
   --json        write the result to standard output as one line of JSON
   --help        show this
@@ -35,6 +39,7 @@ Options:
 interface Options {
   readonly input: string | undefined;
   readonly port: number;
+  readonly storage: string;
   readonly once: boolean;
   readonly json: boolean;
 }
@@ -60,7 +65,8 @@ try {
 async function main(): Promise<void> {
   const { name, bytes } = readText(options.input);
   say(`\n${bold("Caxton")} counts the words of ${name}, ${number(bytes.length)} bytes.\n\n`);
-  const place = { folder, grpcPort: options.port };
+  const natsServer = options.storage === "jetstream" ? findNatsServer() : undefined;
+  const place = { folder, grpcPort: options.port, natsServer };
   const outcome = await run({
     place,
     bytes,
@@ -87,7 +93,7 @@ function optionsOf(args: string[]): Options {
   try {
     const { values } = parseArgs({
       args,
-      options: { input, port: input, once: flag, json: flag, help: flag },
+      options: { input, port: input, storage: input, once: flag, json: flag, help: flag },
     });
     if (values.help) {
       process.stdout.write(HELP);
@@ -97,11 +103,25 @@ function optionsOf(args: string[]): Options {
     if (!(Number.isInteger(port) && port >= 0 && port <= 65_535)) {
       throw new Error(`--port ${values.port ?? ""} is no port.`);
     }
-    return { input: values.input, port, once: values.once, json: values.json };
+    const { storage = "embedded" } = values;
+    if (!ENGINES.includes(storage)) {
+      throw new Error(`--storage ${storage} is none of ${ENGINES.join(", ")}.`);
+    }
+    return { input: values.input, port, storage, once: values.once, json: values.json };
   } catch (error) {
     say(`error: ${error instanceof Error ? error.message : String(error)}\n\n${HELP}`);
     process.exit(EXIT_USAGE);
   }
+}
+
+function findNatsServer(): string {
+  const { status, stdout } = spawnSync("sh", [join(ROOT, "scripts/nats-server.sh")], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  // It has said why.
+  if (status !== 0) throw new Error("there is no nats-server for --storage jetstream");
+  return stdout.trim();
 }
 
 /** `npm start` runs in the repository; paths are meant from where it was typed. */
@@ -182,10 +202,10 @@ function interrupted(): void {
   if (!running.isStopping) void end(code, "\nstopped\n");
 }
 
-/** The data goes with the run, so the node need not stop in order. */
+/** The data goes with the run. Only a nats-server that is still there would go on writing it. */
 async function end(code: number, text: string): Promise<void> {
   running.isStopping = true;
-  await running.node?.kill();
+  await (options.storage === "jetstream" ? running.node?.stop() : running.node?.kill());
   removeFolder(folder);
   say(text);
   process.exit(code);

@@ -16,6 +16,8 @@ export interface NodePlace {
   readonly folder: string;
   /** 0 takes a free one. */
   readonly grpcPort: number;
+  /** Of the nats-server the node runs its storage on; undefined: it stores in files. */
+  readonly natsServer: string | undefined;
 }
 
 export class NodeProcess {
@@ -26,7 +28,7 @@ export class NodeProcess {
   readonly ended: Promise<string>;
   readonly #child: ChildProcess;
 
-  constructor({ folder, grpcPort }: NodePlace) {
+  constructor({ folder, grpcPort, natsServer }: NodePlace) {
     mkdirSync(folder, { recursive: true });
     const logFile = join(folder, "node.log");
     const log = openSync(logFile, "a");
@@ -37,12 +39,17 @@ export class NodeProcess {
       "api.rest.port": 0,
       "log.level": "warn",
       "log.format": "json",
+      "storage.engine": natsServer === undefined ? "embedded" : "jetstream",
     };
     const sets = Object.entries(settings).map(([key, value]) => `--set=${key}=${String(value)}`);
     const child = spawn(join(ROOT, "bin/caxton"), ["server", "--stop-on-eof", ...sets], {
       stdio: ["pipe", "pipe", log],
       // Ctrl-C is for us: we end the node.
       detached: true,
+      env: {
+        ...process.env,
+        ...(natsServer !== undefined && { CAXTON_NATS_SERVER: natsServer }),
+      },
     });
     closeSync(log);
     this.#child = child;
@@ -57,6 +64,12 @@ export class NodeProcess {
         throw new Error(`the node did not start, ${how}\n${lastWords(logFile)}`);
       }),
     ]);
+  }
+
+  /** In order, its nats-server included. */
+  async stop(): Promise<void> {
+    this.#child.stdin!.end();
+    await this.ended;
   }
 
   /** No farewell: the process is gone as in a crash. */
