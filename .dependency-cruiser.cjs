@@ -28,7 +28,10 @@ module.exports = {
     {
       name: "storage-engines-are-behind-the-door",
       severity: "error",
-      from: { path: "^src/", pathNot: "^src/storage/(embedded/|jetstream/|index\\.ts$)" },
+      from: {
+        path: "^src/",
+        pathNot: "^src/storage/(embedded/|jetstream/|(index|open-storage)\\.ts$)",
+      },
       to: { path: "^src/storage/(embedded|jetstream)/" },
     },
     {

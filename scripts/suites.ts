@@ -5,7 +5,7 @@
  * that passes it four times over hangs, and is killed and failed. The last line is "N passed, N failed": a static
  * check counts as one, a vitest suite as its tests.
  */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -29,6 +29,10 @@ const HANG_FACTOR = 4;
 const ROOT = join(import.meta.dirname, "..");
 
 const vitest = (project: string) => ["vitest", "run", "--project", project];
+const isVitest = ({ command }: Suite) => command[0] === "vitest";
+
+/** Looked for once, when the first tests need it. */
+let natsServer: string | undefined;
 
 const VERIFY: readonly Suite[] = [
   { name: "format", budgetS: 15, command: ["prettier", "--check", "--log-level=warn", "."] },
@@ -78,6 +82,16 @@ function choose(names: readonly string[]): readonly Suite[] {
   });
 }
 
+/** For tests on real servers, which are never skipped. The script says why when there is none to be had. */
+function findNatsServer(): string | undefined {
+  const script = join(ROOT, "scripts/nats-server.sh");
+  const { status, stdout } = spawnSync("sh", [script], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  return status === 0 ? stdout.trim() : undefined;
+}
+
 /** Resolves with the exit code, or with undefined when the suite was killed for its budget. */
 function run(suite: Suite, extraArguments: readonly string[]): Promise<number | undefined> {
   const [program, ...programArguments] = suite.command;
@@ -89,6 +103,7 @@ function run(suite: Suite, extraArguments: readonly string[]): Promise<number | 
     env: {
       ...process.env,
       PATH: `${join(ROOT, "node_modules/.bin")}:${process.env["PATH"] ?? ""}`,
+      ...(natsServer !== undefined && { CAXTON_NATS_SERVER: natsServer }),
     },
   });
   const killGroup = () => {
@@ -132,15 +147,16 @@ function readReport(file: string): Count {
 }
 
 async function runCounted(suite: Suite, scratch: string): Promise<Count> {
-  const isVitest = suite.command[0] === "vitest";
+  if (isVitest(suite)) natsServer ??= findNatsServer();
+  if (isVitest(suite) && natsServer === undefined) return { passed: 0, failed: 1, skipped: 0 };
   const report = join(scratch, `${suite.name}.json`);
   const code = await run(
     suite,
-    isVitest ? ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`] : [],
+    isVitest(suite) ? ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`] : [],
   );
   if (code === undefined) console.log(`${suite.name}: killed, it hangs`);
-  const count = isVitest ? readReport(report) : { passed: 0, failed: 0, skipped: 0 };
-  if (code === 0) return isVitest ? count : { ...count, passed: 1 };
+  const count = isVitest(suite) ? readReport(report) : { passed: 0, failed: 0, skipped: 0 };
+  if (code === 0) return isVitest(suite) ? count : { ...count, passed: 1 };
   // A suite may fail without a failed test: a file that does not load, an unhandled rejection.
   return { ...count, failed: Math.max(1, count.failed) };
 }

@@ -16,7 +16,8 @@ await serverCommand().action(run).parseAsync();
 async function run(options: ServerOptions): Promise<void> {
   if (options.daemon === true) refuseDaemon();
   try {
-    const { config: file, set: sets = [], insecure = false } = options;
+    const { config: file, insecure = false } = options;
+    const sets = setsOf(options);
     const sources = { ...(file === undefined ? {} : { file }), env: process.env, sets, insecure };
     const live = new LiveConfig(sources);
     const config = live.current;
@@ -35,6 +36,10 @@ async function run(options: ServerOptions): Promise<void> {
     process.stderr.write(failureText(failureOf(ensureError(error))));
     process.exit(exitCodeOf(ensureError(error)));
   }
+}
+
+function setsOf({ storage, set = [] }: ServerOptions): readonly string[] {
+  return storage === undefined ? set : [`storage.engine=${storage}`, ...set];
 }
 
 function refuseDaemon(): never {

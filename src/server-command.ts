@@ -8,6 +8,7 @@ const HELP_WIDTH = 100;
 export interface ServerOptions {
   readonly config?: string;
   readonly set?: readonly string[];
+  readonly storage?: string;
   readonly insecure?: boolean;
   readonly portsFile?: string;
   readonly stopOnEof?: boolean;
@@ -20,6 +21,12 @@ export function serverCommand(): Command {
       .description("Start a node and run it until it gets SIGTERM or SIGINT.")
       .option("-c, --config <file>", "configuration, YAML; docs/configuration.md lists the keys")
       .option("-s, --set <key=value>", "set one key, wins over file and environment", collect)
+      .addOption(
+        new Option(
+          "--storage <engine>",
+          "what keeps messages and state; as --set storage.engine=<engine>",
+        ).choices(["embedded", "jetstream"]),
+      )
       .option(
         "--insecure",
         "allow listening beyond this machine although nothing authenticates callers",

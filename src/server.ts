@@ -16,7 +16,7 @@ import type { Logger } from "./base/log.ts";
 import { RecentLog } from "./base/recent-log.ts";
 import { SpanExporter } from "./base/span-exporter.ts";
 import { faultPoint } from "./fault-point.ts";
-import { openEmbeddedStorage } from "./storage/index.ts";
+import { type OpenedStorage, openStorage } from "./storage/index.ts";
 
 export interface RunningServer {
   readonly grpcPort: number;
@@ -46,16 +46,7 @@ export async function startServer(
       metrics.close();
     },
   );
-  const storage = await lifecycle.start(
-    "storage",
-    () =>
-      openEmbeddedStorage({
-        ...config.storage,
-        ...fault,
-        onFailed: (err) => log.fatal({ err }, "storage failed; nothing more is accepted"),
-      }),
-    (opened) => opened.close(),
-  );
+  const { storage, away } = await startStorage(config, log, lifecycle);
   const spans = await startTracing(config, log, metrics, lifecycle);
   if (!storage.opening.clean) log.warn(storage.opening, "the last stop was not clean");
   const kernel = await lifecycle.start(
@@ -63,6 +54,7 @@ export async function startServer(
     () =>
       startKernel({
         storage,
+        away,
         config,
         retention: () => live.current.retention,
         log,
@@ -94,6 +86,21 @@ export async function startServer(
       return lifecycle.stop();
     },
   };
+}
+
+function startStorage(config: Config, log: Logger, lifecycle: Lifecycle): Promise<OpenedStorage> {
+  return lifecycle.start(
+    "storage",
+    () =>
+      openStorage({
+        config,
+        log,
+        env: process.env,
+        ...faultPoint(process.env),
+        onFailed: (err) => log.fatal({ err }, "storage failed; nothing more is accepted"),
+      }),
+    (opened) => opened.close(),
+  );
 }
 
 /** Undefined when nothing is to be traced. */

@@ -62,7 +62,7 @@ export function configCommand(): Command {
         const wanted = loadConfig(sourcesOf(file));
         const { settings } = await client.node.getConfig({});
         const differences = settings.flatMap(({ key, value, reloadable }) => {
-          const inFile = JSON.stringify(valueAt(wanted, key));
+          const inFile = JSON.stringify(valueAt(wanted, key) ?? null);
           return inFile === value ? [] : [{ key, running: value, file: inFile, reloadable }];
         });
         printer.rows(differences, DIFFERENCES);

@@ -1,9 +1,9 @@
 /**
  * Appends the frames of a group and says when all are durable.
  *
- * Owns the state of the log as seen from the kernel: open, full, away or failed.
+ * Owns the state of the log as seen from the kernel: open, full or failed.
  * 1. A frame is resent until it is decided; while there is no room it waits, and new messages are refused.
- * 2. While storage doesn't answer frames wait as well; new messages are refused when that lasts.
+ * 2. While storage doesn't answer frames wait as well, and `away` knows.
  * 3. After a failed write, or when another node has taken over, nothing is appended any more.
  * 4. A frame counts as waiting from its first refusal until it is decided, not only between two tries.
  */
@@ -12,7 +12,7 @@ import { systemClock } from "../base/clock.ts";
 import { CaxtonError, ensureError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { epochOfFrame } from "../storage/frame-codec.ts";
-import type { AppendOutcome, Log, LogRecord } from "../storage/index.ts";
+import type { AppendOutcome, Log, LogRecord, StorageAway } from "../storage/index.ts";
 import { decideAppend, decideFromLog } from "./append-protocol.ts";
 import type { AppendDecision } from "./append-protocol.ts";
 import { isAway } from "./storage-patience.ts";
@@ -21,9 +21,8 @@ import type { PostedFrame } from "./worker-protocol.ts";
 const FULL_RETRY_MS = 100;
 const UNKNOWN_RETRY_MS_MIN = 20;
 const UNKNOWN_RETRY_MS_MAX = 1000;
-/** An election of a stream's leader takes seconds; requests wait that long rather than fail. */
-const AWAY_REFUSED_MS = 2000;
-const RETRY_AFTER_MS = 1000;
+/** Of absence. */
+const SIGN = "log";
 
 /** Another node wrote to the partition while this one took it over: what was recovered is not all there is. */
 export class PartitionContended extends CaxtonError {
@@ -36,33 +35,20 @@ export class PartitionContended extends CaxtonError {
 export class LogAppender {
   private readonly storageLog: Log;
   private readonly log: Logger;
+  private readonly away: StorageAway;
   private waitingForRoom = 0;
   private waitingForAnswer = 0;
   private awaySinceMs: number | undefined;
   failed: CaxtonError | undefined;
 
-  constructor(storageLog: Log, log: Logger) {
+  constructor(storageLog: Log, log: Logger, away: StorageAway) {
     this.storageLog = storageLog;
     this.log = log;
+    this.away = away;
   }
 
   get isFull(): boolean {
     return this.waitingForRoom > 0;
-  }
-
-  /** How long storage has not answered, 0 when it does. */
-  get awayMs(): number {
-    return this.awaySinceMs === undefined ? 0 : systemClock.monotonicMs() - this.awaySinceMs;
-  }
-
-  /** Why no new message is taken now. */
-  get refusal(): CaxtonError | undefined {
-    if (this.isFull) {
-      return new CaxtonError("STORAGE_FULL", undefined, { retryAfterMs: RETRY_AFTER_MS });
-    }
-    if (this.awayMs < AWAY_REFUSED_MS) return undefined;
-    const text = `Storage has not answered for ${String(Math.round(this.awayMs / 1000))} s.`;
-    return new CaxtonError("STORAGE_UNAVAILABLE", text, { retryAfterMs: RETRY_AFTER_MS });
   }
 
   /** Resolves when every frame is durable; rejects when the log failed or another node has taken over. */
@@ -182,12 +168,15 @@ export class LogAppender {
   private goesAway(cause: string): void {
     if (this.awaySinceMs !== undefined) return;
     this.awaySinceMs = systemClock.monotonicMs();
+    this.away.away(SIGN);
     this.log.warn({ cause }, "storage does not answer; frames are sent again until it does");
   }
 
   private isBack(): void {
-    this.log.warn({ awayMs: Math.round(this.awayMs) }, "storage answers again");
+    const awayMs = Math.round(systemClock.monotonicMs() - this.awaySinceMs!);
+    this.log.warn({ awayMs }, "storage answers again");
     this.awaySinceMs = undefined;
+    this.away.back(SIGN);
   }
 
   private async pause(ms: number): Promise<void> {

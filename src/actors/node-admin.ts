@@ -19,6 +19,8 @@ export interface NodeHealth {
   failure(): CaxtonError | undefined;
   isStopping(): boolean;
   isFull(): boolean;
+  /** That the storage servers are away, and for how long. */
+  away(): string | undefined;
 }
 
 export class NodeAdmin implements NodeOperations {
@@ -106,15 +108,21 @@ export class NodeAdmin implements NodeOperations {
     }
     if (this.health.isStopping()) add("node", "the node is stopping");
     if (this.health.isFull()) add("storage", "STORAGE_FULL: storage.sizeBytesMax is reached");
+    const away = this.health.away();
+    if (away !== undefined) add("storage", `storage: ${away}`);
     const waiting = partitions.filter((p) => !p.ready).map((p) => p.partition);
-    if (waiting.length > 0) add("partitions", `partitions recovering: ${waiting.join(", ")}`);
+    if (away === undefined && waiting.length > 0) {
+      add("partitions", `partitions recovering: ${waiting.join(", ")}`);
+    }
     return troubles;
   }
 
   private async partitionStatus(partition: number): Promise<PartitionStatus> {
     const worker = this.pool.workerOf(partition);
+    const { health } = this;
+    const isStuck = health.isFull() || health.away() !== undefined;
     const answer =
-      this.health.failure() === undefined && this.pool.isReady(partition) && !this.health.isFull()
+      health.failure() === undefined && this.pool.isReady(partition) && !isStuck
         ? await this.partitions
             .query<PartitionFacts>({ kind: "status", partition })
             .catch(() => undefined)

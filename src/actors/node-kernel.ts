@@ -10,7 +10,7 @@ import { CaxtonError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { systemScheduler } from "../base/scheduler.ts";
 import type { SpanSink } from "../base/trace.ts";
-import { NODE_RECORD, type Storage } from "../storage/index.ts";
+import { NODE_RECORD, type Storage, StorageAway } from "../storage/index.ts";
 import { ActorAdmin } from "./actor-admin.ts";
 import { AgentAdmin } from "./agent-admin.ts";
 import type { AgentLog } from "./agent-log.ts";
@@ -34,11 +34,14 @@ import { WorkerBlobs } from "./worker-blobs.ts";
 import { WorkerPool, unavailable } from "./worker-pool.ts";
 import type { FromWorker } from "./worker-protocol.ts";
 
+const FULL_RETRY_AFTER_MS = 1000;
 /** Each attempt fences whoever wrote during the one before. */
 const TAKE_OVER_TRIES_MAX = 10;
 
 export interface KernelOptions {
   readonly storage: Storage;
+  /** Where storage has servers: whether they are away. */
+  readonly away?: StorageAway;
   readonly config: Config;
   /** What is in force, where a reload may change it. */
   readonly retention?: () => RetentionConfig;
@@ -119,6 +122,7 @@ class LocalKernel implements RunningKernel {
   private readonly options: KernelOptions;
   private readonly watcher: KernelWatcher;
   private readonly wasClean: boolean;
+  private readonly away: StorageAway;
   private readonly appender: LogAppender;
   private readonly pool: WorkerPool;
   private readonly requests: ClientRequests;
@@ -141,11 +145,12 @@ class LocalKernel implements RunningKernel {
     this.options = options;
     this.watcher = options.watcher ?? NO_WATCHER;
     this.wasClean = storage.opening.clean;
-    this.appender = new LogAppender(storage.log, log);
+    this.away = options.away ?? new StorageAway();
+    this.appender = new LogAppender(storage.log, log, this.away);
     this.pool = this.createPool(options, registry, incarnation);
     const partitions = new PartitionAccess(this.pool, count, {
       failure: () => this.failure,
-      full: () => this.appender.refusal,
+      full: () => this.full(),
     });
     this.requests = new ClientRequests({
       partitions: count,
@@ -196,7 +201,9 @@ class LocalKernel implements RunningKernel {
       failure: () => this.failure,
       isStopping: () => this.stopping,
       isFull: () => this.appender.isFull,
+      away: () => this.away.reason,
     });
+    this.away.onLong((error) => this.requests.failAll(error));
   }
 
   private createPool(
@@ -303,6 +310,12 @@ class LocalKernel implements RunningKernel {
     if (this.failure !== undefined) return this.failure;
     if (this.stopping) return new CaxtonError("NOT_READY", "The node is stopping.");
     if (!this.pool.isReady(partition)) return unavailable(partition);
-    return this.appender.refusal;
+    return this.full();
+  }
+
+  private full(): CaxtonError | undefined {
+    if (this.away.refusal !== undefined) return this.away.refusal;
+    if (!this.appender.isFull) return undefined;
+    return new CaxtonError("STORAGE_FULL", undefined, { retryAfterMs: FULL_RETRY_AFTER_MS });
   }
 }

@@ -1,5 +1,6 @@
 /** What can be configured, and the types that come of it. */
 import { z } from "zod";
+import { type NatsConfig, natsSchema, type StorageEngine } from "./config-nats.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -254,6 +255,10 @@ export const configSchema = z.strictObject({
     .prefault({}),
   storage: z
     .strictObject({
+      engine: z.enum(["embedded", "jetstream"]).default("embedded").meta({
+        description:
+          "What keeps messages and state: files of this node, or NATS JetStream, which lets NATS clients in as well.",
+      }),
       directory: z.string().min(1).default(".caxton").meta({
         description: "Where everything durable lives. Relative to the working directory.",
       }),
@@ -263,6 +268,7 @@ export const configSchema = z.strictObject({
         10 * GIB,
         "Disk space storage may take. At the bound new messages are refused.",
       ),
+      nats: natsSchema,
     })
     .prefault({}),
   workers: z
@@ -359,6 +365,13 @@ export interface TracingConfig {
   readonly sampleRatio: number;
 }
 
+export interface StorageConfig {
+  readonly engine: StorageEngine;
+  readonly directory: string;
+  readonly sizeBytesMax: number;
+  readonly nats: NatsConfig;
+}
+
 export interface ListenerConfig {
   readonly host: string;
   readonly port: number;
@@ -383,7 +396,7 @@ export interface Config {
     readonly http: ListenerConfig;
     readonly drainMs: number;
   };
-  readonly storage: { readonly directory: string; readonly sizeBytesMax: number };
+  readonly storage: StorageConfig;
   readonly workers: { readonly count: number };
   readonly partitions: { readonly count: number };
   readonly limits: NodeLimits;

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { availableParallelism, hostname } from "node:os";
 import { resolve } from "node:path";
 import type { z } from "zod";
+import { compileNats, natsConflicts } from "./config-nats.ts";
 import { type Config, configSchema } from "./config-schema.ts";
 import { CaxtonError, ensureError, type Finding } from "./errors.ts";
 import { didYouMean, nearest } from "./nearest.ts";
@@ -42,7 +43,7 @@ export function readConfig(sources: ConfigSources): LoadedConfig {
     ...applySets(raw, sources.sets ?? [], settings),
   ];
   if (sources.insecure === true) raw["insecure"] = true;
-  return { config: compileConfig(raw, findings), origins };
+  return { config: compileConfig(raw, findings, settings), origins };
 }
 
 /** `file`: before anything else was put into it. */
@@ -74,6 +75,14 @@ const COMMON_VARIABLES: Readonly<Record<string, string>> = {
   "tracing.endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
 };
 
+/** Variables of ours that are no settings. */
+const OTHER_VARIABLES: ReadonlySet<string> = new Set([
+  "CAXTON_ENDPOINT",
+  "CAXTON_NATS_PASSWORD",
+  "CAXTON_NATS_SERVER",
+  "CAXTON_NATS_TOKEN",
+]);
+
 /** The name of a setting's environment variable: `api.grpc.port` -> `CAXTON_API_GRPC_PORT`. */
 export function variableName(path: string): string {
   return `CAXTON_${path.replace(/[A-Z]/g, "_$&").replaceAll(".", "_").toUpperCase()}`;
@@ -81,7 +90,11 @@ export function variableName(path: string): string {
 
 const LOG_BYTES = 64 * 1024 * 1024;
 
-function compileConfig(raw: Record<string, unknown>, earlier: readonly Finding[]): Config {
+function compileConfig(
+  raw: Record<string, unknown>,
+  earlier: readonly Finding[],
+  settings: readonly Setting[],
+): Config {
   const checked = checkWith(configSchema, raw);
   const findings = [...earlier, ...(checked.ok ? [] : checked.findings)];
   if (!checked.ok || findings.length > 0) throw invalid(findings);
@@ -90,7 +103,7 @@ function compileConfig(raw: Record<string, unknown>, earlier: readonly Finding[]
   const config: Config = {
     ...value,
     node: { id: value.node.id ?? hostNodeId() },
-    storage: { ...value.storage, directory: resolve(value.storage.directory) },
+    storage: compileStorage(value.storage),
     workers: { count: workers },
     snapshots: { ...value.snapshots, logBytesMax: value.snapshots.logBytesMax ?? logShare(value) },
     retention: {
@@ -98,10 +111,26 @@ function compileConfig(raw: Record<string, unknown>, earlier: readonly Finding[]
       logBytesMax: value.retention.logBytesMax ?? retainedShare(value),
     },
   };
-  const conflicts = conflictsIn(config);
+  const given = new Set(settings.filter((each) => isGiven(raw, each)).map(({ path }) => path));
+  const conflicts = [
+    ...conflictsIn(config),
+    ...natsConflicts(config.storage.engine, config.storage.nats, given),
+  ];
   if (conflicts.length > 0) throw invalid(conflicts);
   refuseInsecureBind(config);
   return deepFreeze(config);
+}
+
+function compileStorage(storage: z.output<typeof configSchema>["storage"]): Config["storage"] {
+  const nats = compileNats(storage.engine, storage.nats);
+  return { ...storage, directory: resolve(storage.directory), nats };
+}
+
+/** A default that is written out is as good as none: it contradicts nothing. */
+function isGiven(raw: unknown, { path, defaultText }: Setting): boolean {
+  const value = valueAt(raw, path);
+  if (value === undefined || value === "" || value === false) return false;
+  return JSON.stringify(value) !== defaultText;
 }
 
 /** Checkpoints come before the log is full. */
@@ -202,7 +231,7 @@ function applyVariables(
     return text === undefined ? [] : assign(raw, setting, text);
   });
   for (const [name, text] of Object.entries(env)) {
-    if (!name.startsWith("CAXTON_") || name === "CAXTON_ENDPOINT" || text === undefined) continue;
+    if (!name.startsWith("CAXTON_") || OTHER_VARIABLES.has(name) || text === undefined) continue;
     const setting = byName.get(name);
     if (setting !== undefined) {
       findings.push(...assign(raw, setting, text));

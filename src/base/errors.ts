@@ -274,6 +274,27 @@ export const ERRORS = define({
     text: "A listener would be reachable from outside without authentication.",
     hint: "Bind to a loopback address, or start with --insecure if you mean it.",
   },
+  NATS_REFUSED: {
+    grpc: "FAILED_PRECONDITION",
+    http: 409,
+    retryable: false,
+    text: "The NATS servers do not let this node in.",
+    hint: "Check storage.nats.credentialsFile, user, passwordFile, tokenFile and tls against what the servers ask for.",
+  },
+  NATS_UNSUITABLE: {
+    grpc: "FAILED_PRECONDITION",
+    http: 409,
+    retryable: false,
+    text: "The NATS servers lack what the node needs.",
+    hint: "Use nats-server 2.12 or newer with JetStream on for the node's account.",
+  },
+  NATS_SERVER_FAILED: {
+    grpc: "FAILED_PRECONDITION",
+    http: 409,
+    retryable: false,
+    text: "The node's own nats-server can't be started.",
+    hint: "Put nats-server 2.12 or newer on PATH or its path in CAXTON_NATS_SERVER; scripts/nats-server.sh fetches one. The message says what went wrong.",
+  },
   NOT_READY: {
     grpc: "UNAVAILABLE",
     http: 503,

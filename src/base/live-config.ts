@@ -93,7 +93,8 @@ export class LiveConfig {
 }
 
 function textAt(config: Config, path: string): string {
-  return JSON.stringify(valueAt(config, path));
+  // An optional setting may have no value.
+  return JSON.stringify(valueAt(config, path) ?? null);
 }
 
 function put(config: Config, path: string, value: unknown): void {

@@ -1,3 +1,5 @@
+export { type OpenedStorage, openStorage } from "./open-storage.ts";
+export { StorageAway } from "./storage-away.ts";
 export {
   type EmbeddedStorageOptions,
   openEmbeddedStorage,

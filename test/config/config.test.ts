@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { type ConfigSources, loadConfig, readConfig, variableName } from "../../src/base/config.ts";
+import { natsServersOf } from "../../src/base/config-nats.ts";
 import { configSchema } from "../../src/base/config-schema.ts";
 import { CaxtonError } from "../../src/base/errors.ts";
 import { settingsOf } from "../../src/base/schema.ts";
@@ -34,6 +35,20 @@ function findings(sources: ConfigSources): string[] {
   return error.findings.map(({ at, message, hint }) =>
     [`${at}: ${message}`, ...(hint === undefined ? [] : [hint])].join(" | "),
   );
+}
+
+/** What a setting needs beside it, so that it contradicts nothing. */
+function besides(path: string): Record<string, string> {
+  if (!path.startsWith("storage.nats.")) return {};
+  const engine = { CAXTON_STORAGE_ENGINE: "jetstream" };
+  if (/\.(servers|clientPasswordFile|cluster)$/.test(path)) return engine;
+  return {
+    ...engine,
+    CAXTON_STORAGE_NATS_SERVERS: "localhost",
+    ...(path.endsWith(".passwordFile") && { CAXTON_STORAGE_NATS_USER: "caxton" }),
+    ...(path.endsWith(".cert") && { CAXTON_STORAGE_NATS_TLS_KEY: "key.pem" }),
+    ...(path.endsWith(".key") && { CAXTON_STORAGE_NATS_TLS_CERT: "cert.pem" }),
+  };
 }
 
 describe("values", () => {
@@ -108,7 +123,7 @@ describe("values", () => {
   test.each(settingsOf(configSchema))("$path can be set from the environment", (setting) => {
     const takesUrl = /^tracing\.endpoint$|Origins$/.test(setting.path);
     const text = takesUrl ? "http://localhost" : "localhost";
-    const env = { [variableName(setting.path)]: text };
+    const env = { ...besides(setting.path), [variableName(setting.path)]: text };
     if (setting.type === "string" && setting.choices.length === 0) {
       const leaf = setting.path
         .split(".")
@@ -235,6 +250,86 @@ describe("refusals name the key and the way out", () => {
 
   test("a file that is not there", () => {
     expect(findings({ file: join(folder, "absent.yaml") })[0]).toContain("ENOENT");
+  });
+});
+
+describe("the storage engine", () => {
+  const jetstream = (nats: string) => yaml(`storage: {engine: jetstream, nats: {${nats}}}`);
+
+  test("jetstream without servers has a nats-server of its own", () => {
+    const { engine, nats } = loadConfig({ sets: ["storage.engine=jetstream"] }).storage;
+    expect(engine).toBe("jetstream");
+    expect(nats).toMatchObject({ managed: true, port: 0, durability: "durable", replicas: 1 });
+    expect(loadConfig({}).storage.nats.managed).toBe(false);
+  });
+
+  test("given servers are used instead", () => {
+    const servers = "nats://10.0.0.1:4222, tls://example.org, [::1]:4222";
+    const { nats } = loadConfig(jetstream(`servers: "${servers}", replicas: 3`)).storage;
+    expect(nats).toMatchObject({ managed: false, servers, replicas: 3 });
+    expect(natsServersOf(nats.servers)).toEqual(servers.split(", "));
+  });
+
+  test("defaults that are written out contradict nothing", () => {
+    const nats = "{managed: false, servers: '', port: 0, durability: durable, replicas: 1}";
+    expect(loadConfig(yaml(`storage: {engine: embedded, nats: ${nats}}`))).toEqual(loadConfig({}));
+  });
+
+  test.each([
+    [
+      "a URL with a password",
+      "servers: 'nats://a:b@host:4222'",
+      "servers: must be servers such as",
+    ],
+    ["a port out of range", "servers: 'host:70000'", "servers: must be servers such as"],
+    ["two copies", "servers: host, replicas: 2", "replicas: must be 1 or 3"],
+    ["an unfit name", "cluster: 'a.b'", "cluster: must be 1 to 32 of"],
+    [
+      "managed and servers",
+      "managed: true, servers: host",
+      "servers: is for given servers, but the node starts its own (storage.nats.managed)",
+    ],
+    ["managed and credentials", "user: a", "user: is for given servers"],
+    ["managed and TLS", "tls: {ca: ca.pem}", "tls.ca: is for given servers"],
+    ["managed in three copies", "replicas: 3", "replicas: is for given servers"],
+    [
+      "neither managed nor servers",
+      "managed: false",
+      "servers: is empty, and storage.nats.managed",
+    ],
+    ["a port of given servers", "servers: host, port: 4222", "port: is for the node's own"],
+    [
+      "two ways in",
+      "servers: host, user: a, tokenFile: t",
+      "tokenFile: is given beside storage.nats.user; one is enough",
+    ],
+    [
+      "a password of nobody",
+      "servers: host, passwordFile: p",
+      "passwordFile: is given without storage.nats.user",
+    ],
+    [
+      "a certificate without its key",
+      "servers: host, tls: {cert: c.pem}",
+      "tls.key: is missing beside storage.nats.tls.cert",
+    ],
+  ])("%s is refused", (_, nats, expected) => {
+    expect(findings(jetstream(nats))).toEqual([
+      expect.stringMatching(new RegExp(`^storage\\.nats\\.${expected.replace(/[().]/g, "\\$&")}`)),
+    ]);
+  });
+
+  test("settings of NATS with the embedded engine are refused", () => {
+    expect(findings(yaml("storage: {nats: {managed: true, durability: fast}}"))).toEqual([
+      "storage.nats.managed: is given, but storage.engine is embedded | Set storage.engine to jetstream, or leave this out.",
+      "storage.nats.durability: is given, but storage.engine is embedded | Set storage.engine to jetstream, or leave this out.",
+    ]);
+  });
+
+  test("the variables of NATS that are no settings are not taken for typos", () => {
+    const names = ["CAXTON_NATS_SERVER", "CAXTON_NATS_PASSWORD", "CAXTON_NATS_TOKEN"];
+    const env = Object.fromEntries(names.map((name) => [name, "x"]));
+    expect(loadConfig({ env })).toEqual(loadConfig({}));
   });
 });
 

@@ -94,8 +94,8 @@ async function gone(pid: number): Promise<void> {
 const folderOf = (pid: number): string => join(ROOT, `.caxton/wordcount-${pid}`);
 
 describe.concurrent("counts every word through a kill", { timeout: 120_000 }, () => {
-  async function resultOf(input: string): Promise<Result> {
-    const demo = startDemo("--once", "--json", "--input", input);
+  async function resultOf(input: string, ...args: string[]): Promise<Result> {
+    const demo = startDemo("--once", "--json", "--input", input, ...args);
     expect(await demo.ended, demo.output.stderr).toBe(0);
     const result = JSON.parse(demo.output.stdout.trimEnd().split("\n").at(-1)!) as Result;
     expect(Object.keys(result)).toEqual(KEYS);
@@ -120,6 +120,13 @@ describe.concurrent("counts every word through a kill", { timeout: 120_000 }, ()
     expect(result.handled).toBeGreaterThan(sent);
     expect(result.replayed).toBeGreaterThan(0);
     expect(result.awaits_open_at_kill).toBeGreaterThan(0);
+  });
+
+  test("of a text, with everything on a nats-server of the node's own", async () => {
+    const text = "to be or not to be ".repeat(40);
+    const result = await resultOf(write("nats.txt", text), "--storage", "jetstream");
+    expect(result.counts).toEqual({ to: 80, be: 80, or: 40, not: 40 });
+    expect(result.resumed_from).toBeLessThanOrEqual(result.acked_before_kill);
   });
 
   test("of one word", async () => {
@@ -161,11 +168,14 @@ describe("ends", () => {
     expect(existsSync(folderOf(demo.pid))).toBe(false);
   });
 
-  test.each([["--bogus"], ["--port", "70000"]])("with the usage for %s", async (...args) => {
-    const demo = startDemo(...args);
-    expect(await demo.ended).toBe(2);
-    expect(demo.output.stderr).toContain("Usage: npm start");
-  });
+  test.each([["--bogus"], ["--port", "70000"], ["--storage", "sqlite"]])(
+    "with the usage for %s",
+    async (...args) => {
+      const demo = startDemo(...args);
+      expect(await demo.ended).toBe(2);
+      expect(demo.output.stderr).toContain("Usage: npm start");
+    },
+  );
 });
 
 describe("the feeder", () => {

@@ -4,7 +4,7 @@ import { LogAppender, PartitionContended } from "../../src/actors/log-appender.t
 import { CaxtonError } from "../../src/base/errors.ts";
 import { createLog } from "../../src/base/log.ts";
 import { FRAME_FLAG_EPOCH, FrameWriter } from "../../src/storage/frame-codec.ts";
-import type { AppendOutcome, Log } from "../../src/storage/index.ts";
+import { type AppendOutcome, type Log, StorageAway } from "../../src/storage/index.ts";
 
 function frame(epoch: number, frameNo: number, incarnation = 1, flags = 0): Buffer {
   const writer = new FrameWriter(4096);
@@ -106,8 +106,9 @@ function scripted(outcomes: AppendOutcome[], found: Buffer | Error = frame(1, 5)
       throw new Error("nobody asks");
     },
   };
+  const away = new StorageAway();
   const logger = createLog({ level: "silent", format: "json" });
-  return { appends, appender: new LogAppender(log, logger) };
+  return { appends, away, appender: new LogAppender(log, logger, away) };
 }
 
 describe("the appender", () => {
@@ -146,19 +147,18 @@ describe("the appender", () => {
   });
 
   test("waits for a log that can't be read, and says for how long it was away", async () => {
-    const away = new CaxtonError("STORAGE_UNAVAILABLE");
-    const { appends, appender } = scripted(
+    const unreachable = new CaxtonError("STORAGE_UNAVAILABLE");
+    const { appends, away, appender } = scripted(
       [
         { kind: "refused", lastSequence: 5 },
         { kind: "acked", sequence: 5 },
       ],
-      away,
+      unreachable,
     );
     const appended = appender.appendGroup([posted]);
-    await expect.poll(() => appender.awayMs, { interval: 1 }).toBeGreaterThan(0);
-    expect(appender.refusal).toBeUndefined();
+    await expect.poll(() => away.reason, { interval: 1 }).toBeDefined();
     await appended;
     expect(appends).toHaveLength(2);
-    expect(appender.awayMs).toBe(0);
+    expect(away.reason).toBeUndefined();
   });
 });

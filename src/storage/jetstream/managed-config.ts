@@ -1,0 +1,91 @@
+/** The configuration file of a node's own nats-server, and who may do what on it. */
+import type { NatsConfig } from "../../base/config-nats.ts";
+
+export const NODE_USER = "caxton";
+const CLIENT_USER = "client";
+
+const MAX_PAYLOAD_BYTES = 1024 * 1024;
+/** The streams have bounds of their own; this only keeps the server from taking a share of the disk for one. */
+const STORE_BYTES_MAX = 1024 ** 5;
+const LOG_FILE_BYTES_MAX = 8 * 1024 * 1024;
+
+export interface ManagedPlaces {
+  /** Holds the folder `jetstream` with all data. */
+  readonly store: string;
+  readonly configuration: string;
+  readonly pidFile: string;
+  readonly logFile: string;
+}
+
+export function placesIn(store: string): ManagedPlaces {
+  return {
+    store,
+    configuration: `${store}/nats-server.conf`,
+    pidFile: `${store}/nats-server.pid`,
+    logFile: `${store}/nats-server.log`,
+  };
+}
+
+export interface ManagedSecrets {
+  readonly nodePassword: string;
+  /** Undefined: clients need none. */
+  readonly clientPassword: string | undefined;
+}
+
+interface Rules {
+  readonly allow: readonly string[];
+  readonly deny?: readonly string[];
+}
+
+interface Permissions {
+  readonly publish: Rules;
+  readonly subscribe: Rules;
+}
+
+/**
+ * What NATS clients may do. Not theirs: the node's own subjects (_caxton.>), the API of JetStream, saying what only
+ * agents say, and reading or answering what others ask agents.
+ */
+function clientPermissions(): Permissions {
+  return {
+    publish: {
+      allow: ["caxton.v1.>", "_INBOX.>", "$SRV.>"],
+      deny: ["caxton.v1.events.>"],
+    },
+    subscribe: {
+      allow: ["caxton.v1.>", "_INBOX.>"],
+      deny: ["caxton.v1.send.>", "caxton.v1.ask.>"],
+    },
+  };
+}
+
+/** JSON, which nats-server reads as well. */
+export function managedConfiguration(
+  places: ManagedPlaces,
+  { durability }: Pick<NatsConfig, "durability">,
+  server: { readonly name: string; readonly port: number },
+  { nodePassword, clientPassword }: ManagedSecrets,
+): string {
+  const client = {
+    user: CLIENT_USER,
+    password: clientPassword ?? "",
+    permissions: clientPermissions(),
+  };
+  const configuration = {
+    server_name: server.name,
+    listen: `127.0.0.1:${server.port}`,
+    max_payload: MAX_PAYLOAD_BYTES,
+    pid_file: places.pidFile,
+    log_file: places.logFile,
+    logfile_size_limit: LOG_FILE_BYTES_MAX,
+    logfile_max_num: 2,
+    jetstream: {
+      store_dir: places.store,
+      max_file_store: STORE_BYTES_MAX,
+      sync_interval: durability === "durable" ? "always" : "2m",
+    },
+    authorization: { users: [{ user: NODE_USER, password: nodePassword }, client] },
+    ...(clientPassword === undefined && { no_auth_user: CLIENT_USER }),
+  };
+  return `${JSON.stringify(configuration, null, 2)}\n`;
+}
