@@ -167,6 +167,9 @@ function connect(
   return connectNats(target, log, {
     away: () => away.away(),
     back: () => away.back(),
-    lost: onFailed,
+    lost: (error) => {
+      away.away();
+      onFailed(error);
+    },
   });
 }

@@ -27,6 +27,7 @@ export class StorageAway {
   }
 
   away(): void {
+    if (this.#since !== undefined) return;
     this.#since = performance.now();
     this.#timer = setTimeout(() => {
       const refusal = this.#refusal();
