@@ -84,7 +84,9 @@ function readyText(status: NodeStatus): string {
 function storageText({ storage }: NodeStatus): string {
   if (storage === undefined) return "";
   const { engine, directory, bytes, bytesMax, full } = storage;
-  return `${engine} ${directory}, ${bytes} of ${bytesMax} bytes${full ? ", FULL" : ""}`;
+  const { durability, durabilityVerified } = storage;
+  const profile = `${durability}${durabilityVerified ? "" : " (unverified)"}`;
+  return `${engine} ${directory}, ${profile}, ${bytes} of ${bytesMax} bytes${full ? ", FULL" : ""}`;
 }
 
 function sum(field: keyof PartitionStatus): (status: NodeStatus) => number {

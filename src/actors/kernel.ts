@@ -252,6 +252,9 @@ export interface NodeStatus {
     readonly full: boolean;
     /** The last stop was clean. */
     readonly cleanStart: boolean;
+    readonly durability: "durable" | "fast";
+    /** False: the node can't see whether the storage servers are set up so. */
+    readonly durabilityVerified: boolean;
   };
 }
 

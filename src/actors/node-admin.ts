@@ -92,6 +92,8 @@ export class NodeAdmin implements NodeOperations {
         commits: usage.commits,
         full: this.health.isFull(),
         cleanStart: this.storage.opening.clean,
+        durability: this.storage.durability.profile,
+        durabilityVerified: this.storage.durability.isVerified,
       },
     };
   }

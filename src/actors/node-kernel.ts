@@ -5,6 +5,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { systemClock } from "../base/clock.ts";
+import { ENTRY_ROOM_BYTES } from "../base/config.ts";
 import type { Config, RetentionConfig } from "../base/config-schema.ts";
 import { CaxtonError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
@@ -57,13 +58,14 @@ export type RunningKernel = NodeKernel & { stop(): Promise<void> };
 
 /** Recovers the node's partitions and takes up work. */
 export async function startKernel(options: KernelOptions): Promise<RunningKernel> {
-  const { storage, config } = options;
+  const { storage } = options;
+  const config = withinFrames(options.config, storage.log.frameBytesMax);
   const incarnation = await nodeIncarnation(storage, config.partitions.count);
   const registry = new AgentRegistry(storage);
   await registry.load();
   const agentLogs = await openAgentLog(options, registry);
   for (let tries = 1; ; tries++) {
-    const kernel = new LocalKernel(options, registry, incarnation, agentLogs);
+    const kernel = new LocalKernel({ ...options, config }, registry, incarnation, agentLogs);
     try {
       await kernel.start();
       return kernel;
@@ -73,6 +75,20 @@ export async function startKernel(options: KernelOptions): Promise<RunningKernel
       await kernel.abandon();
     }
   }
+}
+
+/** Storage may take less in one frame than the configuration says; it leaves room for the largest effects. */
+function withinFrames(config: Config, frameBytesMax: number): Config {
+  if (config.limits.frameBytesMax <= frameBytesMax) return config;
+  const { effectsBytesMax } = config.limits;
+  if (effectsBytesMax + ENTRY_ROOM_BYTES > frameBytesMax) {
+    const message = `must be at least ${String(ENTRY_ROOM_BYTES)} below what storage takes in one frame (${String(frameBytesMax)}), found ${String(effectsBytesMax)}`;
+    const hint = "Lower it, or raise max_payload of the NATS servers.";
+    throw new CaxtonError("INVALID_CONFIG", undefined, {
+      findings: [{ at: "limits.effectsBytesMax", message, hint }],
+    });
+  }
+  return { ...config, limits: { ...config.limits, frameBytesMax } };
 }
 
 /** Identity of the logs, and the partition count they were made with. */

@@ -145,7 +145,7 @@ function retainedShare({ storage }: z.output<typeof configSchema>): number {
 }
 
 /** What an entry of a frame takes besides content or effects: envelope fields and headers. */
-const ENTRY_ROOM_BYTES = 128 * 1024;
+export const ENTRY_ROOM_BYTES = 128 * 1024;
 
 const LISTENERS = ["grpc", "rest", "http"] as const;
 

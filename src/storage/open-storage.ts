@@ -153,6 +153,9 @@ function connect(
   return connectNats(target, log, {
     away: () => away.away("connection"),
     back: () => away.back("connection"),
-    lost: onFailed,
+    lost: (error) => {
+      away.away("connection");
+      onFailed(error);
+    },
   });
 }

@@ -40,9 +40,9 @@ const FIRST_CONNECT_MS = 10_000;
 const DIAL_MS = 5000;
 const RETRY_MS = 200;
 const API_ANSWER_MS = 2000;
-/** A server that hangs is noticed after three pings without an answer. */
-const PING_MS = 5000;
-const PINGS_UNANSWERED_MAX = 3;
+/** A server that hangs is noticed when a third ping finds two without an answer. */
+const PING_MS = 2000;
+const PINGS_UNANSWERED_MAX = 2;
 
 /** Rejects with NATS_REFUSED, NATS_UNSUITABLE or, where nothing answers in time, STORAGE_UNAVAILABLE. */
 export async function connectNats(

@@ -266,6 +266,17 @@ test("servers that go away come back, and how long it took is said", async () =>
   expect(lines()).toContainEqual(expect.objectContaining({ awayMs: events[2] }));
 });
 
+test("a server that hangs is away until it answers again", async () => {
+  const server = await serve();
+  const { link, events, lines } = await connect(server.url);
+  server.pause();
+  await expect.poll(() => events, SOON).toEqual(["away"]);
+  server.resume();
+  await expect.poll(() => events, SOON).toEqual(["away", "back", expect.any(Number)]);
+  await link.connection.flush();
+  expect(lines().map(({ msg }) => msg)).toContain("NATS does not answer pings");
+});
+
 test("a password that is wrong for a while ends nothing", async () => {
   const configuration = "authorization { user: caxton, password: secret }";
   const server = await serve({ configuration, user: "caxton", password: "secret" });

@@ -2,8 +2,10 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { connect as connectPlain } from "@nats-io/transport-node";
 import { afterAll, afterEach, expect, test } from "vitest";
 import { EXIT } from "../../../src/base/exit-codes.ts";
+import { freePort } from "../../../src/storage/jetstream/free-port.ts";
 import { startNatsServer } from "../../support/nats-servers.ts";
 import {
   runServerToItsEnd,
@@ -106,6 +108,31 @@ test("its nats-server is killed: it goes on by itself, and nothing acknowledged 
   expect(said).toContain("the node's nats-server runs again");
   expect(said.filter((msg) => /^NATS is back; it was away for/.test(msg))).toHaveLength(1);
   expect(await readyz(node)).toBe("ready\n");
+});
+
+test("clients of its nats-server see nothing of what the node stores and reads", async () => {
+  const directory = temporaryFolder();
+  const first = await start({ directory });
+  await first.wire.deploy(manifest("adder"), fixtureModule("adder"));
+  await first.server.kill("SIGTERM");
+  const port = await freePort();
+  const client = connectPlain({ servers: `127.0.0.1:${port}`, waitOnFirstConnect: true });
+  const seen: string[] = [];
+  const listening = client.then(async (connection) => {
+    opened.push({ stop: () => connection.close() });
+    connection.subscribe("_INBOX.>", { callback: (_, { subject }) => void seen.push(subject) });
+    await connection.flush();
+    return connection;
+  });
+  const node = await start({ directory, args: ["--set", `storage.nats.port=${port}`] });
+  const connection = await listening;
+  await add(node.wire, "add-1");
+  expect(await sum(node.wire)).toBe(1);
+  const { agents } = node.wire;
+  await node.wire.call(agents.deleteAgent.bind(agents), { namespace: "default", name: "adder" });
+  connection.publish("_INBOX.last", "");
+  await connection.flush();
+  expect(seen).toEqual(["_INBOX.last"]);
 });
 
 test("given servers that are away for long: said, refused with a hint, and over when they are back", async () => {
