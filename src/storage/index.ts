@@ -7,6 +7,7 @@ export {
   openJetStreamStorage,
 } from "./jetstream/open-jetstream-storage.ts";
 export { LineFiles } from "./line-files.ts";
+export { patientStorage } from "./patient-storage.ts";
 export type {
   AppendOutcome,
   Blobs,

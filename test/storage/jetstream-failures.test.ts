@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { CaxtonError } from "../../src/base/errors.ts";
-import type { AppendOutcome, Storage } from "../../src/storage/index.ts";
+import { type AppendOutcome, patientStorage, type Storage } from "../../src/storage/index.ts";
 import { type NatsServer, startNatsServer } from "../support/nats-servers.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 import { frameOf } from "./frames.ts";
@@ -165,6 +165,58 @@ describe("a server that stops answering", () => {
       revision: 1,
     });
     expect(await storage.blobs.has(sha256)).toBe(true);
+  });
+});
+
+describe("a server that is away for a while", () => {
+  test("whoever can wait gets what he asked for when it is back", async () => {
+    const mine = await startNatsServer();
+    const link = await connectTo(mine.url);
+    onTestFinished(async () => {
+      await link.close();
+      await mine.dispose();
+    });
+    const storage = patientStorage(await openJetStream(link));
+    const names = Array.from({ length: 20 }, (_, i) => `frame ${i}`);
+    for (const [i, name] of names.entries()) await storage.log.append(0, i, Buffer.from(name), 1);
+    const content = frameOf("blob", 1_000_000);
+    const sha256 = await storage.blobs.put(content);
+    const scan = storage.log.scan(0, 1);
+    const seen: string[] = [];
+    for await (const { sequence, frame } of scan) {
+      // The first frames are read alone, the others are still to be asked for.
+      if (sequence === 1) await mine.kill();
+      if (sequence === 1) setTimeout(() => void mine.start(), 100);
+      seen.push(Buffer.from(frame).toString());
+    }
+    expect(seen).toEqual(names);
+    await mine.kill();
+    const waiting = Promise.all([
+      storage.blobs.get(sha256),
+      storage.blobs.put(frameOf("other", 10)),
+      storage.log.lastSequence(0),
+      storage.log.readRanges(0, [{ sequence: 2, offset: 0, length: 5 }]),
+    ]);
+    await mine.start();
+    const [blob, , last, [part]] = await waiting;
+    expect(Buffer.compare(blob!, content)).toBe(0);
+    expect(last).toBe(20);
+    expect(part).toEqual(new Uint8Array(Buffer.from("frame")));
+  });
+
+  test("waiting ends when storage is closed", async () => {
+    const mine = await startNatsServer();
+    const link = await connectTo(mine.url);
+    onTestFinished(async () => {
+      await link.close();
+      await mine.dispose();
+    });
+    const storage = patientStorage(await openJetStream(link));
+    await mine.kill();
+    const waiting = codeOf(storage.log.lastSequence(0));
+    await storage.close();
+    expect(["NOT_READY", "STORAGE_UNAVAILABLE"]).toContain(await waiting);
+    expect(await codeOf(storage.log.append(0, 0, new Uint8Array(1), 1))).toBe("NOT_READY");
   });
 });
 

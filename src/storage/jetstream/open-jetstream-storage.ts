@@ -79,9 +79,11 @@ async function openEngine(engine: LogOptions, durability: Durability): Promise<S
   const blobs = new BlobStore({ api, subjects, gate });
   const close = async (): Promise<void> => {
     gate.close();
+    api.link.end();
     try {
       await Promise.all([log.close(), blobs.close()]);
-      if (!gate.failed) await writeStopMark(api, subjects, true);
+      // Without servers the stop counts as unclean; nothing is lost by that.
+      if (!gate.failed) await writeStopMark(api, subjects, true).catch(() => undefined);
     } finally {
       watch.close();
       api.link.close();
