@@ -15,7 +15,6 @@ import { epochOfFrame } from "../storage/frame-codec.ts";
 import type { AppendOutcome, Log, LogRecord, StorageAway } from "../storage/index.ts";
 import { decideAppend, decideFromLog } from "./append-protocol.ts";
 import type { AppendDecision } from "./append-protocol.ts";
-import { isAway } from "./storage-patience.ts";
 import type { PostedFrame } from "./worker-protocol.ts";
 
 const FULL_RETRY_MS = 100;
@@ -191,6 +190,10 @@ export class LogAppender {
     }
     return records;
   }
+}
+
+function isAway(error: unknown): boolean {
+  return error instanceof CaxtonError && error.code === "STORAGE_UNAVAILABLE";
 }
 
 function asStorageFailure(error: Error): CaxtonError {

@@ -10,8 +10,7 @@ import { CaxtonError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import type { LogRetention } from "./log-retention.ts";
 import type { KernelWatcher } from "./kernel-watcher.ts";
-import { untilAnswered } from "./storage-patience.ts";
-import type { Storage } from "../storage/index.ts";
+import { patientStorage, type Storage } from "../storage/index.ts";
 import type { FromWorker, ToWorker } from "./worker-protocol.ts";
 
 const RETRY_MS = 1000;
@@ -35,7 +34,7 @@ export class WorkerBlobs {
     retention: LogRetention,
     ports: { readonly watcher: KernelWatcher; readonly faultPoint: (name: string) => void },
   ) {
-    this.storage = storage;
+    this.storage = patientStorage(storage, () => this.stopped);
     this.log = log;
     this.retention = retention;
     this.watcher = ports.watcher;
@@ -53,18 +52,14 @@ export class WorkerBlobs {
       }
       case "fetch": {
         const { requestId, sha256, offset, length } = request;
-        const bytes = await this.patiently(() =>
-          this.storage.blobs.readRange(sha256, offset, length),
-        );
+        const bytes = await this.storage.blobs.readRange(sha256, offset, length);
         return { kind: "fetched", requestId, bytes };
       }
       case "trim":
         this.faultPoint("log.before-trim");
         await this.retention.add(request.partition, request.below);
         this.faultPoint("blob.before-delete");
-        for (const sha256 of request.blobs) {
-          await this.patiently(() => this.storage.blobs.delete(sha256));
-        }
+        for (const sha256 of request.blobs) await this.storage.blobs.delete(sha256);
         this.faultPoint("blob.after-delete");
         this.watcher.checkpointed();
         return undefined;
@@ -74,7 +69,7 @@ export class WorkerBlobs {
   private async store(content: Uint8Array): Promise<string> {
     for (;;) {
       try {
-        const sha256 = await this.patiently(() => this.storage.blobs.put(content));
+        const sha256 = await this.storage.blobs.put(content);
         this.storedAtStart?.add(sha256);
         return sha256;
       } catch (error) {
@@ -99,13 +94,9 @@ export class WorkerBlobs {
   async remove(orphans: readonly string[]): Promise<void> {
     for (const sha256 of orphans) {
       if (this.storedAtStart?.has(sha256) === true) continue;
-      await this.patiently(() => this.storage.blobs.delete(sha256));
+      await this.storage.blobs.delete(sha256);
     }
     this.storedAtStart = undefined;
     if (orphans.length > 0) this.log.info({ blobs: orphans.length }, "blobs nobody names removed");
-  }
-
-  private patiently<T>(operation: () => Promise<T>): Promise<T> {
-    return untilAnswered(operation, () => this.stopped);
   }
 }

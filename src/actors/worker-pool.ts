@@ -11,14 +11,13 @@ import { Worker } from "node:worker_threads";
 import { CaxtonError } from "../base/errors.ts";
 import type { NodeLimits, SnapshotConfig } from "../base/config-schema.ts";
 import type { Logger } from "../base/log.ts";
-import type { FrameRange, Storage } from "../storage/index.ts";
+import { type FrameRange, patientStorage, type Storage } from "../storage/index.ts";
 import type { AgentRegistry } from "./agent-registry.ts";
 import { GUEST_STACK_MEGABYTES } from "./wasm/rewrite/bounds.ts";
 import type { KernelWatcher } from "./kernel-watcher.ts";
 import { type LogAppender, PartitionContended } from "./log-appender.ts";
 import { newestCheckpoint, type StoredCheckpoint } from "./newest-checkpoint.ts";
 import type { BlobRequest, WorkerBlobs } from "./worker-blobs.ts";
-import { untilAnswered } from "./storage-patience.ts";
 import { Packer } from "./worker-protocol.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-protocol.ts";
 
@@ -66,6 +65,8 @@ interface Seat {
 
 export class WorkerPool {
   private readonly options: WorkerPoolOptions;
+  /** What workers wait for they wait for however long it takes. */
+  private readonly storage: Storage;
   private readonly seats: Seat[];
   private readonly suspects = new SharedArrayBuffer(4);
   private stopping = false;
@@ -81,6 +82,7 @@ export class WorkerPool {
 
   constructor(options: WorkerPoolOptions) {
     this.options = options;
+    this.storage = patientStorage(options.storage, () => this.stopping);
     this.seats = Array.from({ length: options.workers }, (_, index) => ({
       index,
       partitions: partitionsOf(index, options.workers, options.partitions),
@@ -222,7 +224,7 @@ export class WorkerPool {
   }
 
   private async checkpointOf(partition: number): Promise<StoredCheckpoint | undefined> {
-    const { log, blobs } = this.options.storage;
+    const { log, blobs } = this.storage;
     const before = await log.lastSequence(partition);
     try {
       return await newestCheckpoint(log, blobs, partition);
@@ -243,7 +245,7 @@ export class WorkerPool {
       frames = [];
       bytes = 0;
     };
-    for await (const { sequence, frame } of this.options.storage.log.scan(partition, from)) {
+    for await (const { sequence, frame } of this.storage.log.scan(partition, from)) {
       frames.push({ sequence, frame });
       bytes += frame.length;
       if (bytes > RECOVERY_BATCH_BYTES) flush();
@@ -369,11 +371,7 @@ export class WorkerPool {
     }
     const { thread } = seat;
     try {
-      const { log } = this.options.storage;
-      const pieces = await untilAnswered(
-        () => log.readRanges(partition, wanted),
-        () => this.stopping,
-      );
+      const pieces = await this.storage.log.readRanges(partition, wanted);
       if (seat.thread !== thread) return;
       const packer = new Packer();
       for (const piece of pieces) packer.add(piece, 0, piece.length);

@@ -11,6 +11,7 @@ export {
 export { LineFiles } from "./line-files.ts";
 export { copyStorage, type CopyReport } from "./copy-storage.ts";
 export { NODE_RECORD } from "./port.ts";
+export { patientStorage } from "./patient-storage.ts";
 export type {
   AppendOutcome,
   Blobs,

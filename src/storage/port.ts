@@ -32,9 +32,9 @@ export interface FrameRange {
  * The durable sequence of frames of every partition. Frames are opaque bytes here; what an engine must know
  * of them, their epoch, comes beside them.
  *
- * Void frames: where two nodes can write to one log, an epoch frame of an old owner may land behind a frame
- * of a higher epoch. It takes no sequence and no reader sees it, so the epochs of the frames that are seen
- * never fall. An engine with one writer per log needs no such rule.
+ * Void frames: where two nodes can write to one log, an epoch frame may land behind one of the same or a higher
+ * epoch. It takes no sequence and no reader sees it, so the epochs of the frames that are seen never fall, and
+ * each begins with one frame. An engine with one writer per log needs no such rule.
  */
 export interface Log {
   /** The largest frame that can be appended. */

@@ -1,8 +1,11 @@
 /** Servers that die, stop answering, lose an answer or are full. */
+import { cp, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import type { Storage } from "../../src/storage/index.ts";
+import type { CaxtonError } from "../../src/base/errors.ts";
+import { type AppendOutcome, patientStorage, type Storage } from "../../src/storage/index.ts";
 import { type NatsServer, startNatsServer } from "../support/nats-servers.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 import { frameOf } from "./frames.ts";
@@ -77,16 +80,24 @@ describe("an acknowledgement that is lost", () => {
 
   test("of a record is no second write", async () => {
     const { proxy, storage, witness } = await throughProxy();
-    proxy.swallowAnswers();
-    // Reading comes before writing, and its answer is lost already: let one through the other way.
+    // What is read before the write arrives, the write's acknowledgement does not.
+    proxy.swallowAnswers("no message found");
     const lost = storage.records.put("a", Buffer.from("1"), 0);
+    await until(async () => (await witness.records.get("a")) !== undefined);
     proxy.cut();
     expect(await lost).toEqual({ kind: "written", revision: 1 });
-    expect(await storage.records.put("a", Buffer.from("2"), 1)).toEqual({
-      kind: "written",
-      revision: 2,
-    });
-    expect((await witness.records.get("a"))?.revision).toBe(2);
+    expect((await witness.records.get("a"))?.revision).toBe(1);
+  });
+
+  test("of a record that was replaced since leaves the outcome unknown", async () => {
+    const { proxy, storage, witness } = await throughProxy();
+    proxy.swallowAnswers("no message found");
+    const lost = codeOf(storage.records.put("a", Buffer.from("1"), 0));
+    await until(async () => (await witness.records.get("a")) !== undefined);
+    expect((await witness.records.put("a", Buffer.from("2"), 1)).kind).toBe("written");
+    proxy.cut();
+    expect(await lost).toBe("STORAGE_UNAVAILABLE");
+    expect(Buffer.from((await storage.records.get("a"))!.value).toString()).toBe("2");
   });
 });
 
@@ -155,6 +166,103 @@ describe("a server that stops answering", () => {
     });
     expect(await storage.blobs.has(sha256)).toBe(true);
   });
+});
+
+describe("a server that is away for a while", () => {
+  test("whoever can wait gets what he asked for when it is back", async () => {
+    const mine = await startNatsServer();
+    const link = await connectTo(mine.url);
+    onTestFinished(async () => {
+      await link.close();
+      await mine.dispose();
+    });
+    const storage = patientStorage(await openJetStream(link), () => false);
+    const names = Array.from({ length: 20 }, (_, i) => `frame ${i}`);
+    for (const [i, name] of names.entries()) await storage.log.append(0, i, Buffer.from(name), 1);
+    const content = frameOf("blob", 1_000_000);
+    const sha256 = await storage.blobs.put(content);
+    const scan = storage.log.scan(0, 1);
+    const seen: string[] = [];
+    for await (const { sequence, frame } of scan) {
+      // The first frames are read alone, the others are still to be asked for.
+      if (sequence === 1) await mine.kill();
+      if (sequence === 1) setTimeout(() => void mine.start(), 100);
+      seen.push(Buffer.from(frame).toString());
+    }
+    expect(seen).toEqual(names);
+    await mine.kill();
+    const waiting = Promise.all([
+      storage.blobs.get(sha256),
+      storage.blobs.put(frameOf("other", 10)),
+      storage.log.lastSequence(0),
+      storage.log.readRanges(0, [{ sequence: 2, offset: 0, length: 5 }]),
+    ]);
+    await mine.start();
+    const [blob, , last, [part]] = await waiting;
+    expect(Buffer.compare(blob!, content)).toBe(0);
+    expect(last).toBe(20);
+    expect(part).toEqual(new Uint8Array(Buffer.from("frame")));
+  });
+
+  test("waiting ends when nobody waits any more", async () => {
+    const mine = await startNatsServer();
+    const link = await connectTo(mine.url);
+    onTestFinished(async () => {
+      await link.close();
+      await mine.dispose();
+    });
+    let isOver = false;
+    const storage = patientStorage(await openJetStream(link), () => isOver);
+    await mine.kill();
+    const waiting = codeOf(storage.log.lastSequence(0));
+    isOver = true;
+    await storage.close();
+    expect(["NOT_READY", "STORAGE_UNAVAILABLE"]).toContain(await waiting);
+    expect(await codeOf(storage.log.append(0, 0, new Uint8Array(1), 1))).toBe("NOT_READY");
+  });
+});
+
+describe("a server that comes back without what it acknowledged", () => {
+  test("is told apart from one that is behind, and nothing more is written", async () => {
+    const mine = await startNatsServer({ syncAlways: false });
+    const link = await connectTo(mine.url);
+    onTestFinished(async () => {
+      await link.close();
+      await mine.dispose();
+    });
+    const failed = Promise.withResolvers<CaxtonError>();
+    const storage = await openJetStream(link, { behindMsMax: 300, onFailed: failed.resolve });
+    const { log } = storage;
+    expect(await log.append(0, 0, Buffer.from("one"), 1)).toEqual({ kind: "acked", sequence: 1 });
+    await mine.restart("SIGTERM", async () => {
+      await cp(join(mine.directory, "data"), join(mine.directory, "older"), { recursive: true });
+    });
+    expect(await decided(() => log.append(0, 1, Buffer.from("two"), 1))).toEqual({
+      kind: "acked",
+      sequence: 2,
+    });
+    await mine.restart("SIGTERM", async () => {
+      await rm(join(mine.directory, "data"), { recursive: true });
+      await rename(join(mine.directory, "older"), join(mine.directory, "data"));
+    });
+    const appending = (async (): Promise<string> => {
+      for (;;) {
+        const code = await codeOf(decided(() => log.append(0, 2, Buffer.from("three"), 1)));
+        if (code !== "resolved") return code;
+      }
+    })();
+    expect(await appending).toBe("STORAGE_FAILED");
+    expect((await failed.promise).message).toContain("have lost acknowledged frames");
+    expect(await codeOf(storage.records.put("a", Buffer.from("1"), 0))).toBe("STORAGE_FAILED");
+  });
+
+  async function decided(append: () => Promise<AppendOutcome>): Promise<AppendOutcome> {
+    for (;;) {
+      const outcome = await append();
+      if (outcome.kind !== "unknown") return outcome;
+      await delay(20);
+    }
+  }
 });
 
 describe("streams that are full", () => {

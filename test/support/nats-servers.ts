@@ -105,8 +105,12 @@ export class NatsServer {
     this.#child?.kill("SIGCONT");
   }
 
-  async restart(): Promise<void> {
-    await this.kill();
+  async restart(
+    signal: NodeJS.Signals = "SIGKILL",
+    meanwhile: () => Promise<void> = () => Promise.resolve(),
+  ): Promise<void> {
+    await this.kill(signal);
+    await meanwhile();
     await this.start();
   }
 

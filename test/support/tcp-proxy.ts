@@ -5,6 +5,7 @@ export class TcpProxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #isSwallowing = false;
+  #lastAnswer: string | undefined;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -24,9 +25,10 @@ export class TcpProxy {
     return `127.0.0.1:${address.port}`;
   }
 
-  /** From now on nothing of what the server says arrives. */
-  swallowAnswers(): void {
-    this.#isSwallowing = true;
+  /** From now on nothing of what the server says arrives; or from when it has said this. */
+  swallowAnswers(after?: string): void {
+    this.#isSwallowing = after === undefined;
+    this.#lastAnswer = after;
   }
 
   /** Ends all connections; new ones lose nothing. */
@@ -43,7 +45,10 @@ export class TcpProxy {
   #join(client: Socket, server: Socket): void {
     client.on("data", (bytes) => server.write(bytes));
     server.on("data", (bytes) => {
-      if (!this.#isSwallowing) client.write(bytes);
+      if (this.#isSwallowing) return;
+      client.write(bytes);
+      const isLast = this.#lastAnswer !== undefined && bytes.includes(this.#lastAnswer);
+      if (isLast) this.swallowAnswers();
     });
     for (const [socket, other] of [
       [client, server],

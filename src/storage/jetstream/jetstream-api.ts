@@ -156,7 +156,8 @@ export class JetStreamApi {
         if (code !== UNAVAILABLE) throw new JetStreamRefusal(err_code, description);
         cause = description;
       }
-      if (performance.now() >= ends) throw unavailable(`${what}: ${cause}`);
+      const isLastTry = performance.now() >= ends || this.link.isEnding;
+      if (isLastTry) throw unavailable(`${what}: ${cause}`);
       await wait(waitMs);
     }
   }

@@ -17,9 +17,6 @@ import { type JetStreamApi, type StoredMessage, unavailable } from "./jetstream-
 import { PartitionIndex } from "./partition-index.ts";
 import { full, publish, type PublishOutcome } from "./publisher.ts";
 
-/** Longer than any election of a leader. */
-const BEHIND_MS_MAX = 30_000;
-
 export interface LogPartitionOptions {
   readonly api: JetStreamApi;
   readonly stream: string;
@@ -27,6 +24,8 @@ export interface LogPartitionOptions {
   readonly partition: number;
   readonly gate: WriteGate;
   readonly appended: (bytes: number) => void;
+  /** How long a leader may show less than was acknowledged. */
+  readonly behindMsMax: number;
 }
 
 export class LogPartition {
@@ -179,10 +178,10 @@ export class LogPartition {
   #behind(newest: number): string {
     const nowMs = performance.now();
     this.#behindSinceMs ??= nowMs;
-    const { subject, stream, gate } = this.#options;
+    const { subject, stream, gate, behindMsMax } = this.#options;
     const what = `message ${this.index.newestMessage} of ${subject} was acknowledged`;
     const cause = `${what}, the leader of ${stream} shows ${newest} as its newest`;
-    if (nowMs - this.#behindSinceMs > BEHIND_MS_MAX) {
+    if (nowMs - this.#behindSinceMs > behindMsMax) {
       const text = `The NATS servers have lost acknowledged frames: ${cause}.`;
       throw gate.fail(new CaxtonError("STORAGE_CORRUPT", text));
     }

@@ -19,8 +19,11 @@ export class LogScanner {
   /** Frames from `from` to `to` that still exist. */
   async *scan(partition: LogPartition, from: number, to: number): AsyncGenerator<LogRecord> {
     const { index } = partition;
+    // Some only want the first frame.
+    let framesMax = 1;
     for (let next = Math.max(from, index.first); next <= to;) {
-      const places = this.#batch(partition, next, to);
+      const places = this.#batch(partition, next, Math.min(to, next + framesMax - 1));
+      framesMax = Math.min(framesMax * 4, READ_FRAMES_MAX);
       const frames = await Promise.all(places.map((place) => this.#read(partition, place)));
       for (const frame of frames) {
         // What was trimmed meanwhile is passed over.
@@ -52,7 +55,7 @@ export class LogScanner {
   #batch({ index }: LogPartition, from: number, to: number): FramePlace[] {
     const places: FramePlace[] = [];
     let bytes = 0;
-    while (places.length < READ_FRAMES_MAX && from + places.length <= to) {
+    while (from + places.length <= to) {
       const place = index.place(from + places.length);
       if (place === undefined || (bytes + place.bytes > READ_BYTES_MAX && bytes > 0)) break;
       places.push(place);

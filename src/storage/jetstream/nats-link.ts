@@ -43,6 +43,7 @@ export class NatsLink {
   readonly #waitingForIt = new Set<() => void>();
   #requests = 0;
   #isAway = false;
+  #isEnding = false;
   #isClosed = false;
 
   constructor(connection: NatsConnection) {
@@ -58,12 +59,24 @@ export class NatsLink {
     return this.connection.info?.max_payload ?? 0;
   }
 
+  /** Nobody should try again. */
+  get isEnding(): boolean {
+    return this.#isEnding;
+  }
+
+  /** Storage is about to be closed: from now on nobody waits for a connection that is away. */
+  end(): void {
+    this.#isEnding = true;
+    for (const resume of [...this.#waitingForIt]) resume();
+  }
+
   async request(
     subject: string,
     payload: Uint8Array | string,
     { headers, stream }: RequestOptions = {},
   ): Promise<Answer> {
     if (this.#isClosed) throw new CaxtonError("NOT_READY", "Storage is closed.");
+    if (this.#isAway && this.#isEnding) return lost("there is no connection");
     if (this.#isAway && !(await this.#comesBack())) return lost("there is no connection");
     return new Promise((settle) => {
       const token = (this.#requests++).toString(36);
@@ -115,7 +128,7 @@ export class NatsLink {
         this.#loseAll("the connection was lost");
       } else if (status.type === "reconnect") {
         this.#isAway = false;
-        for (const resume of this.#waitingForIt) resume();
+        for (const resume of [...this.#waitingForIt]) resume();
       }
     }
   }

@@ -5,17 +5,13 @@ import type { Durability, Storage } from "../port.ts";
 import { WriteGate } from "../write-gate.ts";
 import { BlobStore } from "./blob-store.ts";
 import { JetStreamApi, JetStreamRefusal } from "./jetstream-api.ts";
-import { JetStreamLog, type LogCounts } from "./jetstream-log.ts";
-import { type LayoutOptions, logStreamBytesMax, setUpLayout } from "./layout.ts";
-import { loadIndexes } from "./log-loader.ts";
-import { LogPartition } from "./log-partition.ts";
-import { LogScanner } from "./log-scanner.ts";
-import { LogStream } from "./log-stream.ts";
+import { setUpLayout } from "./layout.ts";
 import { NatsLink } from "./nats-link.ts";
+import { type LogOptions, openLog } from "./open-log.ts";
 import { RecordStore } from "./record-store.ts";
 import { RecordWatch } from "./record-watch.ts";
 import { readStopMark, writeStopMark } from "./stop-mark.ts";
-import { type Subjects, subjectsOf } from "./subjects.ts";
+import { subjectsOf } from "./subjects.ts";
 
 export interface JetStreamStorageOptions {
   /** Stays open when storage is closed. */
@@ -29,6 +25,8 @@ export interface JetStreamStorageOptions {
   readonly isDurabilityVerified?: boolean;
   /** What the log may take in each server. Records and blobs come on top. */
   readonly sizeBytesMax: number;
+  /** How long a leader may lack what was acknowledged, before it counts as lost. Default: 30 s. */
+  readonly behindMsMax?: number;
   /** Called once, when writing has stopped for good. */
   readonly onFailed?: (error: CaxtonError) => void;
 }
@@ -37,15 +35,8 @@ export interface JetStreamStorageOptions {
 const MESSAGE_ROOM_BYTES = 16 * 1024;
 /** The effects of one turn and room for the message that caused them. */
 const FRAME_BYTES_MIN = 576 * 1024;
-
-interface Engine {
-  readonly api: JetStreamApi;
-  readonly subjects: Subjects;
-  readonly gate: WriteGate;
-  readonly layout: LayoutOptions;
-  readonly connection: NatsConnection;
-  readonly frameBytesMax: number;
-}
+/** Longer than any election of a leader. */
+const BEHIND_MS_MAX = 30_000;
 
 export async function openJetStreamStorage(options: JetStreamStorageOptions): Promise<Storage> {
   const { connection, partitions, replicas, sizeBytesMax: bytesMax } = options;
@@ -56,7 +47,8 @@ export async function openJetStreamStorage(options: JetStreamStorageOptions): Pr
   try {
     const frameBytesMax = frameBytesMaxOf(link);
     const api = new JetStreamApi(link);
-    const engine = { api, subjects, gate, layout, connection, frameBytesMax };
+    const behindMsMax = options.behindMsMax ?? BEHIND_MS_MAX;
+    const engine = { api, subjects, gate, layout, connection, frameBytesMax, behindMsMax };
     return await openEngine(engine, {
       profile: options.durability,
       isVerified: options.isDurabilityVerified ?? false,
@@ -67,7 +59,7 @@ export async function openJetStreamStorage(options: JetStreamStorageOptions): Pr
   }
 }
 
-async function openEngine(engine: Engine, durability: Durability): Promise<Storage> {
+async function openEngine(engine: LogOptions, durability: Durability): Promise<Storage> {
   const { api, subjects, gate, layout, connection, frameBytesMax } = engine;
   const created = await setUpLayout(api, layout);
   const logs = subjects.logStreams(layout.partitions).map(({ stream }) => stream);
@@ -87,9 +79,11 @@ async function openEngine(engine: Engine, durability: Durability): Promise<Stora
   const blobs = new BlobStore({ api, subjects, gate });
   const close = async (): Promise<void> => {
     gate.close();
+    api.link.end();
     try {
       await Promise.all([log.close(), blobs.close()]);
-      if (!gate.failed) await writeStopMark(api, subjects, true);
+      // Without servers the stop counts as unclean; nothing is lost by that.
+      if (!gate.failed) await writeStopMark(api, subjects, true).catch(() => undefined);
     } finally {
       watch.close();
       api.link.close();
@@ -105,43 +99,6 @@ async function openEngine(engine: Engine, durability: Durability): Promise<Stora
     opening: { clean, created, tornBytesCut: 0 },
     close: () => (closing ??= close()),
   };
-}
-
-async function openLog({
-  api,
-  subjects,
-  gate,
-  layout,
-  connection,
-  frameBytesMax,
-}: Engine): Promise<JetStreamLog> {
-  const counts: LogCounts = { framesAppended: 0, bytesAppended: 0 };
-  const streams = await Promise.all(
-    subjects.logStreams(layout.partitions).map(async ({ stream: name, partitions: numbers }) => {
-      const appended = (bytes: number): void => {
-        counts.framesAppended++;
-        counts.bytesAppended += bytes;
-        stream.appended(bytes);
-      };
-      const partitions = numbers.map((partition) => {
-        const subject = subjects.log(partition);
-        return new LogPartition({ api, stream: name, subject, partition, gate, appended });
-      });
-      const bytesMax = logStreamBytesMax(layout);
-      const stream = new LogStream({ api, name, bytesMax, partitions, gate });
-      await loadIndexes(connection, api, name, partitions);
-      await stream.measure();
-      return stream;
-    }),
-  );
-  const { bytesMax } = layout;
-  return new JetStreamLog({
-    streams,
-    scanner: new LogScanner(api),
-    frameBytesMax,
-    bytesMax,
-    counts,
-  });
 }
 
 function frameBytesMaxOf(link: NatsLink): number {

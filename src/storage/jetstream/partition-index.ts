@@ -4,8 +4,8 @@
  * Owns the numbering: streams number the messages of all their partitions together, the port numbers the
  * frames of each.
  * 1. Messages come in the order of the stream, each once.
- * 2. A message of an epoch below one before it is void: it takes no number. Only a message that was appended
- *    without expectation can be.
+ * 2. A message that was appended without expectation opens an epoch. Unless that is above all before, it is
+ *    void: it takes no number.
  * 3. A message that was appended with an expectation names its number; it must be the next one.
  * 4. The first message that is known names its number, or is the first that there ever was.
  */
@@ -77,7 +77,8 @@ export class PartitionIndex {
 
   add({ streamSequence, epoch, sequence, bytes }: IndexedMessage): void {
     if (streamSequence <= this.#newestMessage) return;
-    const isVoid = epoch < this.#epoch;
+    const opens = sequence === undefined && this.#newestMessage > 0;
+    const isVoid = opens ? epoch <= this.#epoch : epoch < this.#epoch;
     if (this.#newestMessage === 0 && sequence !== undefined) this.#first = sequence;
     if (sequence !== undefined && (isVoid || sequence !== this.last + 1)) {
       const what = `frame ${sequence} of epoch ${epoch} follows frame ${this.last} of epoch ${this.#epoch}`;

@@ -76,7 +76,8 @@ export async function publishUntilAcked(link: NatsLink, publication: Publication
     if (outcome.kind === "acked") return;
     if (outcome.kind === "full") throw full(outcome.cause);
     const cause = outcome.kind === "unknown" ? outcome.cause : "somebody else writes there";
-    if (performance.now() >= ends) throw unavailable(`${publication.subject}: ${cause}`);
+    const isLastTry = performance.now() >= ends || link.isEnding;
+    if (isLastTry) throw unavailable(`${publication.subject}: ${cause}`);
     await wait(waitMs);
   }
 }

@@ -71,7 +71,7 @@ function appendContract(current: () => Storage, reopen: () => Promise<Storage>):
   test("null appends whatever the log holds", async () => {
     const { log } = current();
     expect(await log.append(0, null, bytes("a"), 1)).toEqual(acked(1));
-    expect(await log.append(0, null, bytes("b"), 1)).toEqual(acked(2));
+    expect(await log.append(0, null, bytes("b"), 2)).toEqual(acked(2));
   });
 
   test("appends asked together keep their order and share commits", async () => {
@@ -117,7 +117,9 @@ function appendContract(current: () => Storage, reopen: () => Promise<Storage>):
 
   test("a reopened log goes on where it stopped", async () => {
     const { log } = current();
-    for (let i = 0; i < 20; i++) await log.append(i % 3, null, frameOf(`f${i}`, 50 * i), 1);
+    for (let i = 0; i < 20; i++) {
+      await log.append(i % 3, Math.floor(i / 3), frameOf(`f${i}`, 50 * i), 1);
+    }
     const storage = await reopen();
     expect(storage.opening).toEqual({ clean: true, created: false, tornBytesCut: 0 });
     expect(await storage.log.lastSequence(0)).toBe(7);
@@ -250,6 +252,15 @@ function twoWritersContract(
       expect(await storage.log.lastSequence(0)).toBe(4);
     }
     expect(await current().log.append(0, 4, bytes("on"), 2)).toEqual(acked(5));
+  });
+
+  test("of two epoch frames with one number the second is void", async () => {
+    const [one, two] = [current(), await another()];
+    expect(await one.log.append(0, null, bytes("one"), 4)).toEqual(acked(1));
+    expect(await two.log.append(0, null, bytes("two"), 4)).toEqual(refused(1));
+    expect(await framesOf(two)).toEqual(["one"]);
+    expect(await two.log.append(0, null, bytes("two"), 5)).toEqual(acked(2));
+    expect(await one.log.append(0, 1, bytes("late"), 4)).toEqual(refused(2));
   });
 
   test("of two who append at once exactly one wins, every time", async () => {

@@ -85,6 +85,10 @@ export interface StorageStatus {
   full: boolean;
   /** The last stop was clean. */
   cleanStart: boolean;
+  /** durable: on disk before it is acknowledged; fast: some time after, so that a loss of power can take it. */
+  durability: string;
+  /** False: so it is configured, and the node can't see whether the storage servers do so. */
+  durabilityVerified: boolean;
 }
 
 export interface GetConfigRequest {
@@ -791,7 +795,18 @@ export const PartitionStatus: MessageFns<PartitionStatus> = {
 };
 
 function createBaseStorageStatus(): StorageStatus {
-  return { engine: "", directory: "", bytes: 0, bytesMax: 0, fsyncs: 0, commits: 0, full: false, cleanStart: false };
+  return {
+    engine: "",
+    directory: "",
+    bytes: 0,
+    bytesMax: 0,
+    fsyncs: 0,
+    commits: 0,
+    full: false,
+    cleanStart: false,
+    durability: "",
+    durabilityVerified: false,
+  };
 }
 
 export const StorageStatus: MessageFns<StorageStatus> = {
@@ -819,6 +834,12 @@ export const StorageStatus: MessageFns<StorageStatus> = {
     }
     if (message.cleanStart !== false) {
       writer.uint32(64).bool(message.cleanStart);
+    }
+    if (message.durability !== "") {
+      writer.uint32(74).string(message.durability);
+    }
+    if (message.durabilityVerified !== false) {
+      writer.uint32(80).bool(message.durabilityVerified);
     }
     return writer;
   },
@@ -900,6 +921,22 @@ export const StorageStatus: MessageFns<StorageStatus> = {
             message.cleanStart = reader.bool();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.durability = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.durabilityVerified = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -925,6 +962,8 @@ export const StorageStatus: MessageFns<StorageStatus> = {
     message.commits = object.commits ?? 0;
     message.full = object.full ?? false;
     message.cleanStart = object.cleanStart ?? false;
+    message.durability = object.durability ?? "";
+    message.durabilityVerified = object.durabilityVerified ?? false;
     return message;
   },
 };
