@@ -8,13 +8,4 @@ export {
 } from "./jetstream/open-jetstream-storage.ts";
 export { LineFiles } from "./line-files.ts";
 export { patientStorage } from "./patient-storage.ts";
-export type {
-  AppendOutcome,
-  Blobs,
-  Durability,
-  FrameRange,
-  HeldBack,
-  Log,
-  LogRecord,
-  Storage,
-} from "./port.ts";
+export type { AppendOutcome, Blobs, FrameRange, Log, LogRecord, Storage } from "./port.ts";
