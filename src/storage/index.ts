@@ -12,13 +12,4 @@ export { LineFiles } from "./line-files.ts";
 export { copyStorage, type CopyReport } from "./copy-storage.ts";
 export { NODE_RECORD } from "./port.ts";
 export { patientStorage } from "./patient-storage.ts";
-export type {
-  AppendOutcome,
-  Blobs,
-  Durability,
-  FrameRange,
-  HeldBack,
-  Log,
-  LogRecord,
-  Storage,
-} from "./port.ts";
+export type { AppendOutcome, Blobs, FrameRange, Log, LogRecord, Storage } from "./port.ts";

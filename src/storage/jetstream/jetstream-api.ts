@@ -7,8 +7,8 @@ import { CaxtonError } from "../../base/errors.ts";
 import { ANSWER_WAIT_MS, type NatsLink } from "./nats-link.ts";
 
 /** JetStream's own numbers for what went wrong. */
-export const STREAM_NOT_FOUND = 10059;
-export const MESSAGE_NOT_FOUND = 10037;
+const STREAM_NOT_FOUND = 10059;
+const MESSAGE_NOT_FOUND = 10037;
 export const SUBJECTS_OVERLAP = 10065;
 export const INSUFFICIENT_STORAGE: readonly number[] = [10023, 10047, 10002, 10028];
 const UNAVAILABLE = 503;

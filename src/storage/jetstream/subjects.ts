@@ -6,7 +6,7 @@
 import { CaxtonError } from "../../base/errors.ts";
 
 /** Few streams: each has a leader, files and timers of its own. */
-export const PARTITIONS_PER_STREAM = 16;
+const PARTITIONS_PER_STREAM = 16;
 
 export interface Subjects {
   readonly cluster: string;
