@@ -7,6 +7,7 @@ import { connectFailure, isWithoutResponder } from "./connect-failure.ts";
 import { ConnectionWatch, reconnectDelayMs } from "./connection-watch.ts";
 import type { NatsLogin } from "./nats-login.ts";
 import { isNewEnough, NATS_VERSION_MIN } from "./server-version.ts";
+import { inboxPrefixOf } from "./subjects.ts";
 
 export interface NatsTarget {
   /** Name or URL each, at least one. */
@@ -101,7 +102,7 @@ function optionsOf({ servers, login, name, cluster }: NatsTarget): ConnectionOpt
     servers: [...servers],
     name,
     // Answers to the node are not for clients, who may read all of _INBOX.
-    inboxPrefix: `_caxton.${cluster}.inbox`,
+    inboxPrefix: inboxPrefixOf(cluster),
     timeout: DIAL_MS,
     pingInterval: PING_MS,
     maxPingOut: PINGS_UNANSWERED_MAX,

@@ -46,9 +46,9 @@ export class NatsLink {
   #isEnding = false;
   #isClosed = false;
 
-  constructor(connection: NatsConnection) {
+  constructor(connection: NatsConnection, inboxPrefix: string) {
     this.connection = connection;
-    this.#inbox = createInbox();
+    this.#inbox = createInbox(inboxPrefix);
     const answered = this.#subscribe(`${this.#inbox}.*`, (message) => this.#answered(message));
     this.#subscriptions = [answered];
     void this.#follow();

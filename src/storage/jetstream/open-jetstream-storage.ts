@@ -11,7 +11,7 @@ import { type LogOptions, openLog } from "./open-log.ts";
 import { RecordStore } from "./record-store.ts";
 import { RecordWatch } from "./record-watch.ts";
 import { readStopMark, writeStopMark } from "./stop-mark.ts";
-import { subjectsOf } from "./subjects.ts";
+import { inboxPrefixOf, subjectsOf } from "./subjects.ts";
 
 export interface JetStreamStorageOptions {
   /** Stays open when storage is closed. */
@@ -43,7 +43,7 @@ export async function openJetStreamStorage(options: JetStreamStorageOptions): Pr
   const subjects = subjectsOf(options.cluster ?? "default");
   const gate = new WriteGate(options.onFailed ?? (() => undefined));
   const layout = { subjects, partitions, replicas, bytesMax };
-  const link = new NatsLink(connection);
+  const link = new NatsLink(connection, inboxPrefixOf(subjects.cluster));
   try {
     const frameBytesMax = frameBytesMaxOf(link);
     const api = new JetStreamApi(link);

@@ -31,6 +31,11 @@ export interface Subjects {
   readonly hashOfBlobHead: (subject: string) => string;
 }
 
+/** Where answers to nodes go: what NATS clients may read is another matter. */
+export function inboxPrefixOf(cluster: string): string {
+  return `_caxton.${cluster}.inbox`;
+}
+
 export interface LogStreamName {
   readonly stream: string;
   readonly partitions: readonly number[];
