@@ -26,6 +26,7 @@ export interface NatsServerOptions {
 const START_TRIES = 5;
 const READY_MS_MAX = 20_000;
 const POLL_MS = 20;
+const PAUSE_MS_MAX = 1000;
 
 /** A server that can be killed, paused and started again on the same data and ports. */
 export class NatsServer {
@@ -97,8 +98,11 @@ export class NatsServer {
     return this.#ended;
   }
 
+  /** A signal is not there at once: returns when it has stopped. */
   pause(): void {
     this.#child?.kill("SIGSTOP");
+    const ends = performance.now() + PAUSE_MS_MAX;
+    while (!isStopped(this.pid) && performance.now() < ends);
   }
 
   resume(): void {
@@ -240,6 +244,16 @@ async function waitForJetStream(
     }
   } finally {
     await connection.close();
+  }
+}
+
+/** True, too, where the system does not say. */
+function isStopped(pid: number | undefined): boolean {
+  try {
+    const status = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return status.slice(status.lastIndexOf(")") + 2).startsWith("T");
+  } catch {
+    return true;
   }
 }
 
