@@ -114,15 +114,19 @@ describe("a server that is killed amid appends", () => {
     const storage = await openJetStream(link, { cluster });
     const written = [0, 1, 2, 3].map(() => [] as string[]);
     const writers = written.map((_, partition) => new PersistentWriter(storage, partition));
+    let restarting: Promise<void> = Promise.resolve();
     const appending = writers.map(async (writer, partition) => {
       for (let i = 0; i < 64; i++) {
         const name = `frame ${partition} ${i}`;
         expect(await writer.append(Buffer.from(name))).toBe(i + 1);
         written[partition]!.push(name);
-        if (partition === 0 && (i === 20 || i === 40)) void mine.restart();
+        if (partition === 0 && (i === 20 || i === 40)) {
+          restarting = restarting.then(() => mine.restart());
+        }
       }
     });
     await Promise.all(appending);
+    await restarting;
     expect(writers.some(({ unknowns }) => unknowns > 0)).toBe(true);
     await storage.close();
     const next = await openJetStream(link, { cluster });
@@ -184,13 +188,17 @@ describe("a server that is away for a while", () => {
     const sha256 = await storage.blobs.put(content);
     const scan = storage.log.scan(0, 1);
     const seen: string[] = [];
+    let starting: Promise<void> = Promise.resolve();
     for await (const { sequence, frame } of scan) {
       // The first frames are read alone, the others are still to be asked for.
-      if (sequence === 1) await mine.kill();
-      if (sequence === 1) setTimeout(() => void mine.start(), 100);
+      if (sequence === 1) {
+        await mine.kill();
+        starting = delay(100).then(() => mine.start());
+      }
       seen.push(Buffer.from(frame).toString());
     }
     expect(seen).toEqual(names);
+    await starting;
     await mine.kill();
     const waiting = Promise.all([
       storage.blobs.get(sha256),

@@ -60,6 +60,7 @@ export class NatsServer {
   async start(): Promise<void> {
     const binary = process.env["CAXTON_NATS_SERVER"] ?? "nats-server";
     const child = spawn(binary, ["-c", this.#configurationFile], { stdio: "ignore" });
+    const guard = endsWithUs(child.pid);
     let why: string | undefined;
     this.#child = child;
     this.#ended = new Promise((resolve) => {
@@ -68,6 +69,7 @@ export class NatsServer {
         resolve();
       });
       child.once("exit", (code, signal) => {
+        guard?.kill("SIGKILL");
         why = `it ended with ${signal ?? `code ${code}`}`;
         resolve();
       });
@@ -245,6 +247,13 @@ async function waitForJetStream(
   } finally {
     await connection.close();
   }
+}
+
+/** However this process ends, the server ends with it: its guard reads from a pipe that we hold. */
+function endsWithUs(pid: number | undefined): ChildProcess | undefined {
+  if (pid === undefined) return undefined;
+  const script = 'cat > /dev/null; kill -9 "$0"';
+  return spawn("sh", ["-c", script, String(pid)], { stdio: ["pipe", "ignore", "ignore"] });
 }
 
 /** True, too, where the system does not say. */
