@@ -37,6 +37,7 @@ const MESSAGE_ROOM_BYTES = 16 * 1024;
 const FRAME_BYTES_MIN = 576 * 1024;
 /** Longer than any election of a leader. */
 const BEHIND_MS_MAX = 30_000;
+const OPEN_MS_MAX = 25_000;
 
 export async function openJetStreamStorage(options: JetStreamStorageOptions): Promise<Storage> {
   const { connection, partitions, replicas, sizeBytesMax: bytesMax } = options;
@@ -49,13 +50,26 @@ export async function openJetStreamStorage(options: JetStreamStorageOptions): Pr
     const api = new JetStreamApi(link);
     const behindMsMax = options.behindMsMax ?? BEHIND_MS_MAX;
     const engine = { api, subjects, gate, layout, connection, frameBytesMax, behindMsMax };
-    return await openEngine(engine, {
+    return await openInTime(engine, {
       profile: options.durability,
       isVerified: options.isDurabilityVerified ?? false,
     });
   } catch (error) {
     link.close();
     throw asOpenError(error);
+  }
+}
+
+/** A node may start while the servers still look for leaders of their streams. */
+async function openInTime(engine: LogOptions, durability: Durability): Promise<Storage> {
+  const ends = performance.now() + OPEN_MS_MAX;
+  for (;;) {
+    try {
+      return await openEngine(engine, durability);
+    } catch (error) {
+      const isAway = error instanceof CaxtonError && error.code === "STORAGE_UNAVAILABLE";
+      if (!isAway || performance.now() >= ends) throw error;
+    }
   }
 }
 
