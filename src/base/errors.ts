@@ -211,6 +211,20 @@ export const ERRORS = define({
     text: "A write to storage failed; this node accepts nothing more.",
     hint: "Look at the server's log, mend the disk and start the server again.",
   },
+  STORAGE_UNAVAILABLE: {
+    grpc: "UNAVAILABLE",
+    http: 503,
+    retryable: true,
+    text: "The storage servers do not answer.",
+    hint: "Retry after the delay in the details; see that most of the NATS servers run. The node goes on by itself when they do.",
+  },
+  STORAGE_LAYOUT: {
+    grpc: "FAILED_PRECONDITION",
+    http: 409,
+    retryable: false,
+    text: "The storage servers hold something else than this configuration says.",
+    hint: "Set what the message says was found, or name another storage.nats.cluster to begin anew.",
+  },
   STORAGE_CORRUPT: {
     grpc: "DATA_LOSS",
     http: 500,
