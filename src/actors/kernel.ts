@@ -3,6 +3,7 @@
  * All failures are CaxtonError.
  */
 import type { ErrorCode, Finding } from "../base/errors.ts";
+import type { EventOperations } from "./emitted-events.ts";
 import type { HistoryOperations } from "./history.ts";
 import type { AgentManifest } from "./manifest.ts";
 import type {
@@ -261,6 +262,7 @@ export interface NodeKernel {
   readonly agentLogs: AgentLogOperations;
   readonly messages: MessageOperations;
   readonly history: HistoryOperations;
+  readonly events: EventOperations;
   readonly actors: ActorOperations;
   readonly deadLetters: DeadLetterOperations;
   readonly node: NodeOperations;

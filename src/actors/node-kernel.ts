@@ -19,6 +19,7 @@ import { ClientRequests } from "./client-requests.ts";
 import { DeadLetterAdmin } from "./dead-letter-admin.ts";
 import { Deployer } from "./deployer.ts";
 import { startOf } from "./environment.ts";
+import { EventFeed } from "./event-feed.ts";
 import type { MessageOperations, NodeKernel } from "./kernel.ts";
 import { NO_WATCHER } from "./kernel-watcher.ts";
 import type { KernelWatcher } from "./kernel-watcher.ts";
@@ -89,11 +90,23 @@ async function nodeIncarnation(storage: Storage, partitions: number): Promise<nu
   });
 }
 
+function eventFeedOf({ storage, config, log }: KernelOptions, incarnation: number): EventFeed {
+  return new EventFeed({
+    log: storage.log,
+    records: storage.records,
+    logger: log,
+    scheduler: systemScheduler,
+    partitions: config.partitions.count,
+    incarnation,
+  });
+}
+
 class LocalKernel implements RunningKernel {
   readonly agents: AgentAdmin;
   readonly agentLogs: AgentLog;
   readonly messages: MessageOperations;
   readonly history: LogHistory;
+  readonly events: EventFeed;
   readonly actors: ActorAdmin;
   readonly deadLetters: DeadLetterAdmin;
   readonly node: NodeAdmin;
@@ -122,6 +135,7 @@ class LocalKernel implements RunningKernel {
     this.watcher = options.watcher ?? NO_WATCHER;
     this.wasClean = storage.opening.clean;
     this.appender = new LogAppender(storage.log, log);
+    this.events = eventFeedOf(options, incarnation);
     this.pool = this.createPool(options, registry, incarnation);
     const partitions = new PartitionAccess(this.pool, count, {
       failure: () => this.failure,
@@ -187,7 +201,12 @@ class LocalKernel implements RunningKernel {
     const { config, log, storage } = options;
     const retained = options.retention ?? (() => config.retention);
     const partitions = config.partitions.count;
-    const retention = new LogRetention(storage.log, retained, systemClock, systemScheduler);
+    const trimmed = {
+      usage: () => storage.log.usage(),
+      trim: (partition: number, below: number) =>
+        storage.log.trim(partition, Math.min(below, this.events.floor(partition))),
+    };
+    const retention = new LogRetention(trimmed, retained, systemClock, systemScheduler);
     return new WorkerPool({
       workers: Math.min(config.workers.count, partitions),
       partitions,
@@ -204,6 +223,9 @@ class LocalKernel implements RunningKernel {
       storage,
       registry,
       appender: this.appender,
+      committed: (frames) => {
+        this.events.committed(frames);
+      },
       log,
       received: (message) => {
         this.received(message);

@@ -7,6 +7,7 @@ import { systemScheduler } from "../../base/scheduler.ts";
 import type { ApiContext } from "../request.ts";
 import { messageService } from "../service/message-service.ts";
 import { AskService } from "./ask-service.ts";
+import { publishEvent } from "./event-publisher.ts";
 import { SendIntake } from "./send-intake.ts";
 import { SentMessages } from "./sent-message.ts";
 import { setUpStreams, STREAM_SIZES, type StreamSizes } from "./streams.ts";
@@ -32,6 +33,7 @@ export interface NatsDoor {
 /** Each takes in the partitions of its number, modulo this. */
 const CONSUMERS_MAX = 16;
 const ASK_DRAIN_MS = 5000;
+const FLUSH_MS = 1000;
 const PAYLOAD_BYTES_DEFAULT = 1024 * 1024;
 /** A server that has just started may not hear the first one. */
 const API_TIMEOUT_MS = 2000;
@@ -43,15 +45,19 @@ export async function startNatsDoor(options: NatsDoorOptions): Promise<NatsDoor>
   const jsm = await jetstreamManager(connection, { timeout: API_TIMEOUT_MS });
   const sizes = { ...STREAM_SIZES, ...options.sizes };
   await setUpStreams(jsm, { ...sizes, subjects, partitions, replicas });
-  const client = `nats:${await accountOf(connection)}`;
+  const sender = `nats:${await accountOf(connection)}`;
+  const client = jetstream(connection);
   const service = messageService(context);
   const sent = new SentMessages({
     connection,
-    jetstream: jetstream(connection),
+    jetstream: client,
     log,
-    client,
+    client: sender,
     streamIncarnation: await incarnationOf(jsm, subjects),
     sendMessage: (request, call) => service.sendMessage(request, call),
+  });
+  const stopEvents = context.kernel.events.follow("nats", {
+    deliver: (event) => publishEvent({ connection, jetstream: client, log }, event),
   });
   const intakes = startIntakes(options, jsm, subjects, sent);
   const asks = new AskService(
@@ -59,17 +65,17 @@ export async function startNatsDoor(options: NatsDoorOptions): Promise<NatsDoor>
       connection,
       api: context,
       cluster,
-      client,
+      client: sender,
       ask: (request, call) => service.ask(request, call),
     },
     nuid.next(),
   );
-  const reconnects = resetOnReconnect(connection, intakes);
+  void resetOnReconnect(connection, intakes);
   return {
     stop: async () => {
-      reconnects.stop();
+      await stopEvents();
       await Promise.all([asks.stop(ASK_DRAIN_MS), ...intakes.map((intake) => intake.stop())]);
-      if (!connection.isClosed()) await connection.flush();
+      await flushed(connection);
     },
   };
 }
@@ -100,18 +106,22 @@ function startIntakes(
   });
 }
 
-/** What was on its way when the connection broke comes again, before what is newer. */
-function resetOnReconnect(
+/** What was on its way when the connection broke comes again, before what is newer. Ends with the connection. */
+async function resetOnReconnect(
   connection: NatsConnection,
   intakes: readonly SendIntake[],
-): { stop(): void } {
-  const statuses = connection.status();
-  void (async () => {
-    for await (const { type } of statuses) {
-      if (type === "reconnect") for (const intake of intakes) intake.reset();
-    }
-  })();
-  return { stop: () => (statuses as unknown as { stop(): void }).stop() };
+): Promise<void> {
+  for await (const { type } of connection.status()) {
+    if (type === "reconnect") for (const intake of intakes) intake.reset();
+  }
+}
+
+/** What was written has left; without a server it never will. */
+async function flushed(connection: NatsConnection): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, FLUSH_MS)));
+  await Promise.race([connection.flush().catch(() => undefined), late]);
+  clearTimeout(timer);
 }
 
 async function incarnationOf(jsm: JetStreamManager, { sendStream }: DoorSubjects): Promise<string> {
