@@ -18,7 +18,7 @@ const ACTORS = 8;
 
 let directory: ReturnType<typeof newDirectory>;
 let server: NatsServer;
-let client: NatsConnection;
+let reader: NatsConnection;
 let jsm: JetStreamManager;
 let node: DoorNode;
 
@@ -33,14 +33,14 @@ async function start(): Promise<void> {
 beforeEach(async () => {
   directory = newDirectory();
   server = await startDoorServer();
-  client = await connectAs(server, "client");
-  jsm = await jetstreamManager(client, { timeout: 500 });
+  reader = await connectAs(server, "node");
+  jsm = await jetstreamManager(reader, { timeout: 500 });
   await start();
   await node.deploy("probe");
 });
 
 afterEach(async () => {
-  await client.close();
+  await reader.close();
   await node.stop();
   await server.dispose();
   directory.remove();
@@ -66,7 +66,7 @@ async function events(count: number): Promise<Seen[]> {
     const info = await jsm.streams.info(EVENT_STREAM).catch(() => undefined);
     return (info?.state.messages ?? 0) >= count;
   });
-  const consumer = await jetstream(client).consumers.get(EVENT_STREAM, {
+  const consumer = await jetstream(reader).consumers.get(EVENT_STREAM, {
     filter_subjects: "caxton.v1.events.>",
   });
   const seen: Seen[] = [];
@@ -136,11 +136,8 @@ test("a start publishes nothing again that the record says was published", async
   for (let n = 0; n < 20; n++) await emit(3, "once", `n${n}`);
   await events(20);
   await node.stop();
-  const manager = await connectAs(server, "node");
-  const managed = await jetstreamManager(manager);
   // JetStream forgets the ids with the messages' stream: a second copy would be kept.
-  await managed.streams.delete(EVENT_STREAM);
-  await manager.close();
+  await jsm.streams.delete(EVENT_STREAM);
   await start();
   await emit(3, "once", "last");
   expect((await events(1)).map(({ content }) => content)).toEqual(["last"]);

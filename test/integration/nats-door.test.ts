@@ -109,11 +109,16 @@ describe("messages that can't be taken", () => {
     ["default.adder.x", "INVALID_ARGUMENT", { "Caxton-Performative": "Not One" }],
     ["default.adder.x", "INVALID_CONTENT", { "Content-Type": "application/json" }],
   ])("%s becomes a dead letter, and who wants to know is told: %s", async (address, code, more) => {
-    const inbox = client.subscribe("_INBOX.errors.mine");
+    const inbox = client.subscribe("caxton.v1.errors.mine");
     const letters = client.subscribe("caxton.v1.events.dead-letter");
+    await client.flush();
     const id = `bad ${address} ${code}`.replaceAll(" ", "-");
     await js.publish(`caxton.v1.send.${address}`, "{", {
-      headers: headersOf({ "Nats-Msg-Id": id, "Caxton-Error-To": "_INBOX.errors.mine", ...more }),
+      headers: headersOf({
+        "Nats-Msg-Id": id,
+        "Caxton-Error-To": "caxton.v1.errors.mine",
+        ...more,
+      }),
     });
     const [error, letter] = await Promise.all([firstOf(inbox), firstOf(letters)]);
     const subject = `caxton.v1.send.${address}`;
@@ -126,11 +131,29 @@ describe("messages that can't be taken", () => {
   });
 
   test("a message that is too large", async () => {
-    const inbox = client.subscribe("_INBOX.errors.large");
+    const inbox = client.subscribe("caxton.v1.errors.large");
     await js.publish("caxton.v1.send.default.echo.x", new Uint8Array(300 * 1024), {
-      headers: headersOf({ "Caxton-Error-To": "_INBOX.errors.large" }),
+      headers: headersOf({ "Caxton-Error-To": "caxton.v1.errors.large" }),
     });
     expect((await firstOf(inbox)).json()).toMatchObject({ code: "MESSAGE_TOO_LARGE" });
+  });
+
+  test("an acknowledgement can't be led into what only nodes write", async () => {
+    const manager = await connectAs(server, "node");
+    const seen: string[] = [];
+    manager.subscribe("_caxton.test.log.>", {
+      callback: (_error, { subject }) => {
+        seen.push(subject);
+      },
+    });
+    await manager.flush();
+    client.publish("caxton.v1.send.default.adder.led", "1", { reply: "_caxton.test.log.0" });
+    client.publish("_caxton.test.log.0", "1");
+    await js.publish("caxton.v1.send.default.adder.led", "1");
+    await until(async () => (await stateOf("default/adder/led", "total")) === "2 2");
+    await manager.flush();
+    await manager.close();
+    expect(seen).toEqual([]);
   });
 
   test("no error goes where clients may not publish", async () => {
@@ -142,11 +165,11 @@ describe("messages that can't be taken", () => {
       },
     });
     await manager.flush();
-    const inbox = client.subscribe("_INBOX.errors.last");
+    const inbox = client.subscribe("caxton.v1.errors.last");
     for (const to of [
       "_caxton.test.log.0",
       "$JS.API.STREAM.DELETE.CAXTON_test_SEND",
-      "_INBOX.errors.last",
+      "caxton.v1.errors.last",
     ]) {
       await js.publish("caxton.v1.send.default.nobody.same", "x", {
         headers: headersOf({ "Caxton-Error-To": to }),
@@ -255,14 +278,14 @@ describe("headers", () => {
       "caxton-client": "boss",
     };
     const asked = (await ask("default.probe.forged", "message", forged)).string();
-    expect(asked).toContain("nats:$G");
+    expect(asked).toContain("nats:CAXTON");
     expect(asked).toContain("default/probe/forged");
     expect(asked).not.toContain("boss");
     const seen = messagesTo("default/probe/sent");
     await js.publish("caxton.v1.send.default.probe.sent", "x", { headers: headersOf(forged) });
     const message = await seen;
     expect(message).toMatchObject({
-      sender: "nats:$G",
+      sender: "nats:CAXTON",
       receiver: "default/probe/sent",
       headers: {},
     });

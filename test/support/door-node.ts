@@ -12,25 +12,40 @@ import { openEmbeddedStorage } from "../../src/storage/index.ts";
 import { type NatsServer, startNatsServer } from "./nats-servers.ts";
 import { fixtureModule, manifest } from "./wire.ts";
 
-/** Clients may publish where clients may, and ask JetStream for what a client needs. */
-const USERS = `
-authorization {
-  users: [
-    { user: node, password: node }
-    { user: client, password: client, permissions: {
-        publish: { allow: ["caxton.v1.send.>", "caxton.v1.ask.>", "caxton.v1.topic.>", "$SRV.>", "_INBOX.>",
-          "$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.INFO.*", "$JS.API.CONSUMER.CREATE.>",
-          "$JS.API.CONSUMER.INFO.>", "$JS.API.CONSUMER.MSG.NEXT.>", "$JS.API.DIRECT.GET.>", "$JS.ACK.>"] }
-        subscribe: { deny: ["_caxton.>"] }
-    } }
-  ]
+/**
+ * Clients have an account of their own, as docs/nats.md says: what they publish comes over by import, and an
+ * answer to it stays on their side, whatever subject they name for it.
+ */
+const ACCOUNTS = `
+accounts {
+  CAXTON {
+    jetstream: enabled
+    users: [{ user: node, password: node }]
+    exports: [
+      { service: "caxton.v1.send.*.*.*" }
+      { service: "caxton.v1.ask.*.*.*" }
+      { service: "$SRV.>", response_type: stream }
+      { stream: "caxton.v1.events.>" }
+      { stream: "caxton.v1.errors.>" }
+    ]
+  }
+  CLIENTS {
+    users: [{ user: client, password: client }]
+    imports: [
+      { service: { account: CAXTON, subject: "caxton.v1.send.*.*.*" } }
+      { service: { account: CAXTON, subject: "caxton.v1.ask.*.*.*" } }
+      { service: { account: CAXTON, subject: "$SRV.>" } }
+      { stream: { account: CAXTON, subject: "caxton.v1.events.>" } }
+      { stream: { account: CAXTON, subject: "caxton.v1.errors.>" } }
+    ]
+  }
 }
 `;
 
 export function startDoorServer(more: { syncAlways?: boolean } = {}): Promise<NatsServer> {
   return startNatsServer({
     syncAlways: false,
-    configuration: USERS,
+    configuration: ACCOUNTS,
     user: "node",
     password: "node",
     ...more,

@@ -12,6 +12,9 @@ export const ASK_SUBJECTS = `${ROOT}.ask.*.*.*`;
 export const EVENT_SUBJECTS = `${ROOT}.events.*.*.*`;
 export const DEAD_LETTER_SUBJECT = `${ROOT}.events.dead-letter`;
 
+/** Where clients with an account of their own are told of errors: what begins with this comes over to them. */
+const ERROR_SUBJECTS = `${ROOT}.errors.`;
+
 export interface DoorSubjects {
   readonly cluster: string;
   readonly sendStream: string;
@@ -64,6 +67,7 @@ export function isClientSubject(subject: string): boolean {
   if (subject.length > 1024 || !/^[\x21-\x7e]+$/.test(subject)) return false;
   const tokens = subject.split(".");
   if (tokens.some((token) => token === "" || token === "*" || token === ">")) return false;
+  if (subject.startsWith(ERROR_SUBJECTS)) return true;
   const isOurs = tokens[0] === "_caxton" || subject.startsWith(`${ROOT}.`);
   return !isOurs && !subject.startsWith("$");
 }
