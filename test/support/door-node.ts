@@ -52,7 +52,10 @@ export function startDoorServer(more: { syncAlways?: boolean } = {}): Promise<Na
   });
 }
 
-export function connectAs(server: NatsServer, user: "node" | "client"): Promise<NatsConnection> {
+export function connectAs(
+  server: Pick<NatsServer, "url">,
+  user: "node" | "client",
+): Promise<NatsConnection> {
   return connect({
     servers: server.url,
     user,
@@ -64,7 +67,7 @@ export function connectAs(server: NatsServer, user: "node" | "client"): Promise<
 
 export interface DoorNodeOptions {
   readonly directory: string;
-  readonly server: NatsServer;
+  readonly server: Pick<NatsServer, "url">;
   readonly partitions?: number;
   readonly sets?: readonly string[];
   readonly log?: Logger;
