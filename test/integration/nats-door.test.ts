@@ -1,4 +1,5 @@
 /** Plain NATS clients before a node: what they send is handled once and in order, what they ask is answered. */
+import { connect as connectSocket } from "node:net";
 import { jetstream, jetstreamManager, type JetStreamClient } from "@nats-io/jetstream";
 import { headers, type Msg, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -136,6 +137,22 @@ describe("messages that can't be taken", () => {
       headers: headersOf({ "Caxton-Error-To": "caxton.v1.errors.large" }),
     });
     expect((await firstOf(inbox)).json()).toMatchObject({ code: "MESSAGE_TOO_LARGE" });
+  });
+
+  test.each(["", "x"])("headers that are none are refused, with content '%s'", async (content) => {
+    const letters = client.subscribe("caxton.v1.events.dead-letter");
+    await client.flush();
+    const subject = "caxton.v1.send.default.echo.malformed";
+    const head = "NATS/1.0\r\nno name: x\r\n\r\n";
+    await publishRaw(
+      `HPUB ${subject} ${head.length} ${head.length + content.length}\r\n${head}${content}\r\n`,
+    );
+    const letter = await firstOf(letters);
+    expect(letter.headers?.get("Caxton-Error-Code")).toBe("INVALID_ARGUMENT");
+    expect(letter.headers?.get("Caxton-Subject")).toBe(subject);
+    const seen = messagesTo("default/echo/malformed");
+    await js.publish(subject, "after it");
+    expect(Buffer.from((await seen).content).toString()).toBe("after it");
   });
 
   test("an acknowledgement can't be led into what only nodes write", async () => {
@@ -300,6 +317,18 @@ describe("headers", () => {
     expect((await seen).headers).toEqual({ traceparent });
   });
 });
+
+/** What no library writes. */
+async function publishRaw(command: string): Promise<void> {
+  const socket = connectSocket({ host: "127.0.0.1", port: server.port });
+  const login = JSON.stringify({ user: "client", pass: "client", headers: true, verbose: false });
+  socket.write(`CONNECT ${login}\r\n${command}PING\r\n`);
+  let answer = "";
+  for await (const bytes of socket) {
+    answer += String(bytes);
+    if (answer.includes("PONG")) break;
+  }
+}
 
 async function firstOf(subscription: AsyncIterable<Msg>): Promise<Msg> {
   for await (const message of subscription) return message;

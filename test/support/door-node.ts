@@ -25,6 +25,8 @@ accounts {
       { service: "caxton.v1.send.*.*.*" }
       { service: "caxton.v1.ask.*.*.*" }
       { service: "$SRV.>", response_type: stream }
+      { service: "caxton.v1.topic.>" }
+      { stream: "caxton.v1.topic.>" }
       { stream: "caxton.v1.events.>" }
       { stream: "caxton.v1.errors.>" }
     ]
@@ -35,6 +37,8 @@ accounts {
       { service: { account: CAXTON, subject: "caxton.v1.send.*.*.*" } }
       { service: { account: CAXTON, subject: "caxton.v1.ask.*.*.*" } }
       { service: { account: CAXTON, subject: "$SRV.>" } }
+      { service: { account: CAXTON, subject: "caxton.v1.topic.>" } }
+      { stream: { account: CAXTON, subject: "caxton.v1.topic.>" } }
       { stream: { account: CAXTON, subject: "caxton.v1.events.>" } }
       { stream: { account: CAXTON, subject: "caxton.v1.errors.>" } }
     ]

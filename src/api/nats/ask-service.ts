@@ -14,7 +14,9 @@ import { refusal } from "../service/validate.ts";
 import {
   errorAnswer,
   headerOf,
+  headersIn,
   headersOf,
+  MESSAGE_ID_HEADER,
   messageOf,
   oneLine,
   TIMEOUT_HEADER,
@@ -34,8 +36,8 @@ export interface AskServicePorts {
 const QUEUE_GROUP = "caxton";
 const ASKS_MAX = 20_000;
 const RETRY_AFTER_MS = 100;
-/** Of NATS's own status codes for headers that no client minds. */
-const HEADER_BYTES_MAX = 1000;
+/** What the headers of a reply may take; longer ones are the agent's doing, and fail. */
+const HEADER_BYTES_MAX = 8192;
 
 export class AskService {
   private readonly ports: AskServicePorts;
@@ -83,7 +85,7 @@ export class AskService {
   private async answer(request: Msg): Promise<void> {
     const startedAt = performance.now();
     const { api } = this.ports;
-    const record = new RequestRecord(api, "Ask", headerOf(request.headers, "traceparent"));
+    const record = new RequestRecord(api, "Ask", givenIn(request, "traceparent"));
     try {
       if (!isClientSubject(request.reply ?? "")) {
         throw refusal({ at: "reply", message: "must be a subject that clients may listen to" });
@@ -104,12 +106,13 @@ export class AskService {
   }
 
   private ask(request: Msg, traceparent: string | undefined): Promise<AskResponse> {
+    const headers = headersIn(request);
     if (this.stopped) throw nodeIsStopping();
     if (this.underWay.size >= ASKS_MAX) {
       const text = `${this.underWay.size} asks are under way.`;
       throw new CaxtonError("OVERLOADED", text, { retryAfterMs: RETRY_AFTER_MS });
     }
-    const timeout = headerOf(request.headers, TIMEOUT_HEADER) ?? "0";
+    const timeout = headerOf(headers, TIMEOUT_HEADER) ?? "0";
     if (!/^\d{1,9}$/.test(timeout)) {
       throw refusal({ at: TIMEOUT_HEADER, message: "must be a whole number of milliseconds" });
     }
@@ -117,7 +120,7 @@ export class AskService {
       receiver: addressOf(request.subject),
       client: this.ports.client,
       content: request.data,
-      headers: request.headers,
+      headers,
     });
     const call = { traceparent, remainingMs: Infinity };
     return this.ports.ask({ message, timeoutMs: Number(timeout) }, call);
@@ -132,10 +135,19 @@ export class AskService {
 
   private refuse(request: Msg, error: CaxtonError): void {
     if (!isClientSubject(request.reply ?? "")) return;
-    const id = headerOf(request.headers, "Nats-Msg-Id") ?? "";
+    const id = givenIn(request, MESSAGE_ID_HEADER) ?? "";
     const { headers, body } = errorAnswer(error, { subject: request.subject, id });
     headers.set("Nats-Service-Error-Code", String(ERRORS[error.code].http));
     headers.set("Nats-Service-Error", oneLine(error.message).slice(0, 1000));
     request.respond(body, { headers });
+  }
+}
+
+/** Undefined also where the headers are malformed, which is said elsewhere. */
+function givenIn(request: Msg, name: string): string | undefined {
+  try {
+    return headerOf(request.headers, name);
+  } catch {
+    return undefined;
   }
 }

@@ -1,17 +1,20 @@
 /** The way in for NATS clients that have nothing of ours: sends, asks, events. docs/nats.md says how to use it. */
 import { createHash } from "node:crypto";
-import { jetstream, type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
+import { jetstream, type JetStreamManager, jetstreamManager, type JsMsg } from "@nats-io/jetstream";
 import { type NatsConnection, nuid } from "@nats-io/transport-node";
 import type { Logger } from "../../base/log.ts";
 import { systemScheduler } from "../../base/scheduler.ts";
 import type { ApiContext } from "../request.ts";
 import { messageService } from "../service/message-service.ts";
-import { AskService } from "./ask-service.ts";
+import { AskService, type AskServicePorts } from "./ask-service.ts";
+import { renewReader, renewWorker } from "./consumers.ts";
 import { publishEvent } from "./event-publisher.ts";
 import { SendIntake } from "./send-intake.ts";
-import { SentMessages } from "./sent-message.ts";
+import type { SendOutcome } from "./send-lanes.ts";
+import { type Destination, type SentMessagePorts, SentMessages } from "./sent-message.ts";
 import { setUpStreams, STREAM_SIZES, type StreamSizes } from "./streams.ts";
-import { type DoorSubjects, doorSubjectsOf } from "./subjects.ts";
+import { addressOf, type DoorSubjects, doorSubjectsOf, sendSubjectOf } from "./subjects.ts";
+import { Topics } from "./topics.ts";
 
 export interface NatsDoorOptions {
   /** Of a user who may do all; stays open when the door closes. */
@@ -45,31 +48,32 @@ export async function startNatsDoor(options: NatsDoorOptions): Promise<NatsDoor>
   const jsm = await jetstreamManager(connection, { timeout: API_TIMEOUT_MS });
   const sizes = { ...STREAM_SIZES, ...options.sizes };
   await setUpStreams(jsm, { ...sizes, subjects, partitions, replicas });
-  const sender = `nats:${await accountOf(connection)}`;
-  const client = jetstream(connection);
+  const client = `nats:${await accountOf(connection)}`;
+  const js = jetstream(connection);
   const service = messageService(context);
-  const sent = new SentMessages({
-    connection,
-    jetstream: client,
-    log,
-    client: sender,
-    streamIncarnation: await incarnationOf(jsm, subjects),
-    sendMessage: (request, call) => service.sendMessage(request, call),
+  const sendMessage: SentMessagePorts["sendMessage"] = (request, call) =>
+    service.sendMessage(request, call);
+  const sent = new SentMessages({ connection, jetstream: js, log, client, sendMessage });
+  const { kernel } = context;
+  const topics = new Topics({
+    sent,
+    streamIncarnation: await incarnationOf(jsm, subjects.topicStream),
+    topics: () => kernel.agents.topics(),
   });
-  const stopEvents = context.kernel.events.follow("nats", {
-    deliver: (event) => publishEvent({ connection, jetstream: client, log }, event),
+  const publishesTopic = topics.publishes.bind(topics);
+  const stopEvents = kernel.events.follow("nats", {
+    deliver: (event) => publishEvent({ connection, jetstream: js, log, publishesTopic }, event),
   });
-  const intakes = startIntakes(options, jsm, subjects, sent);
-  const asks = new AskService(
-    {
-      connection,
-      api: context,
-      cluster,
-      client: sender,
-      ask: (request, call) => service.ask(request, call),
-    },
-    nuid.next(),
-  );
+  const sendIncarnation = await incarnationOf(jsm, subjects.sendStream);
+  const intakes = [
+    ...sendIntakes(options, jsm, subjects, (message) =>
+      sent.send(message, destinationOf(message, sendIncarnation)),
+    ),
+    topicIntake(options, jsm, subjects, topics),
+  ];
+  for (const intake of intakes) intake.start();
+  const ask: AskServicePorts["ask"] = (request, call) => service.ask(request, call);
+  const asks = new AskService({ connection, api: context, cluster, client, ask }, nuid.next());
   void resetOnReconnect(connection, intakes);
   return {
     stop: async () => {
@@ -80,30 +84,59 @@ export async function startNatsDoor(options: NatsDoorOptions): Promise<NatsDoor>
   };
 }
 
-function startIntakes(
-  { connection, partitions, log }: NatsDoorOptions,
+function destinationOf({ subject, seq }: JsMsg, streamIncarnation: string): Destination {
+  return {
+    receiver: addressOf(subject),
+    subject: sendSubjectOf(subject),
+    id: `nats-${streamIncarnation}-${seq}`,
+  };
+}
+
+function sendIntakes(
+  options: NatsDoorOptions,
   jsm: JetStreamManager,
-  subjects: DoorSubjects,
-  sent: SentMessages,
+  { sendStream: stream, sentTo }: DoorSubjects,
+  send: (message: JsMsg) => Promise<SendOutcome>,
 ): SendIntake[] {
+  const { partitions } = options;
   const consumers = Math.min(CONSUMERS_MAX, partitions);
-  const client = jetstream(connection);
   return Array.from({ length: consumers }, (_, i) => {
     const own = Array.from({ length: partitions / consumers }, (_, n) => n * consumers + i);
-    const intake = new SendIntake({
-      jsm,
-      client,
-      stream: subjects.sendStream,
-      consumer: `intake-${i}`,
-      filters: own.map((partition) => subjects.sentTo(partition)),
-      payloadBytesMax: connection.info?.max_payload ?? PAYLOAD_BYTES_DEFAULT,
-      scheduler: systemScheduler,
-      log,
-      send: (message) => sent.send(message),
+    const filters = own.map((partition) => sentTo(partition));
+    const name = `intake-${i}`;
+    return new SendIntake({
+      ...intakePorts(options),
+      stream,
+      name,
+      renew: (limits) => renewWorker(jsm, stream, name, filters, limits),
+      send,
     });
-    intake.start();
-    return intake;
   });
+}
+
+function topicIntake(
+  options: NatsDoorOptions,
+  jsm: JetStreamManager,
+  { topicStream: stream }: DoorSubjects,
+  topics: Topics,
+): SendIntake {
+  const name = "topics";
+  return new SendIntake({
+    ...intakePorts(options),
+    stream,
+    name,
+    renew: (limits) => renewReader(jsm, stream, name, limits),
+    send: (message) => topics.deliver(message),
+  });
+}
+
+function intakePorts({ connection, log }: NatsDoorOptions) {
+  return {
+    client: jetstream(connection),
+    payloadBytesMax: connection.info?.max_payload ?? PAYLOAD_BYTES_DEFAULT,
+    scheduler: systemScheduler,
+    log,
+  };
 }
 
 /** What was on its way when the connection broke comes again, before what is newer. Ends with the connection. */
@@ -124,9 +157,10 @@ async function flushed(connection: NatsConnection): Promise<void> {
   clearTimeout(timer);
 }
 
-async function incarnationOf(jsm: JetStreamManager, { sendStream }: DoorSubjects): Promise<string> {
-  const { created } = await jsm.streams.info(sendStream);
-  return createHash("sha256").update(`${sendStream} ${created}`).digest("hex").slice(0, 12);
+/** Tells a stream from another one of the same name. */
+async function incarnationOf(jsm: JetStreamManager, stream: string): Promise<string> {
+  const { created } = await jsm.streams.info(stream);
+  return createHash("sha256").update(`${stream} ${created}`).digest("hex").slice(0, 12);
 }
 
 /** Nobody is named by a message in a stream: what is known is the account that all have in common. */

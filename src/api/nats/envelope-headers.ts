@@ -1,7 +1,8 @@
 /** Headers of NATS messages and what they are in the envelope of a message. docs/nats.md has the table. */
 import { headers as newHeaders, type MsgHdrs } from "@nats-io/transport-node";
-import { type CaxtonError, ERRORS } from "../../base/errors.ts";
+import { type CaxtonError, ensureError, ERRORS } from "../../base/errors.ts";
 import { type Message, OutgoingMessage } from "../../gen/caxton/v1/message.ts";
+import { refusal } from "../service/validate.ts";
 
 export const ERROR_TO_HEADER = "Caxton-Error-To";
 export const TIMEOUT_HEADER = "Caxton-Timeout-Ms";
@@ -54,6 +55,17 @@ export function messageOf({ receiver, client, content, headers }: Incoming, id =
     else if (!CLOSED.test(key)) message.headers[key] = value;
   }
   return message;
+}
+
+/** Throws INVALID_ARGUMENT where a client wrote what is no header: decoding them throws. */
+export function headersIn(message: {
+  readonly headers?: MsgHdrs | undefined;
+}): MsgHdrs | undefined {
+  try {
+    return message.headers;
+  } catch (error) {
+    throw refusal({ at: "headers", message: `are malformed: ${ensureError(error).message}` });
+  }
 }
 
 /** Header names may differ in case between clients. */

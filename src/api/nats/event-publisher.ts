@@ -4,7 +4,7 @@ import { headers as newHeaders, type NatsConnection } from "@nats-io/transport-n
 import type { EmittedEvent } from "../../actors/index.ts";
 import type { Logger } from "../../base/log.ts";
 import { MESSAGE_ID_HEADER, oneLine } from "./envelope-headers.ts";
-import { eventSubjectOf } from "./subjects.ts";
+import { eventSubjectOf, topicSubjectOf } from "./subjects.ts";
 
 /** What the headers of an event take at most, beside its topic. */
 const HEADER_BYTES_MAX = 4096;
@@ -14,10 +14,12 @@ export interface EventPublisherPorts {
   readonly connection: NatsConnection;
   readonly jetstream: JetStreamClient;
   readonly log: Logger;
+  /** Whether an agent's manifest says that the topic is for all. */
+  publishesTopic(address: string, topic: string): boolean;
 }
 
 export async function publishEvent(
-  { connection, jetstream, log }: EventPublisherPorts,
+  { connection, jetstream, log, ...ports }: EventPublisherPorts,
   { id, address, topic, content, atMs }: EmittedEvent,
 ): Promise<void> {
   const headers = newHeaders();
@@ -32,8 +34,10 @@ export async function publishEvent(
     headers.set("Caxton-Error", `${content.length} bytes are more than the NATS server takes`);
     log.error({ id, address, bytes: content.length }, "an event is published without its content");
   }
-  await jetstream.publish(eventSubjectOf(address), fits ? content : "", {
-    headers,
-    timeout: PUBLISH_TIMEOUT_MS,
-  });
+  const body = fits ? content : "";
+  const options = { headers, timeout: PUBLISH_TIMEOUT_MS };
+  await jetstream.publish(eventSubjectOf(address), body, options);
+  // Each stream knows its own repeats.
+  if (ports.publishesTopic(address, topic))
+    await jetstream.publish(topicSubjectOf(topic), body, options);
 }

@@ -8,26 +8,20 @@
  * 3. A message in hand that comes again is not taken a second time.
  * 4. Messages and bytes in hand are bounded; then nothing more is taken.
  */
-import {
-  AckPolicy,
-  type ConsumerMessages,
-  DeliverPolicy,
-  type JetStreamClient,
-  type JetStreamManager,
-  type JsMsg,
-} from "@nats-io/jetstream";
-import { nanos } from "@nats-io/transport-node";
+import type { ConsumerMessages, JetStreamClient, JsMsg } from "@nats-io/jetstream";
 import { ensureError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import type { Scheduler } from "../../base/scheduler.ts";
+import type { ConsumerLimits } from "./consumers.ts";
 import { SendLanes, type SendOutcome } from "./send-lanes.ts";
 
 export interface IntakeOptions {
-  readonly jsm: JetStreamManager;
   readonly client: JetStreamClient;
   readonly stream: string;
-  readonly consumer: string;
-  readonly filters: readonly string[];
+  /** For people. */
+  readonly name: string;
+  /** Makes the consumer anew, so that it begins with the oldest message that was not acknowledged. */
+  renew(config: ConsumerLimits): Promise<string>;
   /** What a server sends at most in one message. */
   readonly payloadBytesMax: number;
   readonly scheduler: Scheduler;
@@ -87,8 +81,8 @@ export class SendIntake {
         await this.takeAll(await this.consume());
       } catch (error) {
         if (this.isStopped()) return;
-        const { consumer, log } = this.options;
-        log.warn({ consumer, err: ensureError(error) }, "NATS messages can't be taken in now");
+        const { name, log } = this.options;
+        log.warn({ intake: name, err: ensureError(error) }, "NATS messages can't be taken in now");
         await new Promise<void>((resolve) => this.options.scheduler.after(RETRY_MS, resolve));
       }
     }
@@ -99,16 +93,8 @@ export class SendIntake {
   }
 
   private async consume(): Promise<ConsumerMessages> {
-    const { jsm, client, stream, consumer: name, filters, payloadBytesMax } = this.options;
-    await jsm.consumers.delete(stream, name).catch(() => false);
-    await jsm.consumers.add(stream, {
-      durable_name: name,
-      ack_policy: AckPolicy.Explicit,
-      deliver_policy: DeliverPolicy.All,
-      filter_subjects: [...filters],
-      ack_wait: nanos(ACK_WAIT_MS),
-      max_ack_pending: IN_HAND_MAX,
-    });
+    const { client, stream, payloadBytesMax } = this.options;
+    const name = await this.options.renew({ ackWaitMs: ACK_WAIT_MS, ackPendingMax: IN_HAND_MAX });
     const consumer = await client.consumers.get(stream, name);
     const messages = await consumer.consume({
       max_bytes: Math.max(PULL_BYTES_MIN, payloadBytesMax * 2),
@@ -123,7 +109,7 @@ export class SendIntake {
     let expected = 1;
     for await (const message of messages) {
       if (message.info.deliverySequence !== expected++) {
-        this.options.log.info({ consumer: this.options.consumer }, "NATS messages begin anew");
+        this.options.log.info({ intake: this.options.name }, "NATS messages begin anew");
         break;
       }
       this.take(message);
@@ -160,9 +146,12 @@ export class SendIntake {
 }
 
 /** Grows with the envelope that the message becomes. */
-function sizeOf({ data, headers }: JsMsg): number {
-  let bytes = data.length;
-  if (headers === undefined) return bytes;
-  for (const [name, values] of headers) bytes += name.length + (values[0]?.length ?? 0);
+function sizeOf(message: JsMsg): number {
+  let bytes = message.data.length;
+  try {
+    for (const [name, values] of message.headers ?? []) bytes += name.length + values[0]!.length;
+  } catch {
+    // Malformed: it will be refused.
+  }
   return bytes;
 }

@@ -17,12 +17,15 @@ import {
   type DoorSubjects,
   EVENT_SUBJECTS,
   SEND_SUBJECTS,
+  TOPIC_SUBJECTS,
 } from "./subjects.ts";
 
 export interface StreamSizes {
   readonly sendBytesMax: number;
   readonly eventBytesMax: number;
   readonly eventAgeMs: number;
+  readonly topicBytesMax: number;
+  readonly topicAgeMs: number;
   readonly deadLetterBytesMax: number;
 }
 
@@ -32,6 +35,8 @@ export const STREAM_SIZES: StreamSizes = {
   sendBytesMax: 256 * MIB,
   eventBytesMax: 256 * MIB,
   eventAgeMs: 7 * 86_400_000,
+  topicBytesMax: 256 * MIB,
+  topicAgeMs: 7 * 86_400_000,
   deadLetterBytesMax: 64 * MIB,
 };
 
@@ -79,6 +84,15 @@ function wantedStreams(options: StreamOptions): Wanted[] {
       discard: DiscardPolicy.Old,
       max_bytes: options.eventBytesMax,
       max_age: nanos(options.eventAgeMs),
+    },
+    {
+      ...common,
+      name: subjects.topicStream,
+      subjects: [TOPIC_SUBJECTS],
+      retention: RetentionPolicy.Limits,
+      discard: DiscardPolicy.Old,
+      max_bytes: options.topicBytesMax,
+      max_age: nanos(options.topicAgeMs),
     },
     {
       ...common,

@@ -10,6 +10,7 @@ const ROOT = "caxton.v1";
 export const SEND_SUBJECTS = `${ROOT}.send.*.*.*`;
 export const ASK_SUBJECTS = `${ROOT}.ask.*.*.*`;
 export const EVENT_SUBJECTS = `${ROOT}.events.*.*.*`;
+export const TOPIC_SUBJECTS = `${ROOT}.topic.>`;
 export const DEAD_LETTER_SUBJECT = `${ROOT}.events.dead-letter`;
 
 /** Where clients with an account of their own are told of errors: what begins with this comes over to them. */
@@ -19,6 +20,7 @@ export interface DoorSubjects {
   readonly cluster: string;
   readonly sendStream: string;
   readonly eventStream: string;
+  readonly topicStream: string;
   readonly deadLetterStream: string;
   /** What the server makes of a subject of a client: the partition comes first. */
   readonly sendTransform: (partitions: number) => string;
@@ -36,6 +38,7 @@ export function doorSubjectsOf(cluster: string): DoorSubjects {
     cluster,
     sendStream: name("SEND"),
     eventStream: name("EVENTS"),
+    topicStream: name("TOPICS"),
     deadLetterStream: name("DEAD_LETTERS"),
     // The hash runs over the three tokens without what is between them, as that of an address does.
     sendTransform: (partitions) =>
@@ -52,6 +55,14 @@ export function addressOf(subject: string): string {
 /** The subject that a client published to. */
 export function sendSubjectOf(stored: string): string {
   return `${ROOT}.send.${stored.split(".").slice(-3).join(".")}`;
+}
+
+export function topicSubjectOf(topic: string): string {
+  return `${ROOT}.topic.${topic}`;
+}
+
+export function topicOf(subject: string): string {
+  return subject.slice(`${ROOT}.topic.`.length);
 }
 
 /** `address` with its key escaped, as messages carry it. */
