@@ -31,26 +31,16 @@ async function start(): Promise<void> {
     ],
   });
   storage = await openEmbeddedStorage(config.storage);
-  const { log } = storage;
-  const watched: Storage = {
-    ...storage,
-    log: {
-      append: (...args) => log.append(...args),
-      lastSequence: (partition) => log.lastSequence(partition),
-      scan: (partition, from) => log.scan(partition, from),
-      readRanges: (partition, ranges) => log.readRanges(partition, ranges),
-      usage: () => log.usage(),
-      trim: (partition, below) => {
-        trims.push(below);
-        return log.trim(partition, below);
-      },
-    },
+  const trim = storage.log.trim.bind(storage.log);
+  storage.log.trim = (partition, below) => {
+    trims.push(below);
+    return trim(partition, below);
   };
   const checkpointed = (): void => {
     checkpoints++;
   };
   const watcher = { ...NO_WATCHER, checkpointed };
-  kernel = await startKernel({ storage: watched, config, log: pino({ enabled: false }), watcher });
+  kernel = await startKernel({ storage, config, log: pino({ enabled: false }), watcher });
 }
 
 async function stop(): Promise<void> {

@@ -139,6 +139,30 @@ test("a node that stops in the middle loses nothing and does nothing twice", asy
   await settled("stopped", ACTORS, each);
 });
 
+test("a NATS server that is killed in the middle loses nothing and doubles nothing", async () => {
+  const js = jetstream(client);
+  const each = 150;
+  const send = async (actor: number, n: number): Promise<void> => {
+    const own = headers();
+    own.set("Nats-Msg-Id", `killed-${actor}-${n}`);
+    const subject = `caxton.v1.send.default.sequence.${actor}`;
+    for (;;) {
+      try {
+        await js.publish(subject, `killed ${n}`, { headers: own, timeout: 500 });
+        return;
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
+  };
+  for (let n = 1; n <= each; n++) {
+    const sends = Array.from({ length: 8 }, (_, actor) => send(actor, n));
+    if (n % 50 === 25) await server.restart();
+    await Promise.all(sends);
+  }
+  await settled("killed", 8, each);
+});
+
 test("a full mailbox delays messages and keeps their order", async () => {
   await node!.deploy("sequence", "{limits: {mailboxMessagesMax: 3}}");
   await publish("crowded", 2, 1, 400);

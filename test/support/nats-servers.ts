@@ -26,6 +26,7 @@ export interface NatsServerOptions {
 const START_TRIES = 5;
 const READY_MS_MAX = 20_000;
 const POLL_MS = 20;
+const PAUSE_MS_MAX = 1000;
 
 /** A server that can be killed, paused and started again on the same data and ports. */
 export class NatsServer {
@@ -59,6 +60,7 @@ export class NatsServer {
   async start(): Promise<void> {
     const binary = process.env["CAXTON_NATS_SERVER"] ?? "nats-server";
     const child = spawn(binary, ["-c", this.#configurationFile], { stdio: "ignore" });
+    const guard = endsWithUs(child.pid);
     let why: string | undefined;
     this.#child = child;
     this.#ended = new Promise((resolve) => {
@@ -67,6 +69,7 @@ export class NatsServer {
         resolve();
       });
       child.once("exit", (code, signal) => {
+        guard?.kill("SIGKILL");
         why = `it ended with ${signal ?? `code ${code}`}`;
         resolve();
       });
@@ -97,16 +100,23 @@ export class NatsServer {
     return this.#ended;
   }
 
+  /** A signal is not there at once: returns when it has stopped. */
   pause(): void {
     this.#child?.kill("SIGSTOP");
+    const ends = performance.now() + PAUSE_MS_MAX;
+    while (!isStopped(this.pid) && performance.now() < ends);
   }
 
   resume(): void {
     this.#child?.kill("SIGCONT");
   }
 
-  async restart(): Promise<void> {
-    await this.kill();
+  async restart(
+    signal: NodeJS.Signals = "SIGKILL",
+    meanwhile: () => Promise<void> = () => Promise.resolve(),
+  ): Promise<void> {
+    await this.kill(signal);
+    await meanwhile();
     await this.start();
   }
 
@@ -236,6 +246,23 @@ async function waitForJetStream(
     }
   } finally {
     await connection.close();
+  }
+}
+
+/** However this process ends, the server ends with it: its guard reads from a pipe that we hold. */
+function endsWithUs(pid: number | undefined): ChildProcess | undefined {
+  if (pid === undefined) return undefined;
+  const script = 'cat > /dev/null; kill -9 "$0"';
+  return spawn("sh", ["-c", script, String(pid)], { stdio: ["pipe", "ignore", "ignore"] });
+}
+
+/** True, too, where the system does not say. */
+function isStopped(pid: number | undefined): boolean {
+  try {
+    const status = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return status.slice(status.lastIndexOf(")") + 2).startsWith("T");
+  } catch {
+    return true;
   }
 }
 
