@@ -40,6 +40,7 @@ export class PartitionEvents {
   /** There may be frames that do not wait in memory. */
   private mustScan = true;
   private isIdle = false;
+  private isFailing = false;
   private lowestMessageFrame = Infinity;
   private wake: () => void = () => undefined;
   private stopped = false;
@@ -94,7 +95,9 @@ export class PartitionEvents {
         await this.deliverAll();
       } catch (error) {
         const { logger, scheduler } = this.ports;
-        logger.warn({ err: ensureError(error), partition: this.partition }, "events wait");
+        const facts = { err: ensureError(error), partition: this.partition };
+        if (!this.isFailing) logger.warn(facts, "events wait, and are tried again");
+        this.isFailing = true;
         this.mustScan = true;
         await this.changed((wake) => scheduler.after(RETRY_MS, wake));
       }
@@ -174,6 +177,7 @@ export class PartitionEvents {
       await follower.deliver({ id, address, topic, content, atMs });
     });
     await Promise.all(delivered);
+    this.isFailing = false;
     this.cursor = Math.max(this.cursor, frameNo);
   }
 

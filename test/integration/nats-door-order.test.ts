@@ -189,3 +189,10 @@ test("repeats by the same id count once", async () => {
   await publish("repeated", 4, 1, 50, idOf);
   await settled("repeated", 4, 50);
 });
+
+test("while the table of ids is full, messages wait in the stream", async () => {
+  await stop();
+  await start(["limits.clientIdsMax=40", "limits.dedupWindowMs=1000"]);
+  await publish("remembered", 4, 1, 60);
+  await settled("remembered", 4, 60);
+});

@@ -4,6 +4,7 @@ import { jetstream, type JetStreamManager, jetstreamManager, type JsMsg } from "
 import { type NatsConnection, nuid } from "@nats-io/transport-node";
 import type { Logger } from "../../base/log.ts";
 import { systemScheduler } from "../../base/scheduler.ts";
+import { Seldom } from "../../base/seldom.ts";
 import type { ApiContext } from "../request.ts";
 import { messageService } from "../service/message-service.ts";
 import { AskService, type AskServicePorts } from "./ask-service.ts";
@@ -37,6 +38,7 @@ export interface NatsDoor {
 const CONSUMERS_MAX = 16;
 const ASK_DRAIN_MS = 5000;
 const FLUSH_MS = 1000;
+const WARN_EVERY_MS = 10_000;
 const PAYLOAD_BYTES_DEFAULT = 1024 * 1024;
 /** A server that has just started may not hear the first one. */
 const API_TIMEOUT_MS = 2000;
@@ -65,11 +67,12 @@ export async function startNatsDoor(options: NatsDoorOptions): Promise<NatsDoor>
     deliver: (event) => publishEvent({ connection, jetstream: js, log, publishesTopic }, event),
   });
   const sendIncarnation = await incarnationOf(jsm, subjects.sendStream);
+  const ports = intakePorts(options, new Seldom(WARN_EVERY_MS));
   const intakes = [
-    ...sendIntakes(options, jsm, subjects, (message) =>
+    ...sendIntakes(ports, jsm, subjects, partitions, (message) =>
       sent.send(message, destinationOf(message, sendIncarnation)),
     ),
-    topicIntake(options, jsm, subjects, topics),
+    topicIntake(ports, jsm, subjects, topics),
   ];
   for (const intake of intakes) intake.start();
   const ask: AskServicePorts["ask"] = (request, call) => service.ask(request, call);
@@ -92,20 +95,22 @@ function destinationOf({ subject, seq }: JsMsg, streamIncarnation: string): Dest
   };
 }
 
+type IntakePorts = ReturnType<typeof intakePorts>;
+
 function sendIntakes(
-  options: NatsDoorOptions,
+  ports: IntakePorts,
   jsm: JetStreamManager,
   { sendStream: stream, sentTo }: DoorSubjects,
+  partitions: number,
   send: (message: JsMsg) => Promise<SendOutcome>,
 ): SendIntake[] {
-  const { partitions } = options;
   const consumers = Math.min(CONSUMERS_MAX, partitions);
   return Array.from({ length: consumers }, (_, i) => {
     const own = Array.from({ length: partitions / consumers }, (_, n) => n * consumers + i);
     const filters = own.map((partition) => sentTo(partition));
     const name = `intake-${i}`;
     return new SendIntake({
-      ...intakePorts(options),
+      ...ports,
       stream,
       name,
       renew: (limits) => renewWorker(jsm, stream, name, filters, limits),
@@ -115,14 +120,14 @@ function sendIntakes(
 }
 
 function topicIntake(
-  options: NatsDoorOptions,
+  ports: IntakePorts,
   jsm: JetStreamManager,
   { topicStream: stream }: DoorSubjects,
   topics: Topics,
 ): SendIntake {
   const name = "topics";
   return new SendIntake({
-    ...intakePorts(options),
+    ...ports,
     stream,
     name,
     renew: (limits) => renewReader(jsm, stream, name, limits),
@@ -130,8 +135,11 @@ function topicIntake(
   });
 }
 
-function intakePorts({ connection, log }: NatsDoorOptions) {
+function intakePorts({ connection, context, log }: NatsDoorOptions, warnings: Seldom) {
+  const { kernel } = context;
   return {
+    warnings,
+    isReady: async () => (await kernel.node.status()).ready,
     client: jetstream(connection),
     payloadBytesMax: connection.info?.max_payload ?? PAYLOAD_BYTES_DEFAULT,
     scheduler: systemScheduler,

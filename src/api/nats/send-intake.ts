@@ -9,9 +9,10 @@
  * 4. Messages and bytes in hand are bounded; then nothing more is taken.
  */
 import type { ConsumerMessages, JetStreamClient, JsMsg } from "@nats-io/jetstream";
-import { ensureError } from "../../base/errors.ts";
+import { CaxtonError, ensureError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import type { Scheduler } from "../../base/scheduler.ts";
+import type { Seldom } from "../../base/seldom.ts";
 import type { ConsumerLimits } from "./consumers.ts";
 import { SendLanes, type SendOutcome } from "./send-lanes.ts";
 
@@ -26,6 +27,10 @@ export interface IntakeOptions {
   readonly payloadBytesMax: number;
   readonly scheduler: Scheduler;
   readonly log: Logger;
+  /** Shared by all intakes: they fail together. */
+  readonly warnings: Seldom;
+  /** Whether the node takes messages: one that lost its partitions leaves them to their new owner. */
+  isReady(): Promise<boolean>;
   send(message: JsMsg): Promise<SendOutcome>;
 }
 
@@ -81,11 +86,16 @@ export class SendIntake {
         await this.takeAll(await this.consume());
       } catch (error) {
         if (this.isStopped()) return;
-        const { name, log } = this.options;
-        log.warn({ intake: name, err: ensureError(error) }, "NATS messages can't be taken in now");
+        this.warn(error);
         await new Promise<void>((resolve) => this.options.scheduler.after(RETRY_MS, resolve));
       }
     }
+  }
+
+  private warn(error: unknown): void {
+    const { name, log, warnings } = this.options;
+    if (!warnings.isDue(performance.now())) return;
+    log.warn({ intake: name, err: ensureError(error) }, "NATS messages can't be taken in now");
   }
 
   private isStopped(): boolean {
@@ -94,6 +104,7 @@ export class SendIntake {
 
   private async consume(): Promise<ConsumerMessages> {
     const { client, stream, payloadBytesMax } = this.options;
+    if (!(await this.options.isReady())) throw new CaxtonError("NOT_READY");
     const name = await this.options.renew({ ackWaitMs: ACK_WAIT_MS, ackPendingMax: IN_HAND_MAX });
     const consumer = await client.consumers.get(stream, name);
     const messages = await consumer.consume({
