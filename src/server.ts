@@ -7,6 +7,7 @@ import {
   ReadinessProbe,
   startGrpc,
   startHttp,
+  startNatsDoor,
   startRest,
 } from "./api/index.ts";
 import type { LiveConfig } from "./base/live-config.ts";
@@ -16,7 +17,7 @@ import type { Logger } from "./base/log.ts";
 import { RecentLog } from "./base/recent-log.ts";
 import { SpanExporter } from "./base/span-exporter.ts";
 import { faultPoint } from "./fault-point.ts";
-import { type OpenedStorage, openStorage } from "./storage/index.ts";
+import { type OpenedNats, type OpenedStorage, openStorage } from "./storage/index.ts";
 
 export interface RunningServer {
   readonly grpcPort: number;
@@ -46,7 +47,7 @@ export async function startServer(
       metrics.close();
     },
   );
-  const { storage, away } = await startStorage(config, log, lifecycle);
+  const { storage, away, nats } = await startStorage(config, log, lifecycle);
   const spans = await startTracing(config, log, metrics, lifecycle);
   if (!storage.opening.clean) log.warn(storage.opening, "the last stop was not clean");
   const kernel = await lifecycle.start(
@@ -76,6 +77,7 @@ export async function startServer(
     () => startRest(config.api.rest, api, services),
     (listener) => listener.stop(),
   );
+  if (nats !== undefined) await startNats(nats, api, lifecycle);
   readiness.serving(kernel);
   return {
     grpcPort: grpc.port,
@@ -100,6 +102,23 @@ function startStorage(config: Config, log: Logger, lifecycle: Lifecycle): Promis
         onFailed: (err) => log.fatal({ err }, "storage failed; nothing more is accepted"),
       }),
     (opened) => opened.close(),
+  );
+}
+
+/** NATS clients come in where storage is NATS. */
+async function startNats(
+  { connection }: OpenedNats,
+  context: ApiContext,
+  lifecycle: Lifecycle,
+): Promise<void> {
+  const { partitions, storage } = context.config.current;
+  const { cluster, replicas } = storage.nats;
+  const { log } = context;
+  await lifecycle.start(
+    "nats",
+    () =>
+      startNatsDoor({ connection, cluster, replicas, partitions: partitions.count, context, log }),
+    (door) => door.stop(),
   );
 }
 

@@ -138,9 +138,12 @@ function isWellEscaped(bytes: Uint8Array, offset: number, length: number): boole
   }
 }
 
+/** One byte more than fits is too long. */
+const scratch = new Uint8Array(ADDRESS_BYTES_MAX + 1);
+
 export function hashAddressText(address: string): number {
-  const bytes = utf8.encode(address);
-  return hashAddress(bytes, 0, bytes.length);
+  const { read, written } = utf8.encodeInto(address, scratch);
+  return read < address.length ? -1 : hashAddress(scratch, 0, written);
 }
 
 export function slotOf(hash: number): number {

@@ -6,6 +6,7 @@ import type { AgentInfo, AgentOperations, DeployRequest, DeployResult } from "./
 import type { PartitionAccess } from "./partition-access.ts";
 import type { Control } from "./partition/control.ts";
 import type { AgentShareInfo } from "./queries.ts";
+import type { AgentTopics } from "./topics.ts";
 import { turnCosts } from "./turn-figures.ts";
 
 export class AgentAdmin implements AgentOperations {
@@ -132,6 +133,15 @@ export class AgentAdmin implements AgentOperations {
           : { kind: "suspend", agent, reason: reason ?? "" },
       );
       return this.agentInfo(record);
+    });
+  }
+
+  topics(): AgentTopics[] {
+    return this.registry.all().flatMap((record) => {
+      const { manifest } = this.registry.environment(record.environment);
+      const { subscribe = [], publish = [] } = manifest;
+      if (subscribe.length + publish.length === 0) return [];
+      return [{ agent: fullName(record), subscribe, publish }];
     });
   }
 

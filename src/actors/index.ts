@@ -19,7 +19,9 @@ export type {
   SourceLanguage,
   SupervisorNode,
 } from "./kernel.ts";
+export type { EmittedEvent } from "./emitted-events.ts";
 export type { StateChange, TraceEvent, TracedEffect } from "./history.ts";
+export { type AgentTopics, isTopic, matchesTopic } from "./topics.ts";
 export { NODE_COMPONENTS, SOURCE_LANGUAGES } from "./kernel.ts";
 export {
   type AgentLogFilter,

@@ -3,8 +3,10 @@
  * All failures are CaxtonError.
  */
 import type { ErrorCode, Finding } from "../base/errors.ts";
+import type { EventOperations } from "./emitted-events.ts";
 import type { HistoryOperations } from "./history.ts";
 import type { AgentManifest } from "./manifest.ts";
+import type { AgentTopics } from "./topics.ts";
 import type {
   AgentLogFilter,
   AgentLogLine,
@@ -264,6 +266,7 @@ export interface NodeKernel {
   readonly agentLogs: AgentLogOperations;
   readonly messages: MessageOperations;
   readonly history: HistoryOperations;
+  readonly events: EventOperations;
   readonly actors: ActorOperations;
   readonly deadLetters: DeadLetterOperations;
   readonly node: NodeOperations;
@@ -276,6 +279,8 @@ export interface AgentOperations {
   delete(namespace: string, name: string): Promise<void>;
   suspend(namespace: string, name: string, reason: string): Promise<AgentInfo>;
   resume(namespace: string, name: string): Promise<AgentInfo>;
+  /** Of the agents that subscribe to topics or publish some. */
+  topics(): AgentTopics[];
 }
 
 export interface AgentLogOperations {

@@ -6,6 +6,7 @@ import { z } from "zod";
 import type { NodeLimits } from "../base/config-schema.ts";
 import { CaxtonError, type Finding } from "../base/errors.ts";
 import { checkWith, deepFreeze, parseMapping } from "../base/schema.ts";
+import { isTopicPattern } from "./topics.ts";
 
 /** A manifest after validation and defaults: frozen, every limit present. */
 export interface AgentManifest {
@@ -27,6 +28,10 @@ export interface AgentManifest {
   readonly config: Readonly<Record<string, string>>;
   /** Read with flag_get. */
   readonly flags: Readonly<Record<string, boolean>>;
+  /** Topics whose messages the actor `default` gets; patterns. */
+  readonly subscribe?: readonly string[] | undefined;
+  /** Topics of events that other agents and clients may subscribe to; patterns. */
+  readonly publish?: readonly string[] | undefined;
 }
 
 export interface AgentLimits {
@@ -74,6 +79,7 @@ const DAY_MS = 86_400_000;
 const CONFIG_LENGTH_MAX = 64 * 1024;
 /** Characters of a key; its bytes are checked with the address. */
 const KEY_LENGTH_MAX = 256;
+const TOPIC_LENGTH_MAX = 200;
 
 function count(min: number, max: number, byDefault: number, description: string) {
   return z.int().min(min).max(max).default(byDefault).meta({ description });
@@ -97,6 +103,14 @@ function name(description: string) {
     .string()
     .regex(/^[a-z0-9-]{1,63}$/, "must be 1 to 63 of a-z, 0-9 and -")
     .meta({ description, valueText: "text, 1 to 63 of `a-z`, `0-9` and `-`" });
+}
+
+function topics(description: string) {
+  const pattern = z.string().max(TOPIC_LENGTH_MAX).refine(isTopicPattern, {
+    error:
+      "must be words of A-Z, a-z, 0-9, _, ~ and - joined by dots; * stands for one, a last > for all that follow",
+  });
+  return z.array(pattern).max(100).optional().meta({ description, defaultText: "none" });
 }
 
 const limitsSchema = z
@@ -216,6 +230,10 @@ export const manifestSchema = z.strictObject({
           description: "Switches the agent reads by name.",
           valueText: `booleans by name, ${String(CONFIG_LENGTH_MAX)} characters of names together`,
         }),
+      subscribe: topics(
+        "Topics whose messages the actor `default` gets. `*` stands for a word, a last `>` for all that follow.",
+      ),
+      publish: topics("Topics of events that go to subscribers of topics too. As in `subscribe`."),
     })
     .prefault({}),
 });

@@ -20,6 +20,7 @@ import { ClientRequests } from "./client-requests.ts";
 import { DeadLetterAdmin } from "./dead-letter-admin.ts";
 import { Deployer } from "./deployer.ts";
 import { startOf } from "./environment.ts";
+import { EventFeed } from "./event-feed.ts";
 import type { MessageOperations, NodeKernel } from "./kernel.ts";
 import { NO_WATCHER } from "./kernel-watcher.ts";
 import type { KernelWatcher } from "./kernel-watcher.ts";
@@ -126,11 +127,23 @@ async function refuseLogsOfNobody({ log }: Storage, partitions: number): Promise
   }
 }
 
+function eventFeedOf({ storage, config, log }: KernelOptions, incarnation: number): EventFeed {
+  return new EventFeed({
+    log: storage.log,
+    records: storage.records,
+    logger: log,
+    scheduler: systemScheduler,
+    partitions: config.partitions.count,
+    incarnation,
+  });
+}
+
 class LocalKernel implements RunningKernel {
   readonly agents: AgentAdmin;
   readonly agentLogs: AgentLog;
   readonly messages: MessageOperations;
   readonly history: LogHistory;
+  readonly events: EventFeed;
   readonly actors: ActorAdmin;
   readonly deadLetters: DeadLetterAdmin;
   readonly node: NodeAdmin;
@@ -163,6 +176,7 @@ class LocalKernel implements RunningKernel {
     this.wasClean = storage.opening.clean;
     this.away = options.away ?? new StorageAway();
     this.appender = new LogAppender(storage.log, log, this.away);
+    this.events = eventFeedOf(options, incarnation);
     this.pool = this.createPool(options, registry, incarnation);
     const partitions = new PartitionAccess(this.pool, count, {
       failure: () => this.failure,
@@ -230,7 +244,12 @@ class LocalKernel implements RunningKernel {
     const { config, log, storage } = options;
     const retained = options.retention ?? (() => config.retention);
     const partitions = config.partitions.count;
-    const retention = new LogRetention(storage.log, retained, systemClock, systemScheduler);
+    const trimmed = {
+      usage: () => storage.log.usage(),
+      trim: (partition: number, below: number) =>
+        storage.log.trim(partition, Math.min(below, this.events.floor(partition))),
+    };
+    const retention = new LogRetention(trimmed, retained, systemClock, systemScheduler);
     return new WorkerPool({
       workers: Math.min(config.workers.count, partitions),
       partitions,
@@ -247,6 +266,9 @@ class LocalKernel implements RunningKernel {
       storage,
       registry,
       appender: this.appender,
+      committed: (frames) => {
+        this.events.committed(frames);
+      },
       log,
       received: (message) => {
         this.received(message);

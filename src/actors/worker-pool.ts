@@ -19,7 +19,7 @@ import { type LogAppender, PartitionContended } from "./log-appender.ts";
 import { newestCheckpoint, type StoredCheckpoint } from "./newest-checkpoint.ts";
 import type { BlobRequest, WorkerBlobs } from "./worker-blobs.ts";
 import { Packer } from "./worker-protocol.ts";
-import type { FromWorker, ToWorker, WorkerStart } from "./worker-protocol.ts";
+import type { FromWorker, PostedFrame, ToWorker, WorkerStart } from "./worker-protocol.ts";
 
 const HANG_CHECK_MS = 1000;
 /** Beyond the longest turn time any manifest can ask for. */
@@ -41,6 +41,8 @@ export interface WorkerPoolOptions {
   readonly storage: Storage;
   readonly registry: AgentRegistry;
   readonly appender: LogAppender;
+  /** Called with frames that are durable, before their worker is told. */
+  committed(frames: readonly PostedFrame[]): void;
   readonly blobs: WorkerBlobs;
   readonly watcher: KernelWatcher;
   readonly log: Logger;
@@ -344,6 +346,7 @@ export class WorkerPool {
     const appended = this.options.appender.appendGroup(frames).then(
       () => {
         this.options.watcher.committed(performance.now() - startMs, frameBytes);
+        this.options.committed(frames);
         if (seat.thread === thread) this.post(seat.index, { kind: "committed", group });
       },
       (error: unknown) => {

@@ -1,4 +1,4 @@
-export { type OpenedStorage, openStorage } from "./open-storage.ts";
+export { type OpenedNats, type OpenedStorage, openStorage } from "./open-storage.ts";
 export { StorageAway } from "./storage-away.ts";
 export {
   type EmbeddedStorageOptions,

@@ -99,26 +99,30 @@ export function encodeEnvelope(fields: EnvelopeFields): Buffer {
   const performative = codeOf(PERFORMATIVES, fields.performative ?? "inform");
   const contentType = codeOf(CONTENT_TYPES, fields.contentType ?? "application/octet-stream");
   const extensions = encodeExtensions(fields, performative, contentType);
-  const names = [fields.id, fields.sender, fields.receiver].map((name) => utf8.encode(name));
-  const nameBytes = names.reduce((sum, name) => sum + name.length, 0);
-  const total = ENVELOPE_HEADER_BYTES + nameBytes + extensions.length + fields.content.length;
+  const idBytes = Buffer.byteLength(fields.id);
+  const senderBytes = Buffer.byteLength(fields.sender);
+  const receiverBytes = Buffer.byteLength(fields.receiver);
+  const contentAt =
+    ENVELOPE_HEADER_BYTES + idBytes + senderBytes + receiverBytes + extensions.length;
+  const total = contentAt + fields.content.length;
   const bytes = Buffer.allocUnsafe(total);
   bytes.writeUInt32LE(total, AT_TOTAL);
   bytes.writeUInt16LE(fields.flags, AT_FLAGS);
   bytes.writeUInt8(performative, AT_PERFORMATIVE);
   bytes.writeUInt8(contentType, AT_CONTENT_TYPE);
-  bytes.writeUInt16LE(names[0]!.length, AT_ID_BYTES);
-  bytes.writeUInt16LE(names[1]!.length, AT_SENDER_BYTES);
-  bytes.writeUInt16LE(names[2]!.length, AT_RECEIVER_BYTES);
+  bytes.writeUInt16LE(idBytes, AT_ID_BYTES);
+  bytes.writeUInt16LE(senderBytes, AT_SENDER_BYTES);
+  bytes.writeUInt16LE(receiverBytes, AT_RECEIVER_BYTES);
   bytes.writeUInt16LE(0, AT_RECEIVER_BYTES + 2);
   bytes.writeUInt32LE(extensions.length, AT_EXTENSION_BYTES);
   bytes.writeUInt32LE(fields.content.length, AT_CONTENT_BYTES);
   bytes.writeBigUInt64LE(fields.correlation ?? 0n, AT_CORRELATION);
   let at = ENVELOPE_HEADER_BYTES;
-  for (const part of [...names, extensions, fields.content]) {
-    bytes.set(part, at);
-    at += part.length;
-  }
+  at += bytes.write(fields.id, at);
+  at += bytes.write(fields.sender, at);
+  at += bytes.write(fields.receiver, at);
+  bytes.set(extensions, at);
+  bytes.set(fields.content, contentAt);
   return bytes;
 }
 

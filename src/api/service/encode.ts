@@ -73,6 +73,8 @@ function encodeManifest(manifest: AgentManifest): Manifest {
     },
     config: manifest.config,
     flags: manifest.flags,
+    subscribe: [...(manifest.subscribe ?? [])],
+    publish: [...(manifest.publish ?? [])],
   };
 }
 

@@ -277,6 +277,10 @@ export interface Manifest {
   supervision: Supervision | undefined;
   config: { [key: string]: string };
   flags: { [key: string]: boolean };
+  /** Topics whose messages the actor "default" gets; patterns. */
+  subscribe: string[];
+  /** Topics of events that subscribers of topics get too; patterns. */
+  publish: string[];
 }
 
 export interface Manifest_LimitsEntry {
@@ -1107,6 +1111,8 @@ function createBaseManifest(): Manifest {
     supervision: undefined,
     config: {},
     flags: {},
+    subscribe: [],
+    publish: [],
   };
 }
 
@@ -1139,6 +1145,12 @@ export const Manifest: MessageFns<Manifest> = {
     globalThis.Object.entries(message.flags).forEach(([key, value]: [string, boolean]) => {
       Manifest_FlagsEntry.encode({ key: key as any, value }, writer.uint32(74).fork()).join();
     });
+    for (const v of message.subscribe) {
+      writer.uint32(82).string(v!);
+    }
+    for (const v of message.publish) {
+      writer.uint32(90).string(v!);
+    }
     return writer;
   },
 
@@ -1236,6 +1248,22 @@ export const Manifest: MessageFns<Manifest> = {
             }
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.subscribe.push(reader.string());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.publish.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1290,6 +1318,8 @@ export const Manifest: MessageFns<Manifest> = {
       },
       {},
     );
+    message.subscribe = object.subscribe?.map((e) => e) || [];
+    message.publish = object.publish?.map((e) => e) || [];
     return message;
   },
 };

@@ -1,0 +1,145 @@
+/**
+ * Follows the events of all partitions for one follower.
+ *
+ * Owns the follower, and the record of how far it came in each partition.
+ * 1. A record says no more than was delivered; it may lag, so that events come again after a crash.
+ * 2. While somebody follows, the log keeps what is not delivered yet.
+ */
+import { CaxtonError, ensureError } from "../base/errors.ts";
+import type { Logger } from "../base/log.ts";
+import type { Scheduler } from "../base/scheduler.ts";
+import type { Log, Storage } from "../storage/index.ts";
+import type { EventFollower, EventOperations } from "./emitted-events.ts";
+import { PartitionEvents } from "./partition-events.ts";
+import type { PostedFrame } from "./worker-protocol.ts";
+
+const SAVE_MS = 1000;
+
+export interface EventFeedPorts {
+  readonly log: Log;
+  readonly records: Storage["records"];
+  readonly logger: Logger;
+  readonly scheduler: Scheduler;
+  readonly partitions: number;
+  readonly incarnation: number;
+}
+
+interface Following {
+  readonly name: string;
+  readonly follower: EventFollower;
+  /** Undefined until its cursor was read. */
+  readonly partitions: (PartitionEvents | undefined)[];
+  readonly saved: number[];
+  begun: Promise<void>;
+  cancelSave: () => void;
+  isEnded: boolean;
+}
+
+export class EventFeed implements EventOperations {
+  private readonly ports: EventFeedPorts;
+  private following: Following | undefined;
+
+  constructor(ports: EventFeedPorts) {
+    this.ports = ports;
+  }
+
+  follow(name: string, follower: EventFollower): () => Promise<void> {
+    if (this.following !== undefined) {
+      throw new CaxtonError("OVERLOADED", `${this.following.name} follows the events already.`);
+    }
+    const following: Following = {
+      name,
+      follower,
+      partitions: [],
+      saved: [],
+      begun: Promise.resolve(),
+      cancelSave: () => undefined,
+      isEnded: false,
+    };
+    this.following = following;
+    following.begun = this.begin(following);
+    return () => this.end(following);
+  }
+
+  /** Frames of partitions are durable, those of each in order. */
+  committed(frames: readonly PostedFrame[]): void {
+    if (this.following === undefined) return;
+    const { partitions } = this.following;
+    for (const { partition, frameNo, frame } of frames) {
+      partitions[partition]?.committed(frameNo, frame);
+    }
+  }
+
+  /** Lowest frame of a partition that must stay in the log. */
+  floor(partition: number): number {
+    if (this.following === undefined) return Infinity;
+    // Nothing is known before the cursor was read.
+    return this.following.partitions[partition]?.floor ?? 0;
+  }
+
+  private async begin(following: Following): Promise<void> {
+    const { partitions, scheduler } = this.ports;
+    for (let partition = 0; partition < partitions && !following.isEnded; partition++) {
+      const cursor = await this.savedCursor(following, partition);
+      following.saved[partition] = cursor;
+      following.partitions[partition] = new PartitionEvents(
+        { ...this.ports, follower: following.follower },
+        partition,
+        cursor,
+      );
+    }
+    const saveLater = (): void => {
+      following.cancelSave = scheduler.after(SAVE_MS, () => {
+        void this.save(following).then(() => {
+          if (!following.isEnded) saveLater();
+        });
+      });
+    };
+    if (!following.isEnded) saveLater();
+  }
+
+  private async savedCursor({ name }: Following, partition: number): Promise<number> {
+    const { records, log, scheduler, logger } = this.ports;
+    for (;;) {
+      try {
+        const record = await records.get(keyOf(name, partition));
+        if (record === undefined) return 0;
+        const { frame } = JSON.parse(Buffer.from(record.value).toString()) as { frame: number };
+        // A log that was put back from a copy may end before it.
+        return Math.min(frame, await log.lastSequence(partition));
+      } catch (error) {
+        logger.warn({ err: ensureError(error), partition }, "events wait");
+        if (this.following === undefined) return 0;
+        await new Promise<void>((resolve) => scheduler.after(SAVE_MS, resolve));
+      }
+    }
+  }
+
+  private async end(following: Following): Promise<void> {
+    following.isEnded = true;
+    if (this.following === following) this.following = undefined;
+    await following.begun;
+    following.cancelSave();
+    await Promise.all(following.partitions.map(async (partition) => partition?.stop()));
+    await this.save(following);
+  }
+
+  private async save({ name, partitions, saved }: Following): Promise<void> {
+    for (const [partition, events] of partitions.entries()) {
+      const frame = events?.cursor ?? 0;
+      if (frame === saved[partition]) continue;
+      try {
+        const value = Buffer.from(JSON.stringify({ frame }));
+        await this.ports.records.put(keyOf(name, partition), value, null);
+        saved[partition] = frame;
+      } catch (error) {
+        this.ports.logger.warn({ err: ensureError(error) }, "how far events came is not saved");
+        return;
+      }
+    }
+  }
+}
+
+function keyOf(name: string, partition: number): string {
+  return `events/${name}/${partition}`;
+}

@@ -1,0 +1,145 @@
+/** Events out of the log: none is passed over, and none is trimmed away before it was delivered. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pino } from "pino";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { type EmittedEvent, type RunningKernel, startKernel } from "../../src/actors/index.ts";
+import { NO_WATCHER } from "../../src/actors/kernel-watcher.ts";
+import { loadConfig } from "../../src/base/config.ts";
+import { openEmbeddedStorage, type Storage } from "../../src/storage/index.ts";
+import { until } from "../support/door-node.ts";
+import { bytes, fixtureModule, manifest } from "../support/wire.ts";
+
+let directory: string;
+let storage: Storage;
+let kernel: RunningKernel;
+let checkpoints = 0;
+/** What the log was trimmed below. */
+let trims: number[] = [];
+
+async function start(): Promise<void> {
+  const config = loadConfig({
+    sets: [
+      `storage.directory=${directory}`,
+      "storage.sizeBytesMax=67108864",
+      "workers.count=1",
+      "partitions.count=1",
+      "retention.logMs=0",
+      "snapshots.intervalMs=100",
+      "snapshots.turnsMax=100",
+    ],
+  });
+  storage = await openEmbeddedStorage(config.storage);
+  const trim = storage.log.trim.bind(storage.log);
+  storage.log.trim = (partition, below) => {
+    trims.push(below);
+    return trim(partition, below);
+  };
+  const checkpointed = (): void => {
+    checkpoints++;
+  };
+  const watcher = { ...NO_WATCHER, checkpointed };
+  kernel = await startKernel({ storage, config, log: pino({ enabled: false }), watcher });
+}
+
+async function stop(): Promise<void> {
+  await kernel.stop();
+  await storage.close();
+}
+
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), "caxton-events-"));
+  checkpoints = 0;
+  trims = [];
+  await start();
+  const source = { kind: "module" as const, bytes: fixtureModule("probe") };
+  await kernel.agents.deploy({ manifest: manifest("probe"), source, resetMemory: false });
+});
+
+afterEach(async () => {
+  await stop();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+async function emit(content: string): Promise<number> {
+  const { frame } = await kernel.messages.send({
+    receiver: "default/probe/x",
+    contentType: "text/plain",
+    content: bytes(`emit said ${content}`),
+  });
+  return frame;
+}
+
+function textOf({ content }: EmittedEvent): string {
+  return Buffer.from(content).toString();
+}
+
+test("while a follower is behind, the log keeps what it has not got", async () => {
+  let open: () => void = () => undefined;
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  const got: string[] = [];
+  const end = kernel.events.follow("test", {
+    deliver: async (event) => {
+      await opened;
+      got.push(textOf(event));
+    },
+  });
+  const first = await emit("0");
+  let sent = 1;
+  for (; checkpoints < 8; sent++) await emit(String(sent));
+  expect(Math.max(0, ...trims)).toBeLessThanOrEqual(first + 1);
+  open();
+  await until(() => Promise.resolve(got.length === sent));
+  for (; Math.max(...trims) <= first + 1; sent++) await emit(String(sent));
+  await until(() => Promise.resolve(got.length === sent));
+  expect(got).toEqual(Array.from({ length: sent }, (_, n) => String(n)));
+  await end();
+});
+
+test("a follower that fails gets the events again", async () => {
+  const got: string[] = [];
+  let failures = 0;
+  const end = kernel.events.follow("test", {
+    deliver: (event) => {
+      if (failures++ < 2) return Promise.reject(new Error("not now"));
+      got.push(textOf(event));
+      return Promise.resolve();
+    },
+  });
+  for (const text of ["a", "b", "c"]) await emit(text);
+  await until(() => Promise.resolve(got.length >= 3));
+  expect(got).toEqual(["a", "b", "c"]);
+  await end();
+});
+
+test("a follower goes on where it stopped, by its name", async () => {
+  const follow = (name: string, got: EmittedEvent[]) =>
+    kernel.events.follow(name, {
+      deliver: (event) => {
+        got.push(event);
+        return Promise.resolve();
+      },
+    });
+  const early: EmittedEvent[] = [];
+  const end = follow("one", early);
+  await emit("a");
+  await until(() => Promise.resolve(early.length === 1));
+  await end();
+  await emit("b");
+  await stop();
+  await start();
+  const later: EmittedEvent[] = [];
+  const endLater = follow("one", later);
+  await until(() => Promise.resolve(later.length === 1));
+  await endLater();
+  expect(later.map(textOf)).toEqual(["b"]);
+  const all: EmittedEvent[] = [];
+  const endAll = follow("two", all);
+  await until(() => Promise.resolve(all.length === 2));
+  await endAll();
+  expect(all.map(({ id }) => id)).toEqual([early[0]!.id, later[0]!.id]);
+  expect(all.map(({ address, topic }) => `${address} ${topic}`)).toEqual(
+    Array.from({ length: 2 }, () => "default/probe/x said"),
+  );
+});
