@@ -1,26 +1,38 @@
 /**
  * Kills a server under load and checks that nothing acknowledged was lost, doubled or reordered.
- * Usage: node scripts/crash.ts [--kills N] [--seed S]
+ * Usage: node scripts/crash.ts [--kills N] [--seed S] [--storage embedded|jetstream]
  */
 import { parseArgs } from "node:util";
-import { type Kill, POINTS, type Report, runCampaign } from "../test/crash/campaign.ts";
+import { natsServerPath } from "../examples/wordcount/nats-server.ts";
+import {
+  type Engine,
+  type Kill,
+  POINTS,
+  type Report,
+  runCampaign,
+} from "../test/crash/campaign.ts";
 
 const KILLS_DEFAULT = 200;
 /** Under less load a kill proves little. */
 const IN_FLIGHT_MIN = 50;
 
 const { values } = parseArgs({
-  options: { kills: { type: "string" }, seed: { type: "string" } },
+  options: { kills: { type: "string" }, seed: { type: "string" }, storage: { type: "string" } },
 });
 const kills = Number(values.kills ?? KILLS_DEFAULT);
 const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 32));
-if (!Number.isInteger(kills) || kills < 1 || !Number.isInteger(seed)) {
-  console.error("Usage: node scripts/crash.ts [--kills N] [--seed S]");
+const storage = values.storage ?? "embedded";
+if (!Number.isInteger(kills) || kills < 1 || !Number.isInteger(seed) || !isEngine(storage)) {
+  console.error(
+    "Usage: node scripts/crash.ts [--kills N] [--seed S] [--storage embedded|jetstream]",
+  );
   process.exit(2);
 }
 
-console.log(`crash: ${kills} kills, --seed ${seed}`);
+if (storage === "jetstream") process.env["CAXTON_NATS_SERVER"] = natsServerPath();
+console.log(`crash: ${kills} kills, --seed ${seed} --storage ${storage}`);
 const report = await runCampaign({
+  storage,
   kills,
   seed,
   killed: ({ point, inFlight }, number) => {
@@ -36,8 +48,14 @@ for (const fault of faults) console.log(`FAILED: ${fault}`);
 if (faults.length === 0) console.log("nothing lost, doubled or reordered");
 process.exitCode = faults.length === 0 ? 0 : 1;
 
+function isEngine(name: string): name is Engine {
+  return name in POINTS;
+}
+
 function table({ kills: all, ...report }: Report): string {
-  const rows = POINTS.map((point) => [point, all.filter((kill) => kill.point === point)] as const);
+  const rows = POINTS[storage as Engine].map(
+    (point) => [point, all.filter((kill) => kill.point === point)] as const,
+  );
   const lines = [...rows, ["all", all] as const].map(([name, of]) => [
     name,
     of.length,
@@ -58,6 +76,7 @@ function table({ kills: all, ...report }: Report): string {
     `  requests ${report.requests}, acknowledged ${report.answered}, resent ${report.resent}, duplicates recognised ${report.duplicates}`,
     `  lost ${report.lost}, doubled ${report.doubled}, out of order ${report.strays}, dead letters ${report.deadLetters}`,
     `  handlers found in the middle of an await ${report.awaits}`,
+    `  nats-servers killed besides ${report.natsKills}`,
     `  deployments acknowledged ${report.deploys}, lost ${report.deploysLost}`,
   ].join("\n");
 }

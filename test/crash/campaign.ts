@@ -2,7 +2,7 @@
  * Kills a real server again and again under load and keeps the books: what was acknowledged must be there,
  * once, and in order.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -15,13 +15,9 @@ import { COURIER } from "./courier.ts";
 import { Deploys } from "./deploys.ts";
 import { type Balance, balanceOf } from "./ledger.ts";
 
-/** Where the server dies: at any moment, or at one of its fault points. */
-export const POINTS = [
+/** Points of every storage engine. */
+const COMMON_POINTS = [
   "any moment",
-  "log.before-append",
-  "log.after-append-before-ack",
-  "records.before-put",
-  "records.after-put",
   "deploy.after-version",
   "deploy.after-record",
   "upgrade.after-import",
@@ -31,11 +27,29 @@ export const POINTS = [
   "blob.before-delete",
   "blob.after-delete",
 ] as const;
-export type Point = (typeof POINTS)[number];
+
+/** Where the server dies: at any moment, at one of its fault points, or with its nats-server. */
+export const POINTS = {
+  embedded: [
+    ...COMMON_POINTS,
+    "log.before-append",
+    "log.after-append-before-ack",
+    "records.before-put",
+    "records.after-put",
+  ],
+  jetstream: [...COMMON_POINTS, "after its nats-server", "with its nats-server"],
+} as const;
+export type Engine = keyof typeof POINTS;
+export type Point = (typeof POINTS)[Engine][number];
 
 const COMMIT_POINTS: ReadonlySet<Point> = new Set([
   "log.before-append",
   "log.after-append-before-ack",
+]);
+const MOMENTS: ReadonlySet<Point> = new Set([
+  "any moment",
+  "after its nats-server",
+  "with its nats-server",
 ]);
 /** Passed without anybody's asking. */
 const SNAPSHOT_POINTS: ReadonlySet<Point> = new Set([
@@ -70,6 +84,7 @@ const ANSWERS_MIN = 20;
 const ANSWERS_SPAN = 200;
 /** A kill at any moment comes up to so long after an answer. */
 const DELAY_MS = 20;
+const NATS_DELAY_MS = 1500;
 /** Commits between a start and the kill. */
 const COMMITS_MIN = 20;
 const COMMITS_SPAN = 60;
@@ -108,34 +123,42 @@ export interface Report extends Balance {
   readonly deadLetters: number;
   /** Handlers that starts after a kill found in the middle of an `await`. */
   readonly awaits: number;
+  /** Of nats-servers, besides those of nodes. */
+  readonly natsKills: number;
   readonly deploys: number;
   readonly deploysLost: number;
 }
 
 export interface CampaignOptions {
+  readonly storage: Engine;
   readonly kills: number;
   readonly seed: number;
   readonly killed: (kill: Kill, number: number) => void;
 }
 
-export async function runCampaign({ kills, seed, killed }: CampaignOptions): Promise<Report> {
+export async function runCampaign({
+  storage,
+  kills,
+  seed,
+  killed,
+}: CampaignOptions): Promise<Report> {
   const random = new SeededRandom(seed);
-  const plan = planOf(kills, random);
+  const plan = planOf(storage, kills, random);
   const reports: Report[] = [];
   const done: Kill[] = [];
   // A log that grows for ever would make each start slower than the one before.
   for (let from = 0; from < kills; from += KILLS_PER_DIRECTORY) {
-    const campaign = new Campaign(random, (kill) => killed(kill, done.push(kill)));
+    const campaign = new Campaign(storage, random, (kill) => killed(kill, done.push(kill)));
     reports.push(await campaign.run(plan.slice(from, from + KILLS_PER_DIRECTORY)));
   }
   return reports.reduce(sumOf);
 }
 
 /** Points by turns, in an order of the seed's. */
-function planOf(kills: number, random: SeededRandom): Point[] {
+function planOf(storage: Engine, kills: number, random: SeededRandom): Point[] {
   const plan: Point[] = [];
   while (plan.length < kills) {
-    const round: Point[] = [...POINTS, ...MORE_PER_ROUND];
+    const round: Point[] = [...POINTS[storage], ...MORE_PER_ROUND];
     while (round.length > 0) plan.push(...round.splice(random.below(round.length), 1));
   }
   return plan.slice(0, kills);
@@ -153,6 +176,7 @@ function sumOf(a: Report, b: Report): Report {
     strays: a.strays + b.strays,
     deadLetters: a.deadLetters + b.deadLetters,
     awaits: a.awaits + b.awaits,
+    natsKills: a.natsKills + b.natsKills,
     deploys: a.deploys + b.deploys,
     deploysLost: a.deploysLost + b.deploysLost,
   };
@@ -161,10 +185,12 @@ function sumOf(a: Report, b: Report): Report {
 /** The kills of one data directory. */
 class Campaign {
   readonly #directory = mkdtempSync(join(tmpdir(), "caxton-crash-"));
+  readonly #storage: Engine;
   readonly #random: SeededRandom;
   readonly #killed: (kill: Kill) => void;
   readonly #deploys = new Deploys();
   #awaits = 0;
+  #natsKills = 0;
   readonly #streams = Array.from({ length: STREAMS }, (_, i) => {
     const key = `actor-${i % ACTORS}`;
     const receiver = `default/sequence/${key}`;
@@ -173,7 +199,8 @@ class Campaign {
     return new ClientStream(`stream-${i}`, receiver, sink, via);
   });
 
-  constructor(random: SeededRandom, killed: (kill: Kill) => void) {
+  constructor(storage: Engine, random: SeededRandom, killed: (kill: Kill) => void) {
+    this.#storage = storage;
     this.#random = random;
     this.#killed = killed;
   }
@@ -212,7 +239,7 @@ class Campaign {
           () => true,
           () => {
             if (++answers !== triggerAt) return;
-            if (point === "any moment") void this.#killSoon(server);
+            if (MOMENTS.has(point)) void this.#killSoon(server, point);
             else if (!COMMIT_POINTS.has(point) && !SNAPSHOT_POINTS.has(point))
               deploying = this.#deployUntilDead(wire);
           },
@@ -232,13 +259,21 @@ class Campaign {
     });
   }
 
-  async #killSoon(server: ServerProcess): Promise<void> {
+  async #killSoon(server: ServerProcess, point: Point): Promise<void> {
     await sleep(this.#random.below(DELAY_MS));
+    if (point !== "any moment") this.#killNatsServer();
+    // By then its nats-server may run again, or not yet.
+    if (point === "after its nats-server") await sleep(this.#random.below(NATS_DELAY_MS));
     await server.kill("SIGKILL");
   }
 
+  #killNatsServer(): void {
+    process.kill(Number(readFileSync(join(this.#directory, "nats/nats-server.pid"))), "SIGKILL");
+    this.#natsKills++;
+  }
+
   #faultOf(point: Point): Record<string, string> {
-    if (point === "any moment") return {};
+    if (MOMENTS.has(point)) return {};
     return { CAXTON_FAULT_POINT: `${point}:${this.#passages(point)}` };
   }
 
@@ -273,7 +308,17 @@ class Campaign {
     const { deadLetters } = await facts(wire);
     const { acknowledged: deploys, lost: deploysLost } = this.#deploys;
     const awaits = this.#awaits;
-    return { ...balance, requests, ...this.#totals(), deadLetters, awaits, deploys, deploysLost };
+    const natsKills = this.#natsKills;
+    return {
+      ...balance,
+      natsKills,
+      requests,
+      ...this.#totals(),
+      deadLetters,
+      awaits,
+      deploys,
+      deploysLost,
+    };
   }
 
   /** Waits until the books balance, or nothing happens any more. */
@@ -303,7 +348,8 @@ class Campaign {
     env: Readonly<Record<string, string>>,
     run: (server: ServerProcess, wire: Wire) => Promise<T>,
   ): Promise<T> {
-    const server = await startServerProcess({ directory: this.#directory, sets: SETS, env });
+    const sets = [...SETS, `storage.engine=${this.#storage}`];
+    const server = await startServerProcess({ directory: this.#directory, sets, env });
     const wire = new Wire(server.endpoint);
     try {
       // It may have died already: recovery passes some of the points.

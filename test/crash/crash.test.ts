@@ -5,26 +5,30 @@ import { bytes, fixtureModule, manifest, Wire } from "../support/wire.ts";
 import { POINTS, runCampaign } from "./campaign.ts";
 import { balanceOf } from "./ledger.ts";
 
-const KILLS = 20;
+const KILLS = { embedded: 20, jetstream: 14 } as const;
 const IN_FLIGHT_MIN = 50;
 
-test(`${KILLS} kills under load lose, double and reorder nothing`, async () => {
-  const seed = randomInt(2 ** 32);
-  console.log(`seed ${seed}: node scripts/crash.ts --kills ${KILLS} --seed ${seed}`);
-  const report = await runCampaign({ kills: KILLS, seed, killed: () => undefined });
-  expect(report).toMatchObject({
-    answered: report.requests,
-    lost: 0,
-    doubled: 0,
-    strays: 0,
-    deadLetters: 0,
-    deploysLost: 0,
-  });
-  expect(new Set(report.kills.map((kill) => kill.point))).toEqual(new Set(POINTS));
-  expect(Math.min(...report.kills.map((kill) => kill.inFlight))).toBeGreaterThan(IN_FLIGHT_MIN);
-  expect(report.duplicates).toBeGreaterThan(0);
-  expect(report.awaits).toBeGreaterThan(0);
-});
+test.each(["embedded", "jetstream"] as const)(
+  "kills under load lose, double and reorder nothing: %s",
+  async (storage) => {
+    const seed = randomInt(2 ** 32);
+    const kills = KILLS[storage];
+    console.log(`node scripts/crash.ts --kills ${kills} --seed ${seed} --storage ${storage}`);
+    const report = await runCampaign({ storage, kills, seed, killed: () => undefined });
+    expect(report).toMatchObject({
+      answered: report.requests,
+      lost: 0,
+      doubled: 0,
+      strays: 0,
+      deadLetters: 0,
+      deploysLost: 0,
+    });
+    expect(new Set(report.kills.map((kill) => kill.point))).toEqual(new Set(POINTS[storage]));
+    expect(Math.min(...report.kills.map((kill) => kill.inFlight))).toBeGreaterThan(IN_FLIGHT_MIN);
+    expect(report.duplicates).toBeGreaterThan(0);
+    expect(report.awaits).toBeGreaterThan(0);
+  },
+);
 
 describe("the books notice", () => {
   let server: ServerProcess;
