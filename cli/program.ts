@@ -20,6 +20,7 @@ const ENDPOINT_DEFAULT = "127.0.0.1:50051";
 const HELP_WIDTH = 100;
 /** Runs in a process of its own: this program speaks only the wire. */
 const SERVER_FILE = "../src/main.ts";
+const STORAGE_FILE = "../src/storage-main.ts";
 
 export function createProgram(showGlobalOptions = true): Command {
   const program = new Command("caxton")
@@ -37,6 +38,9 @@ export function createProgram(showGlobalOptions = true): Command {
     )
     .option("--no-color", "no colours, also on a terminal; NO_COLOR does the same")
     .command("server", "start a node", { executableFile: SERVER_FILE })
+    .command("storage", "work on stored data while no node uses it", {
+      executableFile: STORAGE_FILE,
+    })
     .addHelpText("after", `\n${exitCodeHelp()}`);
   for (const command of [
     agentCommand(),

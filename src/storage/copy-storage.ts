@@ -40,7 +40,7 @@ interface LogDigest {
 export async function copyStorage(options: CopyOptions): Promise<CopyReport> {
   const { from, to } = options;
   const records = await from.records.list("");
-  const partitions = partitionsOf(records);
+  const partitions = await partitionsOf(from);
   await refuseUnlessEmpty(to, partitions);
   const blobs = await copyBlobs(options);
   const logs = await copyLogs(options, partitions);
@@ -62,13 +62,12 @@ export async function copyStorage(options: CopyOptions): Promise<CopyReport> {
   return { partitions, frames, frameBytes, records: records.length, ...blobs };
 }
 
-function partitionsOf(records: readonly StoredRecord[]): number {
-  const identity = records.find(({ key }) => key === NODE_RECORD);
+/** How many partitions the data has. Rejects with INVALID_CONFIG when there is none. */
+export async function partitionsOf({ records }: Storage): Promise<number> {
+  const identity = await records.get(NODE_RECORD);
   if (identity === undefined) {
-    throw new CaxtonError(
-      "INVALID_CONFIG",
-      "The source holds no node's data; there is nothing to copy.",
-    );
+    const text = "The source holds no node's data; there is nothing to copy.";
+    throw new CaxtonError("INVALID_CONFIG", text);
   }
   return (JSON.parse(Buffer.from(identity.value).toString()) as { partitions: number }).partitions;
 }

@@ -9,7 +9,7 @@ export {
   openJetStreamStorage,
 } from "./jetstream/open-jetstream-storage.ts";
 export { LineFiles } from "./line-files.ts";
-export { copyStorage } from "./copy-storage.ts";
+export { copyStorage, partitionsOf } from "./copy-storage.ts";
 export { NODE_RECORD } from "./port.ts";
 export { patientStorage } from "./patient-storage.ts";
 export type { AppendOutcome, Blobs, FrameRange, Log, LogRecord, Storage } from "./port.ts";

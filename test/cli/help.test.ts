@@ -23,18 +23,22 @@ function words(text: string): string {
 
 describe("help is what docs/cli.md promises", () => {
   const contract = words(readFileSync(CONTRACT, "utf8"));
-  test.each(["agent", "message ask", "server"])("caxton %s --help", (command) => {
-    const { status, stdout } = caxton([...command.split(" "), "--help"]);
-    expect(status).toBe(0);
-    const own = stdout.split("\nGlobal Options:")[0]!;
-    expect(contract).toContain(words(`## caxton ${command} \`\`\`text ${own.trim()} `));
-  });
+  test.each(["agent", "message ask", "server", "storage", "storage copy"])(
+    "caxton %s --help",
+    (command) => {
+      const { status, stdout } = caxton([...command.split(" "), "--help"]);
+      expect(status).toBe(0);
+      const own = stdout.split("\nGlobal Options:")[0]!;
+      expect(contract).toContain(words(`## caxton ${command} \`\`\`text ${own.trim()} `));
+    },
+  );
 
   test("caxton --help lists nouns and exit codes", () => {
     const { status, stdout } = caxton(["--help"]);
     expect(status).toBe(0);
     for (const noun of [
       "server",
+      "storage",
       "agent",
       "message",
       "actor",
