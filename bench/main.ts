@@ -5,6 +5,7 @@ import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
 import { withScratch } from "./harness/disk.ts";
 import { describeEnvironment } from "./harness/environment.ts";
+import { type BenchStorage, STORAGES, withStorage } from "./harness/nats-storage.ts";
 import { moveToObserverCore } from "./harness/pinning.ts";
 import { asJson, asTable, type Report } from "./harness/report.ts";
 import { activate } from "./scenarios/activate.ts";
@@ -35,6 +36,7 @@ interface CommonArguments {
   readonly json: boolean;
   readonly seconds: number;
   readonly directory: string;
+  readonly storage: BenchStorage;
 }
 
 interface LoadArguments extends CommonArguments {
@@ -118,6 +120,11 @@ await yargs(hideBin(process.argv))
     default: tmpdir(),
     describe: "a place on the disk to use",
   })
+  .option("storage", {
+    choices: STORAGES,
+    default: "embedded" as const,
+    describe: "what servers store with",
+  })
   .command("limits", "what this machine gives at most", {}, (args) =>
     run("limits", args as unknown as CommonArguments, limits),
   )
@@ -200,8 +207,15 @@ async function run(
   };
   const report = await withScratch(resolve(args.directory), async (directory) => {
     const environment = await describeEnvironment(directory);
-    const measured = await measure({ directory, seconds: args.seconds, say });
-    return { scenario, ...measured, environment: { ...environment, ...measured.environment } };
+    const { seconds, storage } = args;
+    const measured = await withStorage(storage, directory, () =>
+      measure({ directory, seconds, say }),
+    );
+    return {
+      scenario,
+      ...measured,
+      environment: { ...environment, storage, ...measured.environment },
+    };
   });
   process.stdout.write(`${args.json ? asJson(report) : asTable(report)}\n`);
 }
