@@ -1,8 +1,10 @@
 /** The events that a frame holds, and the offer of them to whoever carries them out of the node. */
-import { readFrameHeader } from "../storage/frame-codec.ts";
+import type { FrameHeader } from "../storage/frame-codec.ts";
 import { IGNORED_ENTRIES, visitEntries } from "../storage/frame-entries.ts";
 import { keyedEffect } from "./logged-effects.ts";
+import { offsetOf, sequenceOf } from "./partition/turn-index.ts";
 import { EFFECT_AT_KIND, EFFECT_EMIT } from "./wasm/effects.ts";
+import { envelopeParts } from "./wasm/envelope.ts";
 
 /** What an agent said had happened. */
 export interface EmittedEvent {
@@ -29,26 +31,34 @@ export interface EventOperations {
   follow(name: string, follower: EventFollower): () => Promise<void>;
 }
 
-/** An event where it stands. */
+/** An event as its frame has it. Holds nothing of the frame's memory, which is used again. */
 export interface FrameEvent {
-  /** Of the message whose turn emitted it. */
+  /** Who emitted it; undefined when the message whose turn did came in an earlier frame. */
+  readonly address: string | undefined;
+  /** Of that message. */
   readonly messagePosition: number;
   readonly topic: string;
   readonly content: Buffer;
 }
 
-export function eventsOf(frame: Buffer): FrameEvent[] {
+export function eventsOf(frame: Buffer, header: FrameHeader): FrameEvent[] {
   const events: FrameEvent[] = [];
-  visitEntries(frame, readFrameHeader(frame), {
+  visitEntries(frame, header, {
     ...IGNORED_ENTRIES,
     turn: ({ messagePosition }, bytes, from, to) => {
       for (let at = from; at < to; at += bytes.readUInt32LE(at)) {
         if (bytes[at + EFFECT_AT_KIND] !== EFFECT_EMIT) continue;
-        const { key: topic, value: content } = keyedEffect(bytes, at);
-        // A scan of the log uses its buffers again.
-        events.push({ messagePosition, topic, content: Buffer.from(content) });
+        const { key: topic, value } = keyedEffect(bytes, at);
+        const isHere = sequenceOf(messagePosition) === header.frameNo;
+        const address = isHere ? receiverAt(bytes, offsetOf(messagePosition)) : undefined;
+        events.push({ address, messagePosition, topic, content: Buffer.from(value) });
       }
     },
   });
   return events;
+}
+
+function receiverAt(bytes: Buffer, offset: number): string {
+  const { receiver, extensions } = envelopeParts(bytes, offset);
+  return bytes.toString("utf8", receiver, extensions);
 }

@@ -6,7 +6,7 @@
  * 2. Frames wait in memory up to a bound; what does not fit is read from the log again.
  * 3. What is still to be read is not trimmed: frames, and the messages their events came from.
  */
-import { ensureError } from "../base/errors.ts";
+import { asCaxtonError, ensureError, ERRORS } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import type { Scheduler } from "../base/scheduler.ts";
 import { readFrameHeader } from "../storage/frame-codec.ts";
@@ -27,15 +27,20 @@ export interface PartitionEventPorts {
   readonly follower: EventFollower;
 }
 
-interface WaitingFrame {
+interface FrameEvents {
   readonly frameNo: number;
-  readonly frame: Buffer;
+  readonly atMs: number;
+  readonly events: readonly FrameEvent[];
+  readonly bytes: number;
 }
+
+/** What one takes beside its events. */
+const FRAME_BYTES = 128;
 
 export class PartitionEvents {
   private readonly ports: PartitionEventPorts;
   private readonly partition: number;
-  private readonly waiting: WaitingFrame[] = [];
+  private readonly waiting: FrameEvents[] = [];
   private waitingBytes = 0;
   /** There may be frames that do not wait in memory. */
   private mustScan = true;
@@ -60,10 +65,10 @@ export class PartitionEvents {
     return this.isIdle ? Infinity : Math.min(this.cursor + 1, this.lowestMessageFrame);
   }
 
-  /** The partition's next frame is durable. */
-  committed(frameNo: number, bytes: Uint8Array): void {
-    const frame = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-    const events = eventsOf(frame);
+  /** The partition's next frame is durable. Its memory is used again afterwards. */
+  committed(bytes: Uint8Array): void {
+    const next = frameEventsOf(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+    const { frameNo, events } = next;
     if (events.length === 0 && this.isIdle && frameNo === this.cursor + 1) {
       this.cursor = frameNo;
       return;
@@ -72,15 +77,16 @@ export class PartitionEvents {
     for (const { messagePosition } of events) {
       this.lowestMessageFrame = Math.min(this.lowestMessageFrame, sequenceOf(messagePosition));
     }
-    if (this.waitingBytes + frame.length > WAITING_BYTES_MAX) {
+    if (this.waitingBytes + next.bytes > WAITING_BYTES_MAX) {
       this.waiting.length = 0;
       this.waitingBytes = 0;
       this.mustScan = true;
     } else {
-      this.waiting.push({ frameNo, frame });
-      this.waitingBytes += frame.length;
+      this.waiting.push(next);
+      this.waitingBytes += next.bytes;
     }
-    this.wake();
+    // What failed is tried again in a while, not with every commit.
+    if (!this.isFailing) this.wake();
   }
 
   async stop(): Promise<void> {
@@ -115,11 +121,12 @@ export class PartitionEvents {
       if (this.isStopped()) return;
       if (next === undefined) {
         this.isIdle = true;
+        this.isFailing = false;
         this.lowestMessageFrame = Infinity;
         await this.changed();
       } else if (next.frameNo > this.cursor + 1) this.mustScan = true;
       else {
-        if (next.frameNo === this.cursor + 1) await this.deliverFrame(next.frame);
+        if (next.frameNo === this.cursor + 1) await this.deliverFrame(next);
         this.dropWaiting(next);
       }
     }
@@ -134,10 +141,10 @@ export class PartitionEvents {
     });
   }
 
-  private dropWaiting(frame: WaitingFrame): void {
+  private dropWaiting(frame: FrameEvents): void {
     if (this.waiting[0] !== frame) return;
     this.waiting.shift();
-    this.waitingBytes -= frame.frame.length;
+    this.waitingBytes -= frame.bytes;
   }
 
   private async scan(): Promise<void> {
@@ -147,7 +154,7 @@ export class PartitionEvents {
     const range = { partition: this.partition, from: this.cursor + 1, to };
     for await (const { header, frame } of scanInTimeOrder(log, [range])) {
       if (this.cursor > 0 && header.frameNo > this.cursor + 1) this.warnOfGap(header.frameNo);
-      await this.deliverFrame(frame);
+      await this.deliverFrame(frameEventsOf(frame));
       if (this.isStopped()) return;
     }
     // Frames that a later epoch made void were passed over.
@@ -162,12 +169,10 @@ export class PartitionEvents {
     );
   }
 
-  private async deliverFrame(frame: Buffer): Promise<void> {
-    const { frameNo, timeMs: atMs } = readFrameHeader(frame);
+  private async deliverFrame({ frameNo, atMs, events }: FrameEvents): Promise<void> {
     const { incarnation, follower } = this.ports;
-    const events = eventsOf(frame);
     const addresses = await Promise.all(
-      events.map((event) => this.emitterOf(event, frameNo, frame)),
+      events.map(async (event) => event.address ?? this.emitterOf(event, frameNo)),
     );
     // In this order they are on their way; the next frame waits for all.
     const delivered = events.map(async ({ topic, content }, n) => {
@@ -185,27 +190,32 @@ export class PartitionEvents {
   private async emitterOf(
     { messagePosition }: FrameEvent,
     frameNo: number,
-    frame: Buffer,
   ): Promise<string | undefined> {
-    const sequence = sequenceOf(messagePosition);
-    const offset = offsetOf(messagePosition);
-    if (sequence === frameNo) return receiverAt(frame, offset);
-    const { log, logger } = this.ports;
-    const read = async (at: number, length: number): Promise<Buffer> => {
-      const [bytes] = await log.readRanges(this.partition, [{ sequence, offset: at, length }]);
-      return Buffer.from(bytes!);
-    };
-    if (sequence < 1) {
-      logger.error({ partition: this.partition, frame: frameNo }, "an event without its message");
+    try {
+      return await this.readReceiver(sequenceOf(messagePosition), offsetOf(messagePosition));
+    } catch (error) {
+      if (ERRORS[asCaxtonError(error).code].retryable) throw error;
+      const facts = { partition: this.partition, frame: frameNo, err: ensureError(error) };
+      this.ports.logger.error(facts, "an event is lost: the log has its message no more");
       return undefined;
     }
+  }
+
+  private async readReceiver(sequence: number, offset: number): Promise<string> {
+    const read = async (at: number, length: number): Promise<Buffer> => {
+      const ranges = [{ sequence, offset: at, length }];
+      const [bytes] = await this.ports.log.readRanges(this.partition, ranges);
+      return Buffer.from(bytes!);
+    };
     const head = await read(offset, ENVELOPE_HEADER_BYTES);
     const { receiver } = envelopeParts(head, 0);
     return (await read(offset + receiver, head.readUInt16LE(AT_RECEIVER_BYTES))).toString("utf8");
   }
 }
 
-function receiverAt(frame: Buffer, offset: number): string {
-  const { receiver, extensions } = envelopeParts(frame, offset);
-  return frame.toString("utf8", receiver, extensions);
+function frameEventsOf(frame: Buffer): FrameEvents {
+  const header = readFrameHeader(frame);
+  const events = eventsOf(frame, header);
+  const bytes = events.reduce((sum, { content }) => sum + content.length, FRAME_BYTES);
+  return { frameNo: header.frameNo, atMs: header.timeMs, events, bytes };
 }

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { type EmittedEvent, type RunningKernel, startKernel } from "../../src/actors/index.ts";
 import { NO_WATCHER } from "../../src/actors/kernel-watcher.ts";
 import { loadConfig } from "../../src/base/config.ts";
+import { CaxtonError } from "../../src/base/errors.ts";
 import { openEmbeddedStorage, type Storage } from "../../src/storage/index.ts";
 import { until } from "../support/door-node.ts";
 import { bytes, fixtureModule, manifest } from "../support/wire.ts";
@@ -18,7 +19,7 @@ let checkpoints = 0;
 /** What the log was trimmed below. */
 let trims: number[] = [];
 
-async function start(): Promise<void> {
+async function start(checkpointMs = 100): Promise<void> {
   const config = loadConfig({
     sets: [
       `storage.directory=${directory}`,
@@ -26,7 +27,7 @@ async function start(): Promise<void> {
       "workers.count=1",
       "partitions.count=1",
       "retention.logMs=0",
-      "snapshots.intervalMs=100",
+      `snapshots.intervalMs=${checkpointMs}`,
       "snapshots.turnsMax=100",
     ],
   });
@@ -112,6 +113,45 @@ test("a follower that fails gets the events again", async () => {
   expect(got).toEqual(["a", "b", "c"]);
   await end();
 });
+
+test.each([
+  ["STORAGE_UNAVAILABLE", ["late", "after"]],
+  ["STORAGE_CORRUPT", ["after"]],
+] as const)(
+  "a message that can't be read, %s, holds up no event for ever",
+  async (code, wanted) => {
+    // A checkpoint would move the waiting message into a newer frame.
+    await stop();
+    await start(60_000);
+    const readRanges = storage.log.readRanges.bind(storage.log);
+    let failures = 0;
+    storage.log.readRanges = (partition, ranges) => {
+      const fails = code === "STORAGE_CORRUPT" || failures++ === 0;
+      return fails ? Promise.reject(new CaxtonError(code)) : readRanges(partition, ranges);
+    };
+    const got: string[] = [];
+    const end = kernel.events.follow("test", {
+      deliver: (event) => {
+        got.push(textOf(event));
+        return Promise.resolve();
+      },
+    });
+    const wait = bytes("wait 1 300");
+    await kernel.messages.send({
+      receiver: "default/probe/x",
+      contentType: "text/plain",
+      content: wait,
+    });
+    // Durable before the handler ends, handled after it.
+    await emit("late");
+    const receiver = "default/probe/x";
+    await kernel.messages.ask({ receiver, contentType: "text/plain", content: bytes("self") });
+    await emit("after");
+    await until(() => Promise.resolve(got.includes("after")));
+    expect(got).toEqual(wanted);
+    await end();
+  },
+);
 
 test("a follower goes on where it stopped, by its name", async () => {
   const follow = (name: string, got: EmittedEvent[]) =>
