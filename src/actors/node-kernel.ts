@@ -199,22 +199,7 @@ class LocalKernel implements RunningKernel {
         this.pool.observe(observation);
       },
     });
-    const announceEphemeral = (): void => {
-      this.pool.broadcast({ kind: "ephemeral", agents: registry.ephemeral() });
-    };
-    const deployer = new Deployer({
-      registry,
-      limits: config.limits,
-      partitions,
-      nowMs: () => systemClock.wallMs(),
-      faultPoint: options.faultPoint ?? (() => undefined),
-      announce: (environment, module) => {
-        this.pool.broadcast({ kind: "module", sha256: startOf(environment), module });
-        this.pool.broadcast({ kind: "environment", environment });
-        announceEphemeral();
-      },
-    });
-    this.agents = new AgentAdmin(registry, deployer, partitions, log, announceEphemeral);
+    this.agents = this.createAgents(options, registry, partitions);
     this.agentLogs = agentLogs;
     this.slowTurns = new SlowTurns({ log, nowMs: () => systemClock.wallMs() });
     this.actors = new ActorAdmin(registry, partitions);
@@ -234,6 +219,29 @@ class LocalKernel implements RunningKernel {
       away: () => this.away.reason,
     });
     this.away.onLong((error) => this.requests.failAll(error));
+  }
+
+  private createAgents(
+    { config, log, faultPoint }: KernelOptions,
+    registry: AgentRegistry,
+    partitions: PartitionAccess,
+  ): AgentAdmin {
+    const announceEphemeral = (): void => {
+      this.pool.broadcast({ kind: "ephemeral", agents: registry.ephemeral() });
+    };
+    const deployer = new Deployer({
+      registry,
+      limits: config.limits,
+      partitions,
+      nowMs: () => systemClock.wallMs(),
+      faultPoint: faultPoint ?? (() => undefined),
+      announce: (environment, module) => {
+        this.pool.broadcast({ kind: "module", sha256: startOf(environment), module });
+        this.pool.broadcast({ kind: "environment", environment });
+        announceEphemeral();
+      },
+    });
+    return new AgentAdmin(registry, deployer, partitions, log, announceEphemeral);
   }
 
   private createPool(

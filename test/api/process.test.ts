@@ -145,7 +145,7 @@ describe("stopping and starting again", () => {
     };
     await expect.poll(open).toBe(2);
     const ended = server.kill("SIGTERM");
-    expect(await readiness(server)).toBe(503);
+    await expect.poll(() => readiness(server)).toBe(503);
     expect(await asked).toBe("timer 1");
     expect(await (await fetched).json()).toMatchObject({ reply: { content: "timer 2" } });
     expect(await ended).toEqual({ code: EXIT.ok, signal: null });

@@ -78,7 +78,7 @@ test("another application's stream on our subjects is named and left alone", asy
   const cluster = newCluster();
   const manager = await jetstreamManager(connection);
   const name = `ORDERS-${cluster}`;
-  await manager.streams.add({ name, subjects: [`_caxton.${cluster}.>`] });
+  await manager.streams.add({ name, subjects: [`_caxton.${cluster}.record.*`] });
   const opening = openJetStream(connection, { cluster });
   expect(await codeOf(opening)).toBe("STORAGE_LAYOUT");
   expect(await messageOf(opening)).toContain(`Stream ${name} already takes subjects of`);

@@ -59,6 +59,38 @@ function clientPermissions(): Permissions {
   };
 }
 
+const NODE_ACCOUNT = "CAXTON";
+/** What clients ask for; the answer goes to their side, whatever subject they name for it. */
+const SERVICES = ["caxton.v1.send.*.*.*", "caxton.v1.ask.*.*.*", "$SRV.>", "caxton.v1.topic.>"];
+const STREAMS = ["caxton.v1.topic.>", "caxton.v1.events.>", "caxton.v1.errors.>"];
+
+/**
+ * Clients have an account of their own. In the node's, rights alone would not do: JetStream acknowledges to the
+ * subject that the sender of a message names, and could be led to acknowledge into the node's log.
+ */
+function accountsOf(node: object, client: object): object {
+  const account = NODE_ACCOUNT;
+  return {
+    [NODE_ACCOUNT]: {
+      jetstream: "enabled",
+      users: [node],
+      exports: [
+        ...SERVICES.map((service) =>
+          service === "$SRV.>" ? { service, response_type: "stream" } : { service },
+        ),
+        ...STREAMS.map((stream) => ({ stream })),
+      ],
+    },
+    CLIENTS: {
+      users: [client],
+      imports: [
+        ...SERVICES.map((subject) => ({ service: { account, subject } })),
+        ...STREAMS.map((subject) => ({ stream: { account, subject } })),
+      ],
+    },
+  };
+}
+
 /** JSON, which nats-server reads as well. */
 export function managedConfiguration(
   places: ManagedPlaces,
@@ -84,7 +116,7 @@ export function managedConfiguration(
       max_file_store: STORE_BYTES_MAX,
       sync_interval: durability === "durable" ? "always" : "2m",
     },
-    authorization: { users: [{ user: NODE_USER, password: nodePassword }, client] },
+    accounts: accountsOf({ user: NODE_USER, password: nodePassword }, client),
     ...(clientPassword === undefined && { no_auth_user: CLIENT_USER }),
   };
   return `${JSON.stringify(configuration, null, 2)}\n`;

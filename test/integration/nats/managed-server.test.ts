@@ -169,8 +169,9 @@ test("a client never sees what the node is answered", async () => {
   client.subscribe("_INBOX.>", { callback: (_, message) => void seen.push(message.subject) });
   await client.flush();
   await jetstreamManager(owner);
-  owner.publish("_INBOX.of.a.client", "");
+  owner.publish("_INBOX.of.the.node", "");
   await owner.flush();
+  client.publish("_INBOX.of.a.client", "");
   await client.flush();
   expect(seen).toEqual(["_INBOX.of.a.client"]);
 });

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { connect as connectPlain } from "@nats-io/transport-node";
+import { connect as connectPlain, headers } from "@nats-io/transport-node";
 import { afterAll, afterEach, expect, test } from "vitest";
 import { EXIT } from "../../../src/base/exit-codes.ts";
 import { freePort } from "../../../src/storage/jetstream/free-port.ts";
@@ -108,6 +108,25 @@ test("its nats-server is killed: it goes on by itself, and nothing acknowledged 
   expect(said).toContain("the node's nats-server runs again");
   expect(said.filter((msg) => /^NATS is back; it was away for/.test(msg))).toHaveLength(1);
   expect(await readyz(node)).toBe("ready\n");
+});
+
+test("a plain NATS client reaches agents of a node with a nats-server of its own", async () => {
+  const port = await freePort();
+  const node = await start({ args: ["--set", `storage.nats.port=${port}`] });
+  await node.wire.deploy(manifest("adder"), fixtureModule("adder"));
+  const client = await connectPlain({ servers: `127.0.0.1:${port}` });
+  opened.push({ stop: () => client.close() });
+  const subject = "default.adder.nats";
+  const id = headers();
+  id.set("Nats-Msg-Id", "once");
+  for (let i = 0; i < 2; i++) {
+    const ack = await client.request(`caxton.v1.send.${subject}`, "5", { headers: id, timeout: 5000 });
+    expect(ack.json()).toMatchObject({ stream: "CAXTON_default_SEND" });
+  }
+  await expect.poll(() => sum(node.wire), SOON).toBe(5);
+  expect((await client.request(`caxton.v1.ask.${subject}`, "2")).string()).toMatch(/^7 /);
+  const info = await client.request("$SRV.INFO", "");
+  expect(info.json()).toMatchObject({ name: expect.stringContaining("caxton") as unknown });
 });
 
 test("clients of its nats-server see nothing of what the node stores and reads", async () => {
