@@ -1,6 +1,7 @@
 /** Reads frames back, each by its place in the stream, at the stream's leader. */
 import { CaxtonError } from "../../base/errors.ts";
 import type { FrameRange, LogRecord } from "../port.ts";
+import { FrameReads } from "./frame-reads.ts";
 import type { JetStreamApi } from "./jetstream-api.ts";
 import type { LogPartition } from "./log-partition.ts";
 import type { FramePlace } from "./partition-index.ts";
@@ -11,6 +12,7 @@ const READ_FRAMES_MAX = 64;
 
 export class LogScanner {
   readonly #api: JetStreamApi;
+  readonly #reads = new FrameReads();
 
   constructor(api: JetStreamApi) {
     this.#api = api;
@@ -24,7 +26,9 @@ export class LogScanner {
     for (let next = Math.max(from, index.first); next <= to;) {
       const places = this.#batch(partition, next, Math.min(to, next + framesMax - 1));
       framesMax = Math.min(framesMax * 4, READ_FRAMES_MAX);
-      const frames = await Promise.all(places.map((place) => this.#read(partition, place)));
+      const frames = await Promise.all(
+        places.map((place) => this.#reads.read(place.bytes, () => this.#read(partition, place))),
+      );
       for (const frame of frames) {
         // What was trimmed meanwhile is passed over.
         if (frame !== undefined) yield { sequence: next, frame };
@@ -39,7 +43,7 @@ export class LogScanner {
     for (const range of ranges) {
       const place = await placeOf(partition, range);
       if (!frames.has(range.sequence)) {
-        frames.set(range.sequence, this.#read(partition, place));
+        frames.set(range.sequence, this.#shared(partition, place));
       }
     }
     await Promise.all(frames.values());
@@ -62,6 +66,11 @@ export class LogScanner {
       bytes += place.bytes;
     }
     return places;
+  }
+
+  #shared(partition: LogPartition, place: FramePlace): Promise<Uint8Array | undefined> {
+    const key = `${partition.stream} ${place.streamSequence}`;
+    return this.#reads.shared(key, place.bytes, () => this.#read(partition, place));
   }
 
   /** Undefined when the frame was trimmed. */
