@@ -36,7 +36,7 @@ let natsServer: string | undefined;
 
 const VERIFY: readonly Suite[] = [
   { name: "format", budgetS: 15, command: ["prettier", "--check", "--log-level=warn", "."] },
-  { name: "lint", budgetS: 50, command: ["eslint", "--max-warnings=0", "."] },
+  { name: "lint", budgetS: 30, command: ["eslint", "--max-warnings=0", "."] },
   { name: "types", budgetS: 20, command: ["tsc", "--project", "."] },
   {
     name: "imports",
@@ -56,15 +56,15 @@ const VERIFY: readonly Suite[] = [
   { name: "dead-code", budgetS: 8, command: ["knip"] },
   { name: "proto", budgetS: 5, command: ["buf", "lint", "proto"] },
   { name: "generated", budgetS: 8, command: ["node", "scripts/generate.ts", "--check"] },
-  { name: "unit", budgetS: 50, command: vitest("unit") },
+  { name: "unit", budgetS: 70, command: vitest("unit") },
   { name: "sim", budgetS: 50, command: vitest("sim") },
 ];
 
 const BEYOND_VERIFY: readonly Suite[] = [
-  { name: "contract", budgetS: 10, command: vitest("contract") },
-  { name: "agents", budgetS: 80, command: vitest("agents") },
+  { name: "contract", budgetS: 25, command: vitest("contract") },
+  { name: "agents", budgetS: 60, command: vitest("agents") },
   { name: "integration", budgetS: 210, command: vitest("integration") },
-  { name: "crash", budgetS: 80, command: vitest("crash") },
+  { name: "crash", budgetS: 90, command: vitest("crash") },
 ];
 
 const ALL = [...VERIFY, ...BEYOND_VERIFY];

@@ -120,7 +120,10 @@ test("a plain NATS client reaches agents of a node with a nats-server of its own
   const id = headers();
   id.set("Nats-Msg-Id", "once");
   for (let i = 0; i < 2; i++) {
-    const ack = await client.request(`caxton.v1.send.${subject}`, "5", { headers: id, timeout: 5000 });
+    const ack = await client.request(`caxton.v1.send.${subject}`, "5", {
+      headers: id,
+      timeout: 5000,
+    });
     expect(ack.json()).toMatchObject({ stream: "CAXTON_default_SEND" });
   }
   await expect.poll(() => sum(node.wire), SOON).toBe(5);
