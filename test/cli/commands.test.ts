@@ -329,7 +329,7 @@ test("configuration: checked, shown, compared, read again", async () => {
 });
 
 test("every command of the wire was run here", () => {
-  const elsewhere = ["server", "agent init", "agent test"];
+  const elsewhere = ["server", "storage", "agent init", "agent test"];
   const byBash = ["completion", "__complete"];
   const known = [...elsewhere, ...byBash];
   const leaves = (command: Command, path: string): string[] =>
