@@ -15,6 +15,7 @@ import { limits } from "./scenarios/limits.ts";
 import type {
   CoresOptions,
   CounterScenarioOptions,
+  NativeOptions,
   PeerOptions,
   RecoverOptions,
   RingLoadOptions,
@@ -22,6 +23,7 @@ import type {
   ScenarioOptions,
   SoakOptions,
 } from "./scenarios/options.ts";
+import { native } from "./scenarios/native.ts";
 import { peerRestate } from "./scenarios/peer-restate.ts";
 import { recover } from "./scenarios/recover.ts";
 import { rest } from "./scenarios/rest.ts";
@@ -57,6 +59,7 @@ interface CounterArguments extends CommonArguments {
 
 type RecoverArguments = CommonArguments & Omit<RecoverOptions, keyof ScenarioOptions>;
 type PeerArguments = CommonArguments & Omit<PeerOptions, keyof ScenarioOptions>;
+type NativeArguments = CommonArguments & Pick<NativeOptions, "messages">;
 type SoakArguments = CommonArguments & Omit<SoakOptions, keyof ScenarioOptions>;
 
 const loadOptions = {
@@ -103,6 +106,10 @@ const soakOptions = {
   visits: { type: "number", default: 20, describe: "messages that one ask leads to" },
 } as const;
 
+const nativeOptions = {
+  messages: { type: "number", default: 100_000, describe: "to publish" },
+} as const;
+
 const peerOptions = {
   cache: {
     type: "string",
@@ -146,6 +153,10 @@ await yargs(hideBin(process.argv))
   .command("rest", "asking over REST, beside a bare HTTP server", {}, (args) =>
     run("rest", args as unknown as CommonArguments, rest),
   )
+  .command("native", "a plain NATS client; takes --storage jetstream", nativeOptions, (args) => {
+    const { messages, ...common } = args as unknown as NativeArguments;
+    return run("native", common, (options) => native({ ...options, messages }));
+  })
   .command("density", "live actors in a gigabyte", counterOptions(10_000, 2000), (args) =>
     runCounter("density", args as unknown as CounterArguments, density),
   )
@@ -208,8 +219,8 @@ async function run(
   const report = await withScratch(resolve(args.directory), async (directory) => {
     const environment = await describeEnvironment(directory);
     const { seconds, storage } = args;
-    const measured = await withStorage(storage, directory, () =>
-      measure({ directory, seconds, say }),
+    const measured = await withStorage(storage, directory, (natsUrl) =>
+      measure({ directory, seconds, natsUrl, say }),
     );
     return {
       scenario,

@@ -17,9 +17,9 @@ export type BenchStorage = (typeof STORAGES)[number];
 export async function withStorage<T>(
   storage: BenchStorage,
   directory: string,
-  run: () => Promise<T>,
+  run: (natsUrl: string | undefined) => Promise<T>,
 ): Promise<T> {
-  if (storage === "embedded") return run();
+  if (storage === "embedded") return run(undefined);
   const isFast = storage === "jetstream-fast";
   const nats = await startNatsServer(join(directory, "nats"), isFast ? "2m" : "always");
   Object.assign(process.env, {
@@ -28,7 +28,7 @@ export async function withStorage<T>(
     CAXTON_STORAGE_NATS_DURABILITY: isFast ? "fast" : "durable",
   });
   try {
-    return await run();
+    return await run(nats.url);
   } finally {
     await nats.stop();
   }

@@ -7,6 +7,8 @@ export interface ScenarioOptions {
   readonly directory: string;
   /** Of each measurement. */
   readonly seconds: number;
+  /** Of the servers that storage is on, where it is on NATS. */
+  readonly natsUrl: string | undefined;
   /** Says what is going on. */
   readonly say: (text: string) => void;
 }
@@ -54,6 +56,11 @@ export interface RecoverOptions extends ScenarioOptions {
 export interface PeerOptions extends ScenarioOptions {
   /** Folder for packages that are fetched; stays. */
   readonly cache: string;
+}
+
+export interface NativeOptions extends ScenarioOptions {
+  /** To publish. */
+  readonly messages: number;
 }
 
 export interface SoakOptions extends ScenarioOptions {

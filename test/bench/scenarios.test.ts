@@ -38,6 +38,20 @@ test("a ring is killed, reopened and found complete", async () => {
   expect(report.environment["fsync_4kb_p50_ms"]).toBeGreaterThan(0);
 });
 
+test("a ring on JetStream is killed, reopened and found complete", async () => {
+  const storage = ["--storage", "jetstream-fast"];
+  const report = await bench("tell-durable", ...RING, "--actors", "20", ...storage);
+  expectFigures(report, ["messages_per_second", "verified_messages"]);
+  expect(report.environment["storage"]).toBe("jetstream-fast");
+});
+
+test("what a plain NATS client publishes is counted when it is handled", async () => {
+  const sizes = ["--messages", "2000", "--seconds", "0.2"];
+  const report = await bench("native", ...sizes, "--storage", "jetstream");
+  expectFigures(report, ["handled_per_second", "ask_p50_ms", "asks_per_second_at_64"]);
+  await expect(bench("native", ...sizes)).rejects.toThrow(/need --storage/);
+});
+
 test("a ring without a log counts what it did, on one core and on two", async () => {
   const sizes = ["--seconds", "0.5", "--in-flight", "50", "--actors", "2"];
   const report = await bench("throughput-cores", "--durability", "ephemeral", ...sizes);
@@ -101,7 +115,7 @@ test("a killed server answers for every partition, then for every actor", async 
 });
 
 test("our side of a comparison with a peer, which is fetched for that alone", async () => {
-  const options = { directory, seconds: 0.05, say: () => {} };
+  const options = { directory, seconds: 0.05, natsUrl: undefined, say: () => {} };
   const data = join(directory, "counters");
   const { figures, configuration } = await withCaxtonCounters(data, (server) =>
     measureCounters(server, options),
