@@ -199,6 +199,9 @@ export class Shard {
       case "refetch":
         this.partitions.get(message.source)?.relay.catchUp(message.destination, message.n);
         break;
+      case "demand-checkpoint":
+        this.partitions.get(message.partition)?.checkpointer.demand();
+        break;
       case "ranges":
         this.output.read(message.requestId, asBuffer(message.bytes), message.lengths);
         break;

@@ -390,6 +390,7 @@ export class WorkerPool {
     const { thread } = seat;
     const served = this.options.blobs.serve(message).then(
       (answer) => {
+        if (message.kind === "trim") this.demandCheckpoints();
         if (answer === undefined || seat.thread !== thread) return;
         const transfer = answer.kind === "fetched" && answer.bytes !== undefined;
         this.post(seat.index, answer, transfer ? [answer.bytes.buffer as ArrayBuffer] : []);
@@ -400,6 +401,13 @@ export class WorkerPool {
     );
     seat.appending.add(served);
     void served.finally(() => seat.appending.delete(served));
+  }
+
+  /** Where partitions share a log, one that rests would keep what the others have written since. */
+  private demandCheckpoints(): void {
+    for (const { partition } of this.options.storage.log.usage().heldBackBy) {
+      this.post(this.workerOf(partition), { kind: "demand-checkpoint", partition });
+    }
   }
 
   private async replace(seat: Seat): Promise<void> {

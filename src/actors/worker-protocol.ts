@@ -122,6 +122,8 @@ export type ToWorker =
       readonly destination: number;
       readonly n: number;
     }
+  /** The partition's oldest frame holds back the trimming of a log it shares with others. */
+  | { readonly kind: "demand-checkpoint"; readonly partition: number }
   | {
       readonly kind: "ranges";
       readonly requestId: number;

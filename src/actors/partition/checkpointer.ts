@@ -64,6 +64,7 @@ export class Checkpointer {
   private sinceMs: number;
   /** Newest frame there was when the last checkpoint was named. */
   private frameBefore: number;
+  private isDemanded = false;
   checkpoints = 0;
 
   constructor(
@@ -93,6 +94,11 @@ export class Checkpointer {
     return this.named.sha256 === undefined ? packs : [this.named.sha256, ...packs];
   }
 
+  /** A checkpoint is wanted for its own sake, though little or nothing has changed. */
+  demand(): void {
+    this.isDemanded = true;
+  }
+
   /** When a checkpoint is due; Infinity while one is under way, whose steps follow from what it waits for. */
   get nextStepMs(): number {
     if (this.phase.kind !== "idle") return Infinity;
@@ -113,6 +119,7 @@ export class Checkpointer {
   private get isPressing(): boolean {
     const { turnsMax, logBytesMax } = this.config;
     return (
+      this.isDemanded ||
       this.state.turns - this.turnsBefore >= turnsMax ||
       this.frames.sealedBytes - this.bytesBefore >= logBytesMax
     );
@@ -143,6 +150,7 @@ export class Checkpointer {
   }
 
   private begin(): void {
+    this.isDemanded = false;
     this.turnsBefore = this.state.turns;
     this.bytesBefore = this.frames.sealedBytes;
     this.sinceMs = this.ports.nowMs();

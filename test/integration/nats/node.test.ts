@@ -232,3 +232,18 @@ test("an unknown engine is refused by the command line", async () => {
   expect(code).toBe(EXIT.usage);
   expect(stderr).toMatch(/Allowed choices are embedded, jetstream/);
 });
+
+test("partitions that rest do not keep what another one writes, and the log stays within its bound", async () => {
+  const settings = ["storage.sizeBytesMax=16777216", "retention.logMs=0"];
+  const node = await start({ args: settings.flatMap((set) => ["--set", set]) });
+  await node.wire.deploy(manifest("echo"), fixtureModule("echo"));
+  const content = new Uint8Array(64 * 1024).fill(7);
+  const contentType = "application/octet-stream";
+  // Five times what the log may hold, all to one partition.
+  for (let i = 0; i < 1280; i += 8) {
+    const ids = Array.from({ length: 8 }, (_, n) => `echo-${i + n}`);
+    const receiver = "default/echo/one";
+    await Promise.all(ids.map((id) => node.wire.send({ receiver, id, contentType, content })));
+  }
+  expect(await readyz(node)).toBe("ready\n");
+}, 120_000);
