@@ -208,11 +208,9 @@ export class Shard {
       case "stored":
         this.output.stored(message.requestId, message.sha256);
         break;
-      case "fetched": {
-        const { bytes } = message;
-        this.output.fetched(message.requestId, bytes === undefined ? undefined : asBuffer(bytes));
+      case "fetched":
+        this.output.fetched(message.requestId, message.bytes && asBuffer(message.bytes));
         break;
-      }
       case "control":
         this.partition(message.partition).processor.control(message.control, () => {
           this.answer(message.requestId, undefined);
