@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ActorStatus } from "../../src/gen/caxton/v1/actor.ts";
+import { ensureError } from "../../src/base/errors.ts";
 import { SeededRandom } from "../../src/base/random.ts";
 import { type ServerProcess, startServerProcess } from "../support/server.ts";
 import { fixtureModule, manifest, Wire } from "../support/wire.ts";
@@ -85,6 +86,7 @@ const ANSWERS_SPAN = 200;
 /** A kill at any moment comes up to so long after an answer. */
 const DELAY_MS = 20;
 const NATS_DELAY_MS = 1500;
+const EARLY_TRIES_MAX = 10;
 /** Commits between a start and the kill. */
 const COMMITS_MIN = 20;
 const COMMITS_SPAN = 60;
@@ -208,7 +210,7 @@ class Campaign {
   async run(plan: readonly Point[]): Promise<Report> {
     try {
       const kills: Kill[] = [];
-      await this.#withServer({}, async (_server, wire) => {
+      await this.#withServer(NO_FAULT, async (_server, wire) => {
         await wire.deploy(manifest("sequence"), fixtureModule("sequence"));
         await this.#deploys.deploy(wire);
       });
@@ -217,7 +219,7 @@ class Campaign {
         kills.push(kill);
         this.#killed(kill);
       }
-      return await this.#withServer({}, async (_server, wire) => {
+      return await this.#withServer(NO_FAULT, async (_server, wire) => {
         return { kills, ...(await this.#audit(wire)) };
       });
     } finally {
@@ -227,36 +229,38 @@ class Campaign {
 
   async #killAt(point: Point): Promise<Kill> {
     const before = this.#totals();
-    const env = this.#faultOf(point);
-    return this.#withServer(env, async (server, wire) => {
-      await unlessLost(this.#deploys.check(wire));
-      const triggerAt = ANSWERS_MIN + this.#random.below(ANSWERS_SPAN);
-      let answers = 0;
-      let deploying: Promise<void> | undefined;
-      const running = this.#streams.map((stream) =>
-        stream.run(
-          wire,
-          () => true,
-          () => {
-            if (++answers !== triggerAt) return;
-            if (MOMENTS.has(point)) void this.#killSoon(server, point);
-            else if (!COMMIT_POINTS.has(point) && !SNAPSHOT_POINTS.has(point))
-              deploying = this.#deployUntilDead(wire);
-          },
-        ),
-      );
-      await Promise.all(running);
-      await deploying;
-      await server.ended;
-      const after = this.#totals();
-      return {
-        point,
-        inFlight: this.#streams.reduce((sum, stream) => sum + stream.inFlight, 0),
-        answered: after.answered - before.answered,
-        resent: after.resent - before.resent,
-        duplicates: after.duplicates - before.duplicates,
-      };
-    });
+    return this.#withServer(
+      () => this.#faultOf(point),
+      async (server, wire) => {
+        await unlessLost(this.#deploys.check(wire));
+        const triggerAt = ANSWERS_MIN + this.#random.below(ANSWERS_SPAN);
+        let answers = 0;
+        let deploying: Promise<void> | undefined;
+        const running = this.#streams.map((stream) =>
+          stream.run(
+            wire,
+            () => true,
+            () => {
+              if (++answers !== triggerAt) return;
+              if (MOMENTS.has(point)) void this.#killSoon(server, point);
+              else if (!COMMIT_POINTS.has(point) && !SNAPSHOT_POINTS.has(point))
+                deploying = this.#deployUntilDead(wire);
+            },
+          ),
+        );
+        await Promise.all(running);
+        await deploying;
+        await server.ended;
+        const after = this.#totals();
+        return {
+          point,
+          inFlight: this.#streams.reduce((sum, stream) => sum + stream.inFlight, 0),
+          answered: after.answered - before.answered,
+          resent: after.resent - before.resent,
+          duplicates: after.duplicates - before.duplicates,
+        };
+      },
+    );
   }
 
   async #killSoon(server: ServerProcess, point: Point): Promise<void> {
@@ -344,12 +348,27 @@ class Campaign {
     };
   }
 
+  /** Where it starts slowly it may pass its point, and die, before it is ready: a kill that says nothing of requests. */
+  async #start(
+    sets: readonly string[],
+    faultOf: () => Readonly<Record<string, string>>,
+  ): Promise<ServerProcess> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await startServerProcess({ directory: this.#directory, sets, env: faultOf() });
+      } catch (error) {
+        const isEarly = ensureError(error).message.includes("signal SIGKILL) before it was ready");
+        if (!isEarly || tries === EARLY_TRIES_MAX) throw error;
+      }
+    }
+  }
+
   async #withServer<T>(
-    env: Readonly<Record<string, string>>,
+    faultOf: () => Readonly<Record<string, string>>,
     run: (server: ServerProcess, wire: Wire) => Promise<T>,
   ): Promise<T> {
     const sets = [...SETS, `storage.engine=${this.#storage}`];
-    const server = await startServerProcess({ directory: this.#directory, sets, env });
+    const server = await this.#start(sets, faultOf);
     const wire = new Wire(server.endpoint);
     try {
       // It may have died already: recovery passes some of the points.
@@ -361,6 +380,8 @@ class Campaign {
     }
   }
 }
+
+const NO_FAULT = (): Readonly<Record<string, string>> => ({});
 
 async function facts(wire: Wire): Promise<{ turns: number; pending: number; deadLetters: number }> {
   const { status } = await wire.call(wire.node.getStatus.bind(wire.node), {});
