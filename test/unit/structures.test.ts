@@ -135,6 +135,27 @@ describe("client ids", () => {
     expect(ids.size).toBe(0);
   });
 
+  test("one that was answered after its window goes first, none that others may still repeat", () => {
+    for (const isRestored of [false, true]) {
+      let ids = new ClientIds(3, 10_000, 1000);
+      ids.accept("late", 0, 1, true);
+      ids.accept("kept", 600, 2, false);
+      ids.expire(1100);
+      if (isRestored) {
+        const entries = [...ids.values()];
+        ids = new ClientIds(3, 10_000, 1000);
+        for (const { id, acceptedAtMs, frame, wantsReply } of entries) {
+          ids.accept(id, acceptedAtMs, frame, wantsReply);
+        }
+      }
+      ids.complete("late", reply);
+      ids.accept("third", 1200, 3, false);
+      expect(ids.hasRoom(1300)).toBe(true);
+      ids.accept("fourth", 1300, 4, false);
+      expect([...ids.values()].map(({ id }) => id)).toEqual(["kept", "third", "fourth"]);
+    }
+  });
+
   test("replies count against the bytes", () => {
     const ids = new ClientIds(100, 200, 1000);
     ids.accept("a", 0, 1, true);

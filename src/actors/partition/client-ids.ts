@@ -21,7 +21,13 @@ export interface ClientEntry {
 const ENTRY_BYTES = 64;
 
 export class ClientIds {
+  /** In order of acceptance, but for those in `overdue` or `answered`, which are behind. */
   private readonly entries = new Map<string, ClientEntry>();
+  /** Pending when their window had passed. */
+  private readonly overdue = new Set<ClientEntry>();
+  /** Those of them that have an outcome since: they can go. */
+  private answered: ClientEntry[] = [];
+  private newestMs = 0;
   private bytes = 0;
   private readonly countMax: number;
   private readonly bytesMax: number;
@@ -54,8 +60,12 @@ export class ClientIds {
 
   accept(id: string, nowMs: number, frame: number, wantsReply: boolean): void {
     if (this.entries.size >= this.countMax) this.forgetOldest();
-    this.entries.set(id, { id, acceptedAtMs: nowMs, frame, wantsReply, outcome: undefined });
+    const entry = { id, acceptedAtMs: nowMs, frame, wantsReply, outcome: undefined };
+    this.entries.set(id, entry);
     this.bytes += ENTRY_BYTES + id.length;
+    // A checkpoint gives them back in the order they were in.
+    if (nowMs < this.newestMs) this.overdue.add(entry);
+    else this.newestMs = nowMs;
   }
 
   /** The first outcome stays. */
@@ -64,6 +74,7 @@ export class ClientIds {
     if (entry === undefined || entry.outcome !== undefined) return;
     entry.outcome = outcome;
     this.bytes += outcomeBytes(outcome);
+    if (this.overdue.delete(entry)) this.answered.push(entry);
   }
 
   /** Recovery dates by frames, a little late: what had run out when this id found room has not quite yet. */
@@ -75,20 +86,31 @@ export class ClientIds {
     }
   }
 
+  /** Whether an answered entry is gone by now, or goes now. */
+  private goes(entry: ClientEntry, nowMs: number): boolean {
+    if (this.entries.get(entry.id) !== entry) return true;
+    if (entry.acceptedAtMs + this.windowMs > nowMs) return false;
+    this.forget(entry);
+    return true;
+  }
+
   private forget(entry: ClientEntry): void {
     this.entries.delete(entry.id);
+    this.overdue.delete(entry);
     this.bytes -= ENTRY_BYTES + entry.id.length;
     if (entry.outcome !== undefined) this.bytes -= outcomeBytes(entry.outcome);
   }
 
-  /** Entries are in order of acceptance; one whose ask is pending goes to the back of the line. */
+  /** One whose ask is pending goes to the back of the line. */
   expire(nowMs: number): void {
+    if (this.answered.length > 0) this.answered = this.answered.filter((e) => !this.goes(e, nowMs));
     let looks = this.entries.size;
     for (const entry of this.entries.values()) {
       if (looks-- === 0 || entry.acceptedAtMs + this.windowMs > nowMs) return;
       if (isPending(entry)) {
         this.entries.delete(entry.id);
         this.entries.set(entry.id, entry);
+        this.overdue.add(entry);
       } else {
         this.forget(entry);
       }
