@@ -8,6 +8,7 @@ import {
   type Storage,
 } from "../../src/storage/index.ts";
 import { collect } from "./support.ts";
+import type { StorageUnderTest } from "../contract/storage/storage-contract.ts";
 
 let clusters = 0;
 
@@ -71,4 +72,23 @@ export class PersistentWriter {
       await delay(20);
     }
   }
+}
+
+/** For the contract: a storage in a cluster of its own, which can be opened again, also beside itself. */
+export async function openReopenable(
+  connection: NatsConnection,
+  options: Partial<JetStreamStorageOptions> = {},
+): Promise<Required<StorageUnderTest>> {
+  const cluster = newCluster();
+  const openIt = (): Promise<Storage> => openJetStream(connection, { ...options, cluster });
+  let storage = await openIt();
+  return {
+    storage,
+    reopen: async () => {
+      await storage.close();
+      storage = await openIt();
+      return storage;
+    },
+    another: openIt,
+  };
 }
