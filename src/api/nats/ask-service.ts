@@ -7,6 +7,7 @@
  */
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 import { asCaxtonError, CaxtonError, ERRORS } from "../../base/errors.ts";
+import { addressOf, ASK_SUBJECTS, isClientSubject } from "../../base/nats-subjects.ts";
 import { VERSION } from "../../base/version.ts";
 import type { AskRequest, AskResponse } from "../../gen/caxton/v1/message.ts";
 import { type ApiContext, type CallInfo, nodeIsStopping, RequestRecord } from "../request.ts";
@@ -22,7 +23,6 @@ import {
   TIMEOUT_HEADER,
 } from "./envelope-headers.ts";
 import { ServiceInfo } from "./service-info.ts";
-import { addressOf, ASK_SUBJECTS, isClientSubject } from "./subjects.ts";
 
 export interface AskServicePorts {
   readonly connection: NatsConnection;

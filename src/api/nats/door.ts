@@ -3,6 +3,12 @@ import { createHash } from "node:crypto";
 import { jetstream, type JetStreamManager, jetstreamManager, type JsMsg } from "@nats-io/jetstream";
 import { type NatsConnection, nuid } from "@nats-io/transport-node";
 import type { Logger } from "../../base/log.ts";
+import {
+  addressOf,
+  type DoorSubjects,
+  doorSubjectsOf,
+  sendSubjectOf,
+} from "../../base/nats-subjects.ts";
 import { systemScheduler } from "../../base/scheduler.ts";
 import { Seldom } from "../../base/seldom.ts";
 import type { ApiContext } from "../request.ts";
@@ -14,7 +20,6 @@ import { SendIntake } from "./send-intake.ts";
 import type { SendOutcome } from "./send-lanes.ts";
 import { type Destination, type SentMessagePorts, SentMessages } from "./sent-message.ts";
 import { setUpStreams, STREAM_SIZES, type StreamSizes } from "./streams.ts";
-import { addressOf, type DoorSubjects, doorSubjectsOf, sendSubjectOf } from "./subjects.ts";
 import { Topics } from "./topics.ts";
 
 export interface NatsDoorOptions {

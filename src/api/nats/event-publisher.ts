@@ -3,8 +3,8 @@ import type { JetStreamClient } from "@nats-io/jetstream";
 import { headers as newHeaders, type NatsConnection } from "@nats-io/transport-node";
 import type { EmittedEvent } from "../../actors/index.ts";
 import type { Logger } from "../../base/log.ts";
+import { eventSubjectOf, topicSubjectOf } from "../../base/nats-subjects.ts";
 import { MESSAGE_ID_HEADER, oneLine } from "./envelope-headers.ts";
-import { eventSubjectOf, topicSubjectOf } from "./subjects.ts";
 
 /** What the headers of an event take at most, beside its topic. */
 const HEADER_BYTES_MAX = 4096;

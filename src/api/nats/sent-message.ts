@@ -7,6 +7,7 @@ import type { JetStreamClient, JsMsg } from "@nats-io/jetstream";
 import { headers as newHeaders, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
 import { asCaxtonError, type CaxtonError, type ErrorCode, ERRORS } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
+import { DEAD_LETTER_SUBJECT, isClientSubject } from "../../base/nats-subjects.ts";
 import { Seldom } from "../../base/seldom.ts";
 import type { SendMessageRequest } from "../../gen/caxton/v1/message.ts";
 import type { CallInfo } from "../request.ts";
@@ -21,7 +22,6 @@ import {
   oneLine,
 } from "./envelope-headers.ts";
 import type { SendOutcome } from "./send-lanes.ts";
-import { DEAD_LETTER_SUBJECT, isClientSubject } from "./subjects.ts";
 
 export interface SentMessagePorts {
   readonly connection: NatsConnection;

@@ -4,7 +4,7 @@
  * Owns the counts of one endpoint.
  */
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
-import { isClientSubject } from "./subjects.ts";
+import { isClientSubject } from "../../base/nats-subjects.ts";
 
 export interface ServiceIdentity {
   readonly name: string;

@@ -18,7 +18,7 @@ import {
   EVENT_SUBJECTS,
   SEND_SUBJECTS,
   TOPIC_SUBJECTS,
-} from "./subjects.ts";
+} from "../../base/nats-subjects.ts";
 
 export interface StreamSizes {
   readonly sendBytesMax: number;

@@ -1,10 +1,10 @@
 /** Topics: what clients and agents publish there goes to every agent whose manifest subscribes to it. */
 import { createHash } from "node:crypto";
 import type { JsMsg } from "@nats-io/jetstream";
+import { topicOf } from "../../base/nats-subjects.ts";
 import { type AgentTopics, isTopic, matchesTopic } from "../../actors/index.ts";
 import type { SendOutcome } from "./send-lanes.ts";
 import type { SentMessages } from "./sent-message.ts";
-import { topicOf } from "./subjects.ts";
 
 export interface TopicPorts {
   readonly sent: SentMessages;

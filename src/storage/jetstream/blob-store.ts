@@ -8,12 +8,12 @@
  */
 import { createHash } from "node:crypto";
 import { CaxtonError } from "../../base/errors.ts";
+import type { Subjects } from "../../base/nats-subjects.ts";
 import type { Blobs } from "../port.ts";
 import type { WriteGate } from "../write-gate.ts";
 import { type BlobHead, headHeaders, readHead } from "./blob-head.ts";
 import type { JetStreamApi } from "./jetstream-api.ts";
 import { publishUntilAcked } from "./publisher.ts";
-import type { Subjects } from "./subjects.ts";
 
 const CHUNK_BYTES = 256 * 1024;
 /** Larger ones are not sent along whenever somebody asks whether there is such a blob. */

@@ -3,11 +3,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import { connect, type ConnectionOptions, type NatsConnection } from "@nats-io/transport-node";
 import { CaxtonError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
+import { inboxPrefixOf } from "../../base/nats-subjects.ts";
 import { connectFailure, isWithoutResponder } from "./connect-failure.ts";
 import { ConnectionWatch, reconnectDelayMs } from "./connection-watch.ts";
 import type { NatsLogin } from "./nats-login.ts";
 import { isNewEnough, NATS_VERSION_MIN } from "./server-version.ts";
-import { inboxPrefixOf } from "./subjects.ts";
 
 export interface NatsTarget {
   /** Name or URL each, at least one. */

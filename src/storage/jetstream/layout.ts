@@ -7,6 +7,7 @@
  */
 import { setTimeout as wait } from "node:timers/promises";
 import { CaxtonError } from "../../base/errors.ts";
+import type { Subjects } from "../../base/nats-subjects.ts";
 import {
   INSUFFICIENT_STORAGE,
   type JetStreamApi,
@@ -15,7 +16,6 @@ import {
   type StreamInfo,
   SUBJECTS_OVERLAP,
 } from "./jetstream-api.ts";
-import type { Subjects } from "./subjects.ts";
 
 export interface LayoutOptions {
   readonly subjects: Subjects;

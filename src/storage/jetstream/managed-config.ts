@@ -1,5 +1,15 @@
 /** The configuration file of a node's own nats-server, and who may do what on it. */
 import type { NatsConfig } from "../../base/config-nats.ts";
+import {
+  ALL_ASK_SUBJECTS,
+  ALL_EVENT_SUBJECTS,
+  ALL_SEND_SUBJECTS,
+  ASK_SUBJECTS,
+  CLIENT_SUBJECTS,
+  ERROR_SUBJECTS,
+  SEND_SUBJECTS,
+  TOPIC_SUBJECTS,
+} from "../../base/nats-subjects.ts";
 
 export const NODE_USER = "caxton";
 const CLIENT_USER = "client";
@@ -49,20 +59,20 @@ interface Permissions {
 function clientPermissions(): Permissions {
   return {
     publish: {
-      allow: ["caxton.v1.>", "_INBOX.>", "$SRV.>"],
-      deny: ["caxton.v1.events.>"],
+      allow: [CLIENT_SUBJECTS, "_INBOX.>", "$SRV.>"],
+      deny: [ALL_EVENT_SUBJECTS],
     },
     subscribe: {
-      allow: ["caxton.v1.>", "_INBOX.>"],
-      deny: ["caxton.v1.send.>", "caxton.v1.ask.>"],
+      allow: [CLIENT_SUBJECTS, "_INBOX.>"],
+      deny: [ALL_SEND_SUBJECTS, ALL_ASK_SUBJECTS],
     },
   };
 }
 
 const NODE_ACCOUNT = "CAXTON";
 /** What clients ask for; the answer goes to their side, whatever subject they name for it. */
-const SERVICES = ["caxton.v1.send.*.*.*", "caxton.v1.ask.*.*.*", "$SRV.>", "caxton.v1.topic.>"];
-const STREAMS = ["caxton.v1.topic.>", "caxton.v1.events.>", "caxton.v1.errors.>"];
+const SERVICES = [SEND_SUBJECTS, ASK_SUBJECTS, "$SRV.>", TOPIC_SUBJECTS];
+const STREAMS = [TOPIC_SUBJECTS, ALL_EVENT_SUBJECTS, ERROR_SUBJECTS];
 
 /**
  * Clients have an account of their own. In the node's, rights alone would not do: JetStream acknowledges to the

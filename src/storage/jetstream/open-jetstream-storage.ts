@@ -1,6 +1,7 @@
 /** Opens the streams of a Caxton cluster, or makes them. */
 import type { NatsConnection } from "@nats-io/transport-node";
 import { CaxtonError, ensureError } from "../../base/errors.ts";
+import { inboxPrefixOf, subjectsOf } from "../../base/nats-subjects.ts";
 import type { Durability, Storage } from "../port.ts";
 import { WriteGate } from "../write-gate.ts";
 import { BlobStore } from "./blob-store.ts";
@@ -11,7 +12,6 @@ import { type LogOptions, openLog } from "./open-log.ts";
 import { RecordStore } from "./record-store.ts";
 import { RecordWatch } from "./record-watch.ts";
 import { readStopMark, writeStopMark } from "./stop-mark.ts";
-import { inboxPrefixOf, subjectsOf } from "./subjects.ts";
 
 export interface JetStreamStorageOptions {
   /** Stays open when storage is closed. */

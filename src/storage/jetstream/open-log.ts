@@ -1,5 +1,6 @@
 /** The log's parts, with what the streams hold. */
 import type { NatsConnection } from "@nats-io/transport-node";
+import type { LogStreamName, Subjects } from "../../base/nats-subjects.ts";
 import type { WriteGate } from "../write-gate.ts";
 import type { JetStreamApi } from "./jetstream-api.ts";
 import { JetStreamLog, type LogCounts } from "./jetstream-log.ts";
@@ -8,7 +9,6 @@ import { loadIndexes } from "./log-loader.ts";
 import { LogPartition } from "./log-partition.ts";
 import { LogScanner } from "./log-scanner.ts";
 import { LogStream } from "./log-stream.ts";
-import type { LogStreamName, Subjects } from "./subjects.ts";
 
 export interface LogOptions {
   readonly connection: NatsConnection;

@@ -9,12 +9,12 @@
  */
 import { nuid } from "@nats-io/transport-node";
 import { CaxtonError } from "../../base/errors.ts";
+import type { Subjects } from "../../base/nats-subjects.ts";
 import type { Records, RecordWrite, StoredRecord } from "../port.ts";
 import type { WriteGate } from "../write-gate.ts";
 import { type JetStreamApi, type StoredMessage, unavailable } from "./jetstream-api.ts";
 import { full, publish } from "./publisher.ts";
 import type { RecordWatch } from "./record-watch.ts";
-import type { Subjects } from "./subjects.ts";
 
 const REVISION_HEADER = "Caxton-Revision";
 const DELETED_HEADER = "Caxton-Deleted";

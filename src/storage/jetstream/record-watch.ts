@@ -5,8 +5,8 @@
  */
 import { type ConsumerMessages, DeliverPolicy, jetstream } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
+import type { Subjects } from "../../base/nats-subjects.ts";
 import type { JetStreamApi } from "./jetstream-api.ts";
-import type { Subjects } from "./subjects.ts";
 
 export class RecordWatch {
   readonly #watchers = new Set<{ prefix: string; changed: (key: string) => void }>();

@@ -1,7 +1,7 @@
 /** Whether the node that used the streams before stopped by itself. */
+import type { Subjects } from "../../base/nats-subjects.ts";
 import type { JetStreamApi } from "./jetstream-api.ts";
 import { publishUntilAcked } from "./publisher.ts";
-import type { Subjects } from "./subjects.ts";
 
 const CLEAN = "clean";
 const RUNNING = "running";
