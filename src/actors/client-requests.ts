@@ -66,7 +66,7 @@ export class ClientRequests {
   }
 
   send(input: SendInput): Promise<SendResult> {
-    const { id, partition, envelope } = this.prepare(input, 0);
+    const { id, partition, envelope } = this.prepare(input);
     return new Promise((resolve, reject) => {
       this.submit(input, id, partition, envelope, false, undefined, {
         accepted: (duplicate, frame) => {
@@ -91,7 +91,8 @@ export class ClientRequests {
     });
   }
 
-  private prepare(input: SendInput, flags: number) {
+  /** A send as its partition gets it. Throws when something is wrong with it. */
+  prepare(input: SendInput, flags = 0) {
     const receiver = formatAddress(parseAddress(input.receiver));
     const { messageBytesMax } = this.ports.limits;
     if (input.content.length > messageBytesMax) {

@@ -7,6 +7,7 @@ import { ClientDoor } from "./partition/client-door.ts";
 import { PartitionProcessor } from "./partition/processor.ts";
 import type { PartitionPorts } from "./partition/processor.ts";
 import type { PartitionRecovery } from "./partition/recovery.ts";
+import { StreamDoor } from "./partition/stream-door.ts";
 import { Relay } from "./relay.ts";
 import type { ShardOutput } from "./shard-output.ts";
 import type { WorkerStart } from "./worker-protocol.ts";
@@ -16,6 +17,7 @@ export interface HostedPartition {
   readonly images: ActorImages;
   readonly checkpointer: Checkpointer;
   readonly door: ClientDoor;
+  readonly stream: StreamDoor;
   readonly relay: Relay;
   /** Work begins when the owner's epoch frame is durable. */
   phase: "recovered" | "opening" | "open";
@@ -43,6 +45,14 @@ export function hostPartition(
   const processor = new PartitionProcessor(identity, state, recovered, ports.partition);
   const door = new ClientDoor(processor, (result) => {
     output.result(result);
+  });
+  const stream = new StreamDoor(processor, {
+    settled: (settled, accepted) => {
+      output.streamed({ partition: id, settled, accepted });
+    },
+    refused: (n, refusal) => {
+      output.streamRefused({ partition: id, n, ...refusal });
+    },
   });
   const relay = new Relay(processor, {
     read: (partition, ranges, done) => {
@@ -77,6 +87,7 @@ export function hostPartition(
     images,
     checkpointer,
     door,
+    stream,
     relay,
     phase: "recovered",
   };

@@ -16,6 +16,8 @@ export type {
   NodeStatus,
   PartitionStatus,
   SendInput,
+  SendStream,
+  StreamListener,
   SourceLanguage,
   SupervisorNode,
 } from "./kernel.ts";

@@ -2,7 +2,7 @@
  * What the kernel of one node offers to the API. Everything here is transport-free.
  * All failures are CaxtonError.
  */
-import type { ErrorCode, Finding } from "../base/errors.ts";
+import type { CaxtonError, ErrorCode, Finding } from "../base/errors.ts";
 import type { EventOperations } from "./emitted-events.ts";
 import type { HistoryOperations } from "./history.ts";
 import type { AgentManifest } from "./manifest.ts";
@@ -69,6 +69,38 @@ export interface AskResult {
   readonly id: string;
   readonly duplicate: boolean;
   readonly reply: Message;
+}
+
+/** A stream that clients send by, as the kernel needs it. */
+export interface StreamListener {
+  /** Nothing is left to do for these messages, durably; `accepted` of them were taken. */
+  settled(partition: number, settled: readonly number[], accepted: number): void;
+  /** The message can't be taken, ever: it is to be disposed of, and `disposed` called. */
+  refused(partition: number, n: number, error: CaxtonError): void;
+  /** What these partitions had in hand is lost to them: `begin` anew. */
+  lost(partitions: readonly number[]): void;
+}
+
+/**
+ * The messages of one stream, numbered by it, to the partitions of their receivers. What comes again is known by
+ * its number, however often a partition is handed it.
+ */
+export interface SendStream {
+  /**
+   * The number to go on from, where all before are done. `incarnation` tells the stream from others, `last` is
+   * the newest message it has.
+   */
+  begin(partition: number, incarnation: number, last: number): Promise<number>;
+  /**
+   * In the order of their numbers. `hasOwnId`: the client chose its id, and a repeat is no new message. Throws what
+   * `send` throws of a bad message; then it is to be `refuse`d.
+   */
+  offer(partition: number, n: number, input: SendInput, hasOwnId: boolean): void;
+  /** A message that is refused already. */
+  refuse(partition: number, n: number): void;
+  disposed(partition: number, n: number): void;
+  /** Refuses what has waited, up to this number, for room in a mailbox. */
+  giveUp(partition: number, n: number): void;
 }
 
 export type AgentStatus = "running" | "suspended";
@@ -295,6 +327,8 @@ export interface MessageOperations {
   send(input: SendInput): Promise<SendResult>;
   /** Resolves with the reply; rejects with ASK_TIMEOUT, AGENT_FAILED, ... */
   ask(input: AskInput): Promise<AskResult>;
+  /** There is one stream, and one listener. */
+  openStream(listener: StreamListener): SendStream;
   /** Returns the function that ends the subscription. With a token it goes on where that was given out. */
   subscribe(subscriber: MessageSubscriber, resumeToken?: string): () => void;
 }

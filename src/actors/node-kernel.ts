@@ -30,6 +30,7 @@ import { LogRetention } from "./log-retention.ts";
 import { NodeAdmin } from "./node-admin.ts";
 import { openAgentLog } from "./open-agent-log.ts";
 import { PartitionAccess } from "./partition-access.ts";
+import { SendStreams } from "./send-streams.ts";
 import { SlowTurns } from "./slow-turns.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { WorkerBlobs } from "./worker-blobs.ts";
@@ -155,6 +156,7 @@ class LocalKernel implements RunningKernel {
   private readonly appender: LogAppender;
   private readonly pool: WorkerPool;
   private readonly requests: ClientRequests;
+  private readonly streams: SendStreams;
   private readonly subscriptions: Subscriptions;
   private readonly slowTurns: SlowTurns;
   private failure: CaxtonError | undefined;
@@ -191,6 +193,14 @@ class LocalKernel implements RunningKernel {
       },
       refusal: (partition) => this.refusal(partition),
     });
+    this.streams = new SendStreams({
+      partitions,
+      workerOf: (partition) => this.pool.workerOf(partition),
+      post: (worker, message, transfer) => {
+        this.pool.post(worker, message, transfer);
+      },
+      prepare: (input) => this.requests.prepare(input),
+    });
     this.subscriptions = new Subscriptions({
       log: storage.log,
       partitions: count,
@@ -209,6 +219,7 @@ class LocalKernel implements RunningKernel {
       // Async so that a refusal is a rejection like every other failure.
       send: async (input) => this.requests.send(input),
       ask: async (input) => this.requests.ask(input),
+      openStream: (listener) => this.streams.open(listener),
       subscribe: (subscriber, token) => this.subscriptions.add(subscriber, token),
     };
     this.node = new NodeAdmin(config, storage, this.pool, partitions, {
@@ -283,6 +294,7 @@ class LocalKernel implements RunningKernel {
       },
       lost: (worker, error) => {
         this.requests.failAll(error, worker);
+        this.streams.lost(worker);
       },
       failed: (error) => {
         this.failed(error);
@@ -314,6 +326,9 @@ class LocalKernel implements RunningKernel {
     switch (message.kind) {
       case "results":
         this.requests.results(message);
+        return;
+      case "streamed":
+        this.streams.streamed(message);
         return;
       case "activated":
         for (const tookMs of message.tookMs) this.watcher.activated(tookMs);

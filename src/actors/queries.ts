@@ -50,6 +50,8 @@ export type Query =
   | { readonly kind: "agents"; readonly partition: number }
   /** Last number accepted from each source. */
   | { readonly kind: "cursors"; readonly partition: number }
+  /** StreamPlace. */
+  | { readonly kind: "stream"; readonly partition: number }
   | { readonly kind: "status"; readonly partition: number }
   | { readonly kind: "supervisor"; readonly partition: number; readonly actorsMax: number };
 
@@ -66,6 +68,14 @@ export interface AgentShareInfo {
   readonly memoryBytes: number;
   /** Counts of TurnFigures. */
   readonly turnFigures: Float64Array | undefined;
+}
+
+/** How far a partition is with the stream that clients send by. */
+export interface StreamPlace {
+  readonly incarnation: number;
+  readonly upTo: number;
+  /** Everything up to this number is done. */
+  readonly floor: number;
 }
 
 export type PartitionFacts = Omit<PartitionStatus, "worker" | "ready">;
@@ -125,6 +135,11 @@ export function answerQuery(processor: PartitionProcessor, query: Query): unknow
       return agentShares(processor);
     case "cursors":
       return [...state.cursors];
+    case "stream": {
+      const { incarnation, upTo, floor } = state.stream;
+      const place: StreamPlace = { incarnation, upTo, floor };
+      return place;
+    }
     case "status":
       return partitionFacts(processor);
     case "supervisor":

@@ -15,7 +15,14 @@ import type { TurnBatch } from "./turn-batch.ts";
 import { envelopeParts } from "./wasm/envelope.ts";
 import { traceOf } from "./wasm/message-trace.ts";
 import { Packer } from "./worker-protocol.ts";
-import type { FromWorker, PackedRelay, PackedResult, PostedSlowTurn } from "./worker-protocol.ts";
+import type {
+  FromWorker,
+  PackedRelay,
+  PackedResult,
+  PostedRefused,
+  PostedSettled,
+  PostedSlowTurn,
+} from "./worker-protocol.ts";
 
 export type Post = (message: FromWorker, transfer: readonly ArrayBuffer[]) => void;
 
@@ -29,6 +36,8 @@ export class ShardOutput {
   private results: ClientResult[] = [];
   private activations: number[] = [];
   private spans: Span[] = [];
+  private settled: PostedSettled[] = [];
+  private refused: PostedRefused[] = [];
   private readonly relays = new Map<number, OutgoingRelays>();
   private readonly reads = new Map<number, (pieces: Buffer[]) => void>();
   private readonly stores = new Map<number, (sha256: string) => void>();
@@ -41,6 +50,14 @@ export class ShardOutput {
 
   result(result: ClientResult): void {
     this.results.push(result);
+  }
+
+  streamed(settled: PostedSettled): void {
+    this.settled.push(settled);
+  }
+
+  streamRefused(refused: PostedRefused): void {
+    this.refused.push(refused);
   }
 
   /** An actor's memory came back. */
@@ -72,6 +89,11 @@ export class ShardOutput {
 
   flush(): void {
     if (this.results.length > 0) this.flushResults();
+    if (this.settled.length + this.refused.length > 0) {
+      this.post({ kind: "streamed", settled: this.settled, refused: this.refused }, []);
+      this.settled = [];
+      this.refused = [];
+    }
     if (this.activations.length > 0) {
       this.post({ kind: "activated", tookMs: this.activations }, []);
       this.activations = [];

@@ -23,10 +23,12 @@ import { PartitionRecovery } from "./partition/recovery.ts";
 import { PartitionState } from "./partition/partition-state.ts";
 import { answerQuery } from "./queries.ts";
 import type { Query } from "./queries.ts";
+
 import { ShardOutput } from "./shard-output.ts";
 import type { Post } from "./shard-output.ts";
 import { Replayer } from "./replayer.ts";
 import type { ReplayPorts } from "./replayer.ts";
+import { handOver } from "./streamed-messages.ts";
 import { TailFrames } from "./tail-frames.ts";
 import { TurnTraces } from "./turn-traces.ts";
 import { TurnBatch } from "./turn-batch.ts";
@@ -168,10 +170,9 @@ export class Shard {
       case "checkpoint":
         this.recovery(message.partition).begin(message.sha256, asBuffer(message.content));
         return;
-      case "recover": {
+      case "recover":
         this.recover(message);
         return;
-      }
       case "recovered":
         this.finishRecovery(message.partition);
         return;
@@ -180,6 +181,9 @@ export class Shard {
         break;
       case "submit":
         this.submit(message);
+        break;
+      case "stream":
+        handOver(this.partitions, message);
         break;
       case "forget":
         this.partitions.get(message.partition)?.door.forget(message.id, message.requestId);
@@ -191,11 +195,9 @@ export class Shard {
         this.relayed(message.source, message.relays, asBuffer(message.bytes));
         break;
       // A partition that is being recovered learns both when it opens.
-      case "acknowledged": {
-        const state = this.partitions.get(message.source)?.processor.state;
-        state?.outbox(message.destination).acknowledge(message.n);
+      case "acknowledged":
+        this.acknowledged(message.source, message.destination, message.n);
         break;
-      }
       case "refetch":
         this.partitions.get(message.source)?.relay.catchUp(message.destination, message.n);
         break;
@@ -345,20 +347,22 @@ export class Shard {
   }
 
   private pump(): void {
-    for (const { processor, phase } of this.partitions.values()) {
-      if (phase === "open" && processor.nextTickMs <= processor.nowMs()) processor.tick();
+    for (const { processor, stream, phase } of this.partitions.values()) {
+      if (phase !== "open") continue;
+      if (processor.nextTickMs <= processor.nowMs()) processor.tick();
+      stream.step();
     }
     this.runBatch();
     this.replayer.step();
     this.submitGroup();
     this.output.flush();
     let hasWork = this.replayer.hasWork;
-    for (const { processor, images, checkpointer, phase } of this.partitions.values()) {
+    for (const { processor, images, checkpointer, stream, phase } of this.partitions.values()) {
       if (phase === "open") checkpointer.step();
       for (const actor of processor.turns.takeReplays()) {
         this.replayer.request({ processor, images, actor });
       }
-      hasWork ||= processor.turns.hasReady || checkpointer.hasWork;
+      hasWork ||= processor.turns.hasReady || checkpointer.hasWork || stream.hasWork;
     }
     if (hasWork) this.schedulePump();
     else this.scheduleTick();
@@ -408,10 +412,11 @@ export class Shard {
     invariant(group?.number === number, "the group in flight is the one that committed");
     this.group = undefined;
     for (const sealed of group.frames) {
-      const { processor, relay } = this.partition(sealed.partition);
+      const { processor, relay, stream } = this.partition(sealed.partition);
       if (this.observation > 0)
         this.output.messages(sealed, this.observation, this.start.partitions);
       const { outbound, accepted } = processor.frames.committed(sealed.frameNo);
+      stream.retry();
       const bytes = sealed.frame;
       for (const { destination, n, offset, length } of outbound) {
         if (n > 0 && !relay.isLive(destination)) continue;
@@ -421,9 +426,12 @@ export class Shard {
     }
   }
 
+  private acknowledged(source: number, destination: number, n: number): void {
+    this.partitions.get(source)?.processor.state.outbox(destination).acknowledge(n);
+  }
+
   private acknowledge(source: number, destination: number, n: number): void {
-    const here = this.partitions.get(source);
-    if (here !== undefined) here.processor.state.outbox(destination).acknowledge(n);
+    if (this.partitions.has(source)) this.acknowledged(source, destination, n);
     else this.ports.post({ kind: "acknowledged", source, destination, n }, []);
   }
 
@@ -466,9 +474,9 @@ export class Shard {
   private scheduleTick(): void {
     const { clock } = this.ports;
     let afterMs = Infinity;
-    for (const { processor, checkpointer, phase } of this.partitions.values()) {
+    for (const { processor, checkpointer, stream, phase } of this.partitions.values()) {
       if (phase !== "open") continue;
-      const tickAfterMs = processor.nextTickMs - clock.wallMs();
+      const tickAfterMs = Math.min(processor.nextTickMs, stream.nextTickMs) - clock.wallMs();
       afterMs = Math.min(afterMs, tickAfterMs, checkpointer.nextStepMs - clock.monotonicMs());
     }
     this.cancelTick();

@@ -42,6 +42,29 @@ export interface PackedSubmission extends Packed {
   readonly wantsReply: boolean;
 }
 
+/** Of the stream that clients send by; without bytes one that is refused already. */
+export interface PackedStreamed extends Packed {
+  readonly partition: number;
+  readonly n: number;
+  /** What the client called it. */
+  readonly id: string | undefined;
+}
+
+export interface PostedSettled {
+  readonly partition: number;
+  /** Numbers of messages that nothing is left to do for. */
+  readonly settled: readonly number[];
+  /** How many of them were accepted. */
+  readonly accepted: number;
+}
+
+export interface PostedRefused {
+  readonly partition: number;
+  readonly n: number;
+  readonly code: ErrorCode;
+  readonly reason: string;
+}
+
 /** n = 0: the message is unlogged. */
 export interface PackedRelay extends Packed {
   readonly destination: number;
@@ -94,6 +117,15 @@ export type ToWorker =
       readonly kind: "submit";
       readonly submissions: readonly PackedSubmission[];
       readonly bytes: Uint8Array;
+    }
+  | {
+      readonly kind: "stream";
+      readonly messages: readonly PackedStreamed[];
+      readonly bytes: Uint8Array;
+      /** Refused messages that are disposed of. */
+      readonly disposed: readonly { readonly partition: number; readonly n: number }[];
+      /** What waits up to these numbers is to be refused. */
+      readonly givenUp: readonly { readonly partition: number; readonly n: number }[];
     }
   | {
       readonly kind: "forget";
@@ -189,6 +221,11 @@ export type FromWorker =
       readonly kind: "results";
       readonly results: readonly PackedResult[];
       readonly bytes: Uint8Array;
+    }
+  | {
+      readonly kind: "streamed";
+      readonly settled: readonly PostedSettled[];
+      readonly refused: readonly PostedRefused[];
     }
   | {
       readonly kind: "relay";

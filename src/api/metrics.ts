@@ -108,8 +108,8 @@ export class ApiMetrics implements KernelWatcher {
     this.#requests.observe({ method, code }, seconds);
   }
 
-  messageAccepted(): void {
-    this.#accepted.inc();
+  messageAccepted(count = 1): void {
+    this.#accepted.inc(count);
   }
 
   activated(tookMs: number): void {

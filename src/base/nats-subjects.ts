@@ -116,6 +116,11 @@ export function addressOf(subject: string): string {
   return subject.split(".").slice(-3).join("/");
 }
 
+/** Of a message of the send stream. */
+export function sentPartitionOf(stored: string): number {
+  return Number(stored.split(".", 4)[3]);
+}
+
 /** The subject that a client published to. */
 export function sendSubjectOf(stored: string): string {
   return `${ROOT}.send.${stored.split(".").slice(-3).join(".")}`;

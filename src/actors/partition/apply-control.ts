@@ -67,6 +67,15 @@ export function applyControl(
     case "dead-letter-drop":
       state.deadLetters.remove(control.seq);
       break;
+    case "stream-begin":
+      state.stream.begin(control.incarnation, control.last);
+      break;
+    case "stream-wait":
+      state.stream.wait(control.n);
+      break;
+    case "stream-done":
+      state.stream.done(control.n);
+      break;
   }
   return follow;
 }

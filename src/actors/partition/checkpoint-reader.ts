@@ -23,6 +23,9 @@ import { Outbox } from "./outbox.ts";
 import type { PartitionState, Undeliverable } from "./partition-state.ts";
 import { NO_TURN } from "./turn-index.ts";
 
+/** Older checkpoints know of no stream. */
+const STREAM_SINCE_VERSION = 2;
+
 class CheckpointReader {
   private readonly state: PartitionState;
   private readonly reader: BinaryReader;
@@ -36,8 +39,8 @@ class CheckpointReader {
 
   read(): RecoveredLog {
     const { state, reader } = this;
-    const log = this.header();
-    this.counters();
+    const { version, log } = this.header();
+    this.counters(version);
     const packs = reader.list(() => state.images.known(reader.latin1(), reader.u32()));
     const agents = reader.list(() => this.agent());
     const actors = reader.list(() => this.actor(agents[reader.u32()]!, packs));
@@ -49,7 +52,7 @@ class CheckpointReader {
     return log;
   }
 
-  private header(): RecoveredLog {
+  private header(): { version: number; log: RecoveredLog } {
     const { reader } = this;
     if (reader.u32() !== CHECKPOINT_MAGIC) {
       throw new CaxtonError("STORAGE_CORRUPT", "A checkpoint does not begin with CKP1.");
@@ -63,10 +66,11 @@ class CheckpointReader {
     }
     const partition = reader.u32();
     invariant(partition === this.state.id, "a checkpoint is of its partition");
-    return { lastFrameNo: reader.f64(), lastCrc: reader.u32(), epoch: reader.u32() };
+    const log = { lastFrameNo: reader.f64(), lastCrc: reader.u32(), epoch: reader.u32() };
+    return { version, log };
   }
 
-  private counters(): void {
+  private counters(version: number): void {
     const { state, reader } = this;
     state.logFloor = reader.f64();
     state.lastNowMs = reader.f64();
@@ -76,6 +80,11 @@ class CheckpointReader {
     state.turnsFailed = reader.f64();
     state.deadLetters.evicted = reader.f64();
     reader.list(() => state.cursors.set(reader.u32(), reader.f64()));
+    if (version >= STREAM_SINCE_VERSION) {
+      state.stream.incarnation = reader.u32();
+      state.stream.upTo = reader.f64();
+      reader.list(() => state.stream.waiting.add(reader.f64()));
+    }
     reader.list(() => {
       const destination = reader.u32();
       const acknowledged = reader.f64();

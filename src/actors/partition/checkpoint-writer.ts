@@ -15,7 +15,7 @@ import type { PartitionState } from "./partition-state.ts";
 import { sequenceOf } from "./turn-index.ts";
 
 export const CHECKPOINT_MAGIC = 0x31504b43; // "CKP1"
-export const CHECKPOINT_VERSION = 1;
+export const CHECKPOINT_VERSION = 2;
 
 const PHASE_FREE = 0;
 export const PHASE_BACKOFF = 1;
@@ -131,6 +131,9 @@ class CheckpointWriter {
       writer.u32(source);
       writer.f64(n);
     });
+    writer.u32(state.stream.incarnation);
+    writer.f64(state.stream.upTo);
+    writer.list(state.stream.waiting, (n) => writer.f64(n));
     writer.list(state.outboxes, ([destination, outbox]) => {
       writer.u32(destination);
       writer.f64(outbox.firstN - 1);

@@ -10,10 +10,9 @@ import {
   SOURCE_CLIENT,
 } from "../../storage/frame-codec.ts";
 import type { ErrorCode } from "../../base/errors.ts";
-import { envelopeParts } from "../wasm/envelope.ts";
+import { isEphemeral, receiverOf, type Refusal, refusalOf } from "./admission.ts";
 import type { ClientOutcome } from "./client-ids.ts";
 import type { PartitionProcessor } from "./processor.ts";
-import { receiverHash } from "./turn-effects.ts";
 
 export interface ClientSubmission {
   readonly requestId: number;
@@ -62,6 +61,9 @@ export class ClientDoor {
   private readonly waiters = new Map<string, Waiter[]>();
   /** Ids accepted but waiting for room in a frame: no second copy may get in meanwhile. */
   private readonly entering = new Map<string, ClientSubmission[]>();
+  private enteringCount = 0;
+  /** Receivers that refused a message which had waited: what waited behind it must not pass it. */
+  private readonly turnedAway = new Map<string, Refusal>();
   /** Asks of ephemeral agents: nothing is remembered, only answered. */
   private readonly unlogged = new Set<string>();
 
@@ -86,58 +88,13 @@ export class ClientDoor {
         return;
       }
     }
-    const refusal = this.refusal(submission);
+    const refusal = refusalOf(this.processor, submission.envelope, chosenId || wantsReply);
     if (refusal !== undefined) {
       this.answer({ kind: "refused", requestId: submission.requestId, ...refusal });
       return;
     }
-    if (this.isEphemeral(submission.envelope)) this.enterUnlogged(submission);
+    if (isEphemeral(this.processor, submission.envelope)) this.enterUnlogged(submission);
     else this.enter(submission);
-  }
-
-  private isEphemeral(envelope: Buffer): boolean {
-    const parts = envelopeParts(envelope, 0);
-    return this.processor.ports.isEphemeral(envelope, parts.receiver, parts.extensions);
-  }
-
-  /** Why the message can't be accepted now. */
-  private refusal(submission: ClientSubmission): { code: ErrorCode; reason: string } | undefined {
-    const { state } = this.processor;
-    const { envelope } = submission;
-    const parts = envelopeParts(envelope, 0);
-    const hash = receiverHash(envelope, 0);
-    const address = envelope.toString("latin1", parts.receiver, parts.extensions);
-    const share = state.agents.get(address.slice(0, address.lastIndexOf("/")));
-    if (share === undefined) {
-      return { code: "AGENT_NOT_FOUND", reason: `No agent is deployed for ${address}.` };
-    }
-    const { limits } = share.environment.manifest;
-    const bytes = parts.end - parts.content;
-    if (bytes > limits.messageBytesMax) {
-      const max = String(limits.messageBytesMax);
-      return {
-        code: "MESSAGE_TOO_LARGE",
-        reason: `The content has ${String(bytes)} bytes, limits.messageBytesMax of ${share.name} is ${max}.`,
-      };
-    }
-    const actor = state.actors.find(hash, envelope, parts.receiver, address.length);
-    if (actor !== undefined && actor.inbox.length >= limits.mailboxMessagesMax) {
-      const count = String(actor.inbox.length);
-      return { code: "MAILBOX_FULL", reason: `${address} has ${count} unhandled messages.` };
-    }
-    if (share.pendingBytes + envelope.length > limits.mailboxBytesMax) {
-      const max = String(limits.mailboxBytesMax);
-      return {
-        code: "QUOTA_EXHAUSTED",
-        reason: `${share.name} holds ${max} unhandled bytes here.`,
-      };
-    }
-    const remembers = submission.chosenId || submission.wantsReply;
-    if (remembers && !state.clients.hasRoom(this.processor.nowMs())) {
-      const count = String(state.clients.size);
-      return { code: "DEDUP_WINDOW_FULL", reason: `${count} client message ids are remembered.` };
-    }
-    return undefined;
   }
 
   private enter(submission: ClientSubmission): void {
@@ -149,15 +106,25 @@ export class ClientDoor {
       return;
     }
     if (chosenId || wantsReply) this.entering.set(id, []);
+    this.enteringCount++;
     frames.whenRoom(bytes, () => {
       const repeats = this.entering.get(id) ?? [];
       this.entering.delete(id);
       // Others may have taken its place while it waited.
-      const refusal = this.refusal(submission);
+      const refusal = this.refusalAfterAll(submission);
       if (refusal === undefined) this.admit(submission);
       else this.answer({ kind: "refused", requestId, ...refusal });
+      if (--this.enteringCount === 0) this.turnedAway.clear();
       for (const repeat of repeats) this.offer(repeat);
     });
+  }
+
+  private refusalAfterAll({ envelope, chosenId, wantsReply }: ClientSubmission) {
+    const receiver = receiverOf(envelope);
+    const before = this.turnedAway.get(receiver);
+    const refusal = before ?? refusalOf(this.processor, envelope, chosenId || wantsReply);
+    if (refusal !== undefined) this.turnedAway.set(receiver, refusal);
+    return refusal;
   }
 
   private admit(submission: ClientSubmission): void {

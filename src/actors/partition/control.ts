@@ -18,4 +18,10 @@ export type Control =
   | { readonly kind: "release"; readonly actor: string }
   | { readonly kind: "reset"; readonly actor: string }
   | { readonly kind: "dead-letter-retry"; readonly seq: number }
-  | { readonly kind: "dead-letter-drop"; readonly seq: number };
+  | { readonly kind: "dead-letter-drop"; readonly seq: number }
+  /** The stream that clients send by, and the last message it has. */
+  | { readonly kind: "stream-begin"; readonly incarnation: number; readonly last: number }
+  /** A message of the stream can't be taken yet. */
+  | { readonly kind: "stream-wait"; readonly n: number }
+  /** One that nothing is left to do for, though no entry accepts it. */
+  | { readonly kind: "stream-done"; readonly n: number };

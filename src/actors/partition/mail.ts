@@ -10,6 +10,7 @@ import {
   ACCEPTED_OVERHEAD_BYTES,
   SOURCE_EPHEMERAL,
   SOURCE_PARTITION,
+  SOURCE_STREAM,
 } from "../../storage/frame-codec.ts";
 import {
   AT_CORRELATION,
@@ -120,6 +121,19 @@ export class Mail {
     const at = writer.accepted(flags, source, this.incarnation, n, bytes, offset, length);
     if (kind === SOURCE_PARTITION) state.advanceCursor(source, n);
     if (isLate) return;
+    this.delivered(state.deliver(writer.bytes, at, length, frames.position(at)));
+    this.disposeUndelivered();
+  }
+
+  /** A message of the stream that clients send by. There is room for it. */
+  acceptStreamed(flags: number, n: number, envelope: Buffer): void {
+    const { state, frames } = this;
+    const { stream } = state;
+    const { length } = envelope;
+    const { writer } = frames;
+    const kind = SOURCE_STREAM | flags;
+    const at = writer.accepted(kind, 0, stream.incarnation, n, envelope, 0, length);
+    stream.done(n);
     this.delivered(state.deliver(writer.bytes, at, length, frames.position(at)));
     this.disposeUndelivered();
   }

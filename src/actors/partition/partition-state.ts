@@ -37,6 +37,7 @@ import { DeadLetterStore } from "./dead-letter-store.ts";
 import { PendingMessage } from "./message.ts";
 import { ImagePacks } from "./image-packs.ts";
 import { Outbox } from "./outbox.ts";
+import { StreamCursor } from "./stream-cursor.ts";
 
 export interface PendingAsk {
   readonly number: number;
@@ -86,6 +87,7 @@ export class PartitionState {
   private timersLive = 0;
   /** Last accepted number of each source partition. */
   readonly cursors = new Map<number, number>();
+  readonly stream = new StreamCursor();
   /** Packed images of actors. */
   readonly images = new ImagePacks();
   /** The log may be gone below this frame; a pending message that is there is written again. */

@@ -14,6 +14,7 @@ import {
   FRAME_FLAG_EPOCH,
   SOURCE_MASK,
   SOURCE_PARTITION,
+  SOURCE_STREAM,
   TURN_OVERHEAD_BYTES,
   readFrameHeader,
 } from "../../storage/frame-codec.ts";
@@ -135,7 +136,9 @@ export class PartitionRecovery implements EntryVisitor {
     offset: number,
     length: number,
   ): void {
-    if ((flags & SOURCE_MASK) === SOURCE_PARTITION) this.state.advanceCursor(source, n);
+    const kind = flags & SOURCE_MASK;
+    if (kind === SOURCE_PARTITION) this.state.advanceCursor(source, n);
+    if (kind === SOURCE_STREAM) this.state.stream.done(n);
     if ((flags & ACCEPTED_DISCARDED) !== 0) return;
     if ((flags & ACCEPTED_REMEMBERED) !== 0) {
       const parts = envelopeParts(frame, offset);

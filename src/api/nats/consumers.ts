@@ -1,4 +1,4 @@
-/** Consumers that begin with the oldest message that was not acknowledged, in order, whatever was on its way before. */
+/** Consumers that begin where their reader has got to, in order, whatever was on its way before. */
 import {
   AckPolicy,
   type ConsumerInfo,
@@ -12,18 +12,21 @@ export interface ConsumerLimits {
   readonly ackPendingMax: number;
 }
 
-/** Of a stream from which acknowledged messages go: a new consumer begins with what is left. */
-export async function renewWorker(
+/** Of a stream whose reader remembers where it is: a new consumer begins there and knows of no acknowledgements. */
+export async function renewFrom(
   jsm: JetStreamManager,
   stream: string,
   name: string,
   filters: readonly string[],
-  limits: ConsumerLimits,
+  start: number,
 ): Promise<string> {
   await jsm.consumers.delete(stream, name).catch(() => false);
   await jsm.consumers.add(stream, {
-    ...common(name, limits),
-    deliver_policy: DeliverPolicy.All,
+    durable_name: name,
+    ack_policy: AckPolicy.None,
+    mem_storage: true,
+    deliver_policy: DeliverPolicy.StartSequence,
+    opt_start_seq: start,
     filter_subjects: [...filters],
   });
   return name;

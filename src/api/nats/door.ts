@@ -1,25 +1,27 @@
 /** The way in for NATS clients that have nothing of ours: sends, asks, events. docs/nats.md says how to use it. */
 import { createHash } from "node:crypto";
-import { jetstream, type JetStreamManager, jetstreamManager, type JsMsg } from "@nats-io/jetstream";
-import { type NatsConnection, nuid } from "@nats-io/transport-node";
-import type { Logger } from "../../base/log.ts";
 import {
-  addressOf,
-  type DoorSubjects,
-  doorSubjectsOf,
-  sendSubjectOf,
-} from "../../base/nats-subjects.ts";
+  jetstream,
+  type JetStreamClient,
+  type JetStreamManager,
+  jetstreamManager,
+} from "@nats-io/jetstream";
+import { type NatsConnection, nuid } from "@nats-io/transport-node";
+import { CaxtonError } from "../../base/errors.ts";
+import type { Logger } from "../../base/log.ts";
+import { type DoorSubjects, doorSubjectsOf } from "../../base/nats-subjects.ts";
 import { systemScheduler } from "../../base/scheduler.ts";
 import { Seldom } from "../../base/seldom.ts";
 import type { ApiContext } from "../request.ts";
-import { messageService } from "../service/message-service.ts";
+import { messageService, sendInput } from "../service/message-service.ts";
 import { AskService, type AskServicePorts } from "./ask-service.ts";
-import { renewReader, renewWorker } from "./consumers.ts";
+import { renewReader } from "./consumers.ts";
+import { DeadLetters } from "./dead-letters.ts";
 import { publishEvent } from "./event-publisher.ts";
-import { SendIntake } from "./send-intake.ts";
-import type { SendOutcome } from "./send-lanes.ts";
-import { type Destination, type SentMessagePorts, SentMessages } from "./sent-message.ts";
+import { SendStreamDoor } from "./send-stream.ts";
+import type { ReaderPorts } from "./stream-reader.ts";
 import { setUpStreams, STREAM_SIZES, type StreamSizes } from "./streams.ts";
+import { TopicIntake } from "./topic-intake.ts";
 import { Topics } from "./topics.ts";
 
 export interface NatsDoorOptions {
@@ -39,8 +41,6 @@ export interface NatsDoor {
   stop(): Promise<void>;
 }
 
-/** Each takes in the partitions of its number, modulo this. */
-const CONSUMERS_MAX = 16;
 const ASK_DRAIN_MS = 5000;
 const FLUSH_MS = 1000;
 const WARN_EVERY_MS = 10_000;
@@ -58,27 +58,38 @@ export async function startNatsDoor(options: NatsDoorOptions): Promise<NatsDoor>
   const client = `nats:${await accountOf(connection)}`;
   const js = jetstream(connection);
   const service = messageService(context);
-  const sendMessage: SentMessagePorts["sendMessage"] = (request, call) =>
-    service.sendMessage(request, call);
-  const sent = new SentMessages({ connection, jetstream: js, log, client, sendMessage });
+  const deadLetters = new DeadLetters({ connection, jetstream: js, log });
+  const warnings = new Seldom(WARN_EVERY_MS);
+  const reader = readerPorts(options, js, warnings);
   const { kernel } = context;
   const topics = new Topics({
-    sent,
+    deadLetters,
+    log,
+    warnings,
+    client,
     streamIncarnation: await incarnationOf(jsm, subjects.topicStream),
     topics: () => kernel.agents.topics(),
+    sendMessage: (request, call) => service.sendMessage(request, call),
   });
   const publishesTopic = topics.publishes.bind(topics);
   const stopEvents = kernel.events.follow("nats", {
     deliver: (event) => publishEvent({ connection, jetstream: js, log, publishesTopic }, event),
   });
-  const sendIncarnation = await incarnationOf(jsm, subjects.sendStream);
-  const ports = intakePorts(options, new Seldom(WARN_EVERY_MS));
-  const intakes = [
-    ...sendIntakes(ports, jsm, subjects, partitions, (message) =>
-      sent.send(message, destinationOf(message, sendIncarnation)),
-    ),
-    topicIntake(ports, jsm, subjects, topics),
-  ];
+  const sends = new SendStreamDoor({
+    ...reader,
+    jsm,
+    subjects,
+    partitions,
+    deadLetters,
+    client,
+    stuckMs: sizes.sendStuckMs,
+    openStream: (listener) => kernel.messages.openStream(listener),
+    inputOf: (message) => sendInput(context, message, "inform"),
+    messagesAccepted: (count) => {
+      context.metrics.messageAccepted(count);
+    },
+  });
+  const intakes = [sends, topicIntake(reader, jsm, subjects, topics)];
   for (const intake of intakes) intake.start();
   const ask: AskServicePorts["ask"] = (request, call) => service.ask(request, call);
   const asks = new AskService({ connection, api: context, cluster, client, ask }, nuid.next());
@@ -92,70 +103,42 @@ export async function startNatsDoor(options: NatsDoorOptions): Promise<NatsDoor>
   };
 }
 
-function destinationOf({ subject, seq }: JsMsg, streamIncarnation: string): Destination {
-  return {
-    receiver: addressOf(subject),
-    subject: sendSubjectOf(subject),
-    id: `nats-${streamIncarnation}-${seq}`,
-  };
-}
-
-type IntakePorts = ReturnType<typeof intakePorts>;
-
-function sendIntakes(
-  ports: IntakePorts,
-  jsm: JetStreamManager,
-  { sendStream: stream, sentTo }: DoorSubjects,
-  partitions: number,
-  send: (message: JsMsg) => Promise<SendOutcome>,
-): SendIntake[] {
-  const consumers = Math.min(CONSUMERS_MAX, partitions);
-  return Array.from({ length: consumers }, (_, i) => {
-    const own = Array.from({ length: partitions / consumers }, (_, n) => n * consumers + i);
-    const filters = own.map((partition) => sentTo(partition));
-    const name = `intake-${i}`;
-    return new SendIntake({
-      ...ports,
-      stream,
-      name,
-      renew: (limits) => renewWorker(jsm, stream, name, filters, limits),
-      send,
-    });
-  });
-}
-
 function topicIntake(
-  ports: IntakePorts,
+  reader: ReaderPorts,
   jsm: JetStreamManager,
   { topicStream: stream }: DoorSubjects,
   topics: Topics,
-): SendIntake {
-  const name = "topics";
-  return new SendIntake({
-    ...ports,
+): TopicIntake {
+  return new TopicIntake({
+    ...reader,
     stream,
-    name,
-    renew: (limits) => renewReader(jsm, stream, name, limits),
+    renew: (limits) => renewReader(jsm, stream, "topics", limits),
     send: (message) => topics.deliver(message),
   });
 }
 
-function intakePorts({ connection, context, log }: NatsDoorOptions, warnings: Seldom) {
-  const { kernel } = context;
+function readerPorts(
+  { connection, context, log }: NatsDoorOptions,
+  jetstream: JetStreamClient,
+  warnings: Seldom,
+): ReaderPorts {
   return {
+    jetstream,
+    log,
     warnings,
-    isReady: async () => (await kernel.node.status()).ready,
-    client: jetstream(connection),
+    ready: async () => {
+      const { ready } = await context.kernel.node.status();
+      if (!ready) throw new CaxtonError("NOT_READY");
+    },
     payloadBytesMax: connection.info?.max_payload ?? PAYLOAD_BYTES_DEFAULT,
     scheduler: systemScheduler,
-    log,
   };
 }
 
 /** What was on its way when the connection broke comes again, before what is newer. Ends with the connection. */
 async function resetOnReconnect(
   connection: NatsConnection,
-  intakes: readonly SendIntake[],
+  intakes: readonly { reset(): void }[],
 ): Promise<void> {
   for await (const { type } of connection.status()) {
     if (type === "reconnect") for (const intake of intakes) intake.reset();

@@ -1,168 +1,207 @@
 /**
- * Takes messages of the send stream into the kernel, those of some partitions.
+ * Hands messages of the send stream to the kernel, those of some partitions.
  *
- * Owns the consumer, and the messages in hand: taken from the stream, not acknowledged to it.
- * 1. A message is acknowledged to the stream when the kernel's acceptance, or its dead letter, is durable.
- * 2. Messages come in the order of the stream. Where one is missing or came before, the consumer is made anew:
- *    a new one begins with the oldest that was not acknowledged. So it is at every start and reconnect.
- * 3. A message in hand that comes again is not taken a second time.
- * 4. Messages and bytes in hand are bounded; then nothing more is taken.
+ * Owns the messages in hand: read from the stream, and the kernel has not said that nothing is left to do.
+ * 1. The reader begins with the oldest message that its partitions are not done with; which of the later ones
+ *    they are done with the kernel knows. One in hand is not handed over a second time.
+ * 2. What the kernel refuses becomes a dead letter; it is told so when that is durable.
+ * 3. Messages and bytes in hand are bounded; then nothing more is read.
  */
-import type { ConsumerMessages, JetStreamClient, JsMsg } from "@nats-io/jetstream";
-import { CaxtonError, ensureError } from "../../base/errors.ts";
-import type { Logger } from "../../base/log.ts";
-import type { Scheduler } from "../../base/scheduler.ts";
-import type { Seldom } from "../../base/seldom.ts";
-import type { ConsumerLimits } from "./consumers.ts";
-import { SendLanes, type SendOutcome } from "./send-lanes.ts";
+import type { JsMsg } from "@nats-io/jetstream";
+import type { MsgHdrs } from "@nats-io/transport-node";
+import type { SendInput, SendStream } from "../../actors/index.ts";
+import { asCaxtonError, type CaxtonError, ensureError } from "../../base/errors.ts";
+import { addressOf, sendSubjectOf, sentPartitionOf } from "../../base/nats-subjects.ts";
+import type { OutgoingMessage } from "../../gen/caxton/v1/message.ts";
+import { type DeadLetters, isRefusal } from "./dead-letters.ts";
+import { headersIn, MESSAGE_ID_HEADER, headerOf, messageOf } from "./envelope-headers.ts";
+import { type ReaderPorts, sizeOf, StreamReader } from "./stream-reader.ts";
 
-export interface IntakeOptions {
-  readonly client: JetStreamClient;
-  readonly stream: string;
-  /** For people. */
-  readonly name: string;
-  /** Makes the consumer anew, so that it begins with the oldest message that was not acknowledged. */
-  renew(config: ConsumerLimits): Promise<string>;
-  /** What a server sends at most in one message. */
-  readonly payloadBytesMax: number;
-  readonly scheduler: Scheduler;
-  readonly log: Logger;
-  /** Shared by all intakes: they fail together. */
-  readonly warnings: Seldom;
-  /** Whether the node takes messages: one that lost its partitions leaves them to their new owner. */
-  isReady(): Promise<boolean>;
-  send(message: JsMsg): Promise<SendOutcome>;
+/** The stream as it is found. */
+export interface StreamState {
+  /** Tells it from another one of the same name. */
+  readonly incarnation: number;
+  readonly last: number;
 }
 
-const IN_HAND_MAX = 2000;
-const IN_HAND_BYTES_MAX = 4 * 1024 * 1024;
-const PULL_BYTES_MIN = 2 * 1024 * 1024;
-const ACK_WAIT_MS = 30_000;
+export interface SendIntakePorts extends ReaderPorts {
+  readonly stream: string;
+  readonly kernel: SendStream;
+  readonly deadLetters: DeadLetters;
+  /** The name of whoever sends by NATS. */
+  readonly client: string;
+  state(): Promise<StreamState>;
+  inputOf(message: OutgoingMessage): SendInput;
+}
+
+export interface SendIntakeOptions extends SendIntakePorts {
+  readonly name: string;
+  readonly partitions: readonly number[];
+  /** Makes a consumer that begins with this number. */
+  renew(start: number): Promise<string>;
+}
+
+interface InHand {
+  readonly message: JsMsg;
+  readonly partition: number;
+  readonly bytes: number;
+}
+
+const IN_HAND_MAX = 8192;
+const IN_HAND_BYTES_MAX = 16 * 1024 * 1024;
 const RETRY_MS = 500;
 
 export class SendIntake {
-  private readonly options: IntakeOptions;
-  private readonly lanes: SendLanes<JsMsg>;
-  /** By sequence of the stream; the newest copy is the one to acknowledge. */
-  private readonly inHand = new Map<number, JsMsg>();
+  private readonly options: SendIntakeOptions;
+  private readonly reader: StreamReader;
+  /** By number of the stream, in its order. */
+  private readonly inHand = new Map<number, InHand>();
   private inHandBytes = 0;
-  private roomWaiter: (() => void) | undefined;
-  private messages: ConsumerMessages | undefined;
-  private running: Promise<void> | undefined;
-  private readonly keepAlive: NodeJS.Timeout;
-  private stopped = false;
+  private incarnation = 0;
+  /** Newest that each partition was handed. */
+  private readonly newest = new Map<number, number>();
+  private isStopped = false;
 
-  constructor(options: IntakeOptions) {
+  constructor(options: SendIntakeOptions) {
     this.options = options;
-    const { scheduler } = options;
-    this.lanes = new SendLanes({ scheduler, send: (message) => options.send(message) });
-    this.keepAlive = setInterval(() => {
-      for (const message of this.inHand.values()) message.working();
-    }, ACK_WAIT_MS / 3);
+    this.reader = new StreamReader({
+      ...options,
+      renew: async () => options.renew(await this.begin()),
+      take: (message) => {
+        this.take(message);
+      },
+      isFull: () => this.inHand.size >= IN_HAND_MAX || this.inHandBytes >= IN_HAND_BYTES_MAX,
+    });
   }
 
   start(): void {
-    this.running = this.run();
+    this.reader.start();
   }
 
-  /** Begins again with the oldest message that was not acknowledged. */
+  /** What was on its way comes again. */
   reset(): void {
-    this.messages?.stop();
+    this.reader.reset();
   }
 
-  /** Takes nothing more and resolves when what is under way has its answer. What is left stays in the stream. */
+  /** What is left stays in the stream. */
   async stop(): Promise<void> {
-    this.stopped = true;
-    clearInterval(this.keepAlive);
-    this.messages?.stop();
-    this.roomWaiter?.();
-    await this.lanes.stop();
-    await this.running;
+    this.isStopped = true;
+    await this.reader.stop();
   }
 
-  private async run(): Promise<void> {
-    while (!this.isStopped()) {
-      try {
-        await this.takeAll(await this.consume());
-      } catch (error) {
-        if (this.isStopped()) return;
-        this.warn(error);
-        await new Promise<void>((resolve) => this.options.scheduler.after(RETRY_MS, resolve));
-      }
-    }
+  /** The oldest message in hand. */
+  get oldest(): { readonly n: number; readonly partition: number } | undefined {
+    if (this.inHand.size === 0) return undefined;
+    // A partition that began anew has put older ones behind.
+    const n = Math.min(...this.inHand.keys());
+    return { n, partition: this.inHand.get(n)!.partition };
   }
 
-  private warn(error: unknown): void {
-    const { name, log, warnings } = this.options;
-    if (!warnings.isDue(performance.now())) return;
-    log.warn({ intake: name, err: ensureError(error) }, "NATS messages can't be taken in now");
+  /** Messages read since the consumer was made. */
+  get delivered(): number {
+    return this.reader.delivered;
   }
 
-  private isStopped(): boolean {
-    return this.stopped;
+  settled(settled: readonly number[]): void {
+    for (const n of settled) this.letGo(n);
+    this.reader.roomMade();
   }
 
-  private async consume(): Promise<ConsumerMessages> {
-    const { client, stream, payloadBytesMax } = this.options;
-    if (!(await this.options.isReady())) throw new CaxtonError("NOT_READY");
-    const name = await this.options.renew({ ackWaitMs: ACK_WAIT_MS, ackPendingMax: IN_HAND_MAX });
-    const consumer = await client.consumers.get(stream, name);
-    const messages = await consumer.consume({
-      max_bytes: Math.max(PULL_BYTES_MIN, payloadBytesMax * 2),
-      abort_on_missing_resource: true,
-    });
-    this.messages = messages;
-    if (this.isStopped()) messages.stop();
-    return messages;
+  refused(n: number, error: CaxtonError): void {
+    const found = this.inHand.get(n);
+    if (found !== undefined) void this.bury(n, found, error);
   }
 
-  private async takeAll(messages: ConsumerMessages): Promise<void> {
-    let expected = 1;
-    for await (const message of messages) {
-      if (message.info.deliverySequence !== expected++) {
-        this.options.log.info({ intake: this.options.name }, "NATS messages begin anew");
-        break;
-      }
-      this.take(message);
-      if (this.isFull()) await this.room();
-      if (this.isStopped()) break;
-    }
-    await messages.close();
+  /** The worker of these of its partitions is gone. */
+  lost(partitions: readonly number[]): void {
+    this.forget(partitions);
+    this.reader.reset();
+  }
+
+  private forget(partitions: readonly number[]): void {
+    const own = new Set(partitions);
+    for (const [n, { partition }] of this.inHand) if (own.has(partition)) this.letGo(n);
+    for (const partition of partitions) this.newest.delete(partition);
+  }
+
+  private letGo(n: number): void {
+    const found = this.inHand.get(n);
+    if (found === undefined) return;
+    this.inHand.delete(n);
+    this.inHandBytes -= found.bytes;
+  }
+
+  /** The number to read from. */
+  private async begin(): Promise<number> {
+    const { kernel, partitions } = this.options;
+    const { incarnation, last } = await this.options.state();
+    const newest = Math.max(0, ...this.newest.values());
+    if (incarnation !== this.incarnation || newest > last) this.forget(partitions);
+    this.incarnation = incarnation;
+    const starts = partitions.map((partition) => kernel.begin(partition, incarnation, last));
+    return Math.min(...(await Promise.all(starts)));
   }
 
   private take(message: JsMsg): void {
-    const { seq } = message;
-    const isNew = !this.inHand.has(seq);
-    this.inHand.set(seq, message);
-    if (!isNew) return;
+    const { seq: n, subject } = message;
+    const partition = sentPartitionOf(subject);
+    if (n <= (this.newest.get(partition) ?? 0)) return;
+    this.newest.set(partition, n);
     const bytes = sizeOf(message);
+    const held = { message, partition, bytes };
+    this.inHand.set(n, held);
     this.inHandBytes += bytes;
-    this.lanes.add(message.subject, message, bytes, () => {
-      this.inHand.get(seq)?.ack();
-      this.inHand.delete(seq);
-      this.inHandBytes -= bytes;
-      if (!this.isFull()) this.roomWaiter?.();
-    });
+    const { kernel } = this.options;
+    try {
+      const { input, hasOwnId } = this.inputOf(message);
+      kernel.offer(partition, n, input, hasOwnId);
+    } catch (thrown) {
+      const error = asCaxtonError(thrown);
+      if (!isRefusal(error.code)) throw error;
+      kernel.refuse(partition, n);
+      void this.bury(n, held, error);
+    }
   }
 
-  private isFull(): boolean {
-    return this.inHand.size >= IN_HAND_MAX || this.inHandBytes >= IN_HAND_BYTES_MAX;
+  private inputOf(sent: JsMsg): { readonly input: SendInput; readonly hasOwnId: boolean } {
+    const { client } = this.options;
+    const receiver = addressOf(sent.subject);
+    const headers = headersIn(sent);
+    const id = this.idOf(sent);
+    const message = messageOf({ receiver, client, content: sent.data, headers }, id);
+    return { input: this.options.inputOf(message), hasOwnId: message.id !== id };
   }
 
-  private async room(): Promise<void> {
-    while (this.isFull() && !this.isStopped()) {
-      await new Promise<void>((resolve) => (this.roomWaiter = resolve));
+  private idOf({ seq }: JsMsg): string {
+    return `nats-${this.incarnation.toString(16)}-${seq}`;
+  }
+
+  /** Again and again, until it is durable. */
+  private async bury(n: number, held: InHand, error: CaxtonError): Promise<void> {
+    const { deadLetters, kernel, log, scheduler, warnings } = this.options;
+    const { message: sent, partition } = held;
+    const headers = headersIfAny(sent);
+    const id = headerOf(headers, MESSAGE_ID_HEADER) ?? this.idOf(sent);
+    const subject = sendSubjectOf(sent.subject);
+    while (!this.isStopped && this.inHand.get(n) === held) {
+      try {
+        await deadLetters.add({ sent, headers, subject, id, error });
+        kernel.disposed(partition, n);
+        return;
+      } catch (thrown) {
+        if (warnings.isDue(performance.now())) {
+          log.warn({ err: ensureError(thrown), subject, id }, "a dead letter can't be kept now");
+        }
+        await new Promise<void>((resolve) => scheduler.after(RETRY_MS, resolve));
+      }
     }
   }
 }
 
-/** Grows with the envelope that the message becomes. */
-function sizeOf(message: JsMsg): number {
-  let bytes = message.data.length;
+function headersIfAny(sent: JsMsg): MsgHdrs | undefined {
   try {
-    for (const [name, values] of message.headers ?? []) bytes += name.length + values[0]!.length;
+    return sent.headers;
   } catch {
-    // Malformed: it will be refused.
+    return undefined;
   }
-  return bytes;
 }

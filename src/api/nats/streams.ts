@@ -22,6 +22,8 @@ import {
 
 export interface StreamSizes {
   readonly sendBytesMax: number;
+  /** How long one message may keep a stream of sends that is half full from being trimmed. */
+  readonly sendStuckMs: number;
   readonly eventBytesMax: number;
   readonly eventAgeMs: number;
   readonly topicBytesMax: number;
@@ -33,6 +35,7 @@ const MIB = 1024 * 1024;
 
 export const STREAM_SIZES: StreamSizes = {
   sendBytesMax: 256 * MIB,
+  sendStuckMs: 30_000,
   eventBytesMax: 256 * MIB,
   eventAgeMs: 7 * 86_400_000,
   topicBytesMax: 256 * MIB,
@@ -71,7 +74,8 @@ function wantedStreams(options: StreamOptions): Wanted[] {
       name: subjects.sendStream,
       subjects: [SEND_SUBJECTS],
       subject_transform: { src: SEND_SUBJECTS, dest: subjects.sendTransform(partitions) },
-      retention: RetentionPolicy.Workqueue,
+      // What is done with goes by trimming: acknowledgements of single messages would cost more than the messages.
+      retention: RetentionPolicy.Limits,
       // Who can't be taken in any more is told so, not forgotten.
       discard: DiscardPolicy.New,
       max_bytes: options.sendBytesMax,

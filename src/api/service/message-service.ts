@@ -42,14 +42,14 @@ async function send(
   request: SendMessageRequest,
   call: CallInfo,
 ): Promise<SendMessageResponse> {
-  const input = sendInput(api, request.message, "inform", call);
+  const input = sendInput(api, request.message, "inform", call.traceparent);
   const sent = await api.kernel.messages.send(input);
   if (!sent.duplicate) api.metrics.messageAccepted();
   return sent;
 }
 
 async function ask(api: ApiContext, request: AskRequest, call: CallInfo): Promise<AskResponse> {
-  const input = sendInput(api, request.message, "request", call);
+  const input = sendInput(api, request.message, "request", call.traceparent);
   const asked = request.timeoutMs === 0 ? ASK_TIMEOUT_DEFAULT_MS : request.timeoutMs;
   if (asked > ASK_TIMEOUT_MAX_MS) {
     refuse([{ at: "timeout_ms", message: `must be at most ${ASK_TIMEOUT_MAX_MS}` }]);
@@ -82,11 +82,11 @@ async function trace(
 }
 
 /** Checks a message and leaves out what is empty. Throws with every finding. */
-function sendInput(
+export function sendInput(
   api: ApiContext,
   message: OutgoingMessage | undefined,
   performative: string,
-  call: CallInfo,
+  traceparent?: string,
 ): SendInput {
   if (message === undefined) {
     throw refusal({ at: "message", message: "is required" });
@@ -107,8 +107,8 @@ function sendInput(
   if (message.language !== "") input.language = message.language;
   if (message.protocol !== "") input.protocol = message.protocol;
   if (message.client !== "") input.client = message.client;
-  if (call.traceparent !== undefined && message.headers["traceparent"] === undefined) {
-    input.headers = { ...message.headers, traceparent: call.traceparent };
+  if (traceparent !== undefined && message.headers["traceparent"] === undefined) {
+    input.headers = { ...message.headers, traceparent };
   }
   return input;
 }

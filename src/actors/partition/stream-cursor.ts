@@ -1,0 +1,47 @@
+/**
+ * How far a partition is with the stream that clients send by. The stream numbers its messages, those of all
+ * partitions together, and hands over what a partition asks for again: the cursor makes that harmless.
+ *
+ * Part of the partition's state: every change follows from a frame entry.
+ * 1. A message up to `upTo` is done, unless it waits; one above is not.
+ * 2. Messages are met in the order of their numbers; one that can't be taken then waits, and later ones may pass.
+ */
+export class StreamCursor {
+  /** Tells a stream from another one of the same name; 0: none was read yet. */
+  incarnation = 0;
+  upTo = 0;
+  /** In the order of their numbers. */
+  readonly waiting = new Set<number>();
+  /** Rises when the place changes other than by messages. */
+  begins = 0;
+
+  isDone(n: number): boolean {
+    return n <= this.upTo && !this.waiting.has(n);
+  }
+
+  /** Everything up to this number is done. */
+  get floor(): number {
+    const [oldest] = this.waiting;
+    return oldest === undefined ? this.upTo : oldest - 1;
+  }
+
+  /** The stream, and the last message it has: one that lost its end numbers what comes next anew. */
+  begin(incarnation: number, last: number): void {
+    const upTo = incarnation === this.incarnation ? Math.min(this.upTo, last) : 0;
+    this.incarnation = incarnation;
+    this.upTo = upTo;
+    for (const n of this.waiting) if (n > upTo) this.waiting.delete(n);
+    this.begins++;
+  }
+
+  /** Nothing is left to do for it. */
+  done(n: number): void {
+    if (n > this.upTo) this.upTo = n;
+    else this.waiting.delete(n);
+  }
+
+  wait(n: number): void {
+    this.upTo = n;
+    this.waiting.add(n);
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * The stream that clients send by, between its reader and the partitions.
+ *
+ * Owns what is on its way to the workers. All of one turn of the event loop travels together.
+ */
+import { CaxtonError } from "../base/errors.ts";
+import type { SendInput, SendStream, StreamListener } from "./kernel.ts";
+import type { PartitionAccess } from "./partition-access.ts";
+import type { StreamPlace } from "./queries.ts";
+import { Packer } from "./worker-protocol.ts";
+import type { FromWorker, PackedStreamed, ToWorker } from "./worker-protocol.ts";
+
+export interface SendStreamsPorts {
+  readonly partitions: PartitionAccess;
+  workerOf(partition: number): number;
+  post(worker: number, message: ToWorker, transfer: readonly ArrayBuffer[]): void;
+  prepare(input: SendInput): {
+    readonly id: string;
+    readonly partition: number;
+    readonly envelope: Buffer;
+  };
+}
+
+interface Numbered {
+  readonly partition: number;
+  readonly n: number;
+}
+
+interface Outgoing {
+  readonly packer: Packer;
+  readonly messages: PackedStreamed[];
+  readonly disposed: Numbered[];
+  readonly givenUp: Numbered[];
+}
+
+export class SendStreams implements SendStream {
+  private readonly ports: SendStreamsPorts;
+  private readonly outgoing = new Map<number, Outgoing>();
+  private listener: StreamListener | undefined;
+
+  constructor(ports: SendStreamsPorts) {
+    this.ports = ports;
+  }
+
+  open(listener: StreamListener): SendStream {
+    this.listener = listener;
+    return this;
+  }
+
+  async begin(partition: number, incarnation: number, last: number): Promise<number> {
+    const { partitions } = this.ports;
+    const query = { kind: "stream", partition } as const;
+    const found = await partitions.query<StreamPlace>(query);
+    if (found.incarnation === incarnation && found.upTo <= last) return found.floor + 1;
+    await partitions.control(partition, { kind: "stream-begin", incarnation, last });
+    return (await partitions.query<StreamPlace>(query)).floor + 1;
+  }
+
+  offer(partition: number, n: number, input: SendInput, hasOwnId: boolean): void {
+    const { id, envelope, partition: destination } = this.ports.prepare(input);
+    if (destination !== partition) {
+      const text = `A message to ${input.receiver} came as one of partition ${String(partition)}.`;
+      throw new CaxtonError("INVALID_ADDRESS", text);
+    }
+    const { packer, messages } = this.outgoingTo(partition);
+    const packed = packer.add(envelope, 0, envelope.length);
+    messages.push({ partition, n, id: hasOwnId ? id : undefined, ...packed });
+  }
+
+  refuse(partition: number, n: number): void {
+    const { messages } = this.outgoingTo(partition);
+    messages.push({ partition, n, id: undefined, offset: 0, length: 0 });
+  }
+
+  disposed(partition: number, n: number): void {
+    this.outgoingTo(partition).disposed.push({ partition, n });
+  }
+
+  giveUp(partition: number, n: number): void {
+    this.outgoingTo(partition).givenUp.push({ partition, n });
+  }
+
+  private outgoingTo(partition: number): Outgoing {
+    const worker = this.ports.workerOf(partition);
+    let outgoing = this.outgoing.get(worker);
+    if (outgoing === undefined) {
+      outgoing = { packer: new Packer(), messages: [], disposed: [], givenUp: [] };
+      this.outgoing.set(worker, outgoing);
+      queueMicrotask(() => {
+        this.flush(worker);
+      });
+    }
+    return outgoing;
+  }
+
+  private flush(worker: number): void {
+    const outgoing = this.outgoing.get(worker);
+    if (outgoing === undefined) return;
+    this.outgoing.delete(worker);
+    const { packer, messages, disposed, givenUp } = outgoing;
+    const bytes = packer.finish();
+    this.ports.post(worker, { kind: "stream", messages, bytes, disposed, givenUp }, [bytes.buffer]);
+  }
+
+  streamed({ settled, refused }: Extract<FromWorker, { kind: "streamed" }>): void {
+    for (const each of settled) {
+      this.listener?.settled(each.partition, each.settled, each.accepted);
+    }
+    for (const { partition, n, code, reason } of refused) {
+      this.listener?.refused(partition, n, new CaxtonError(code, reason));
+    }
+  }
+
+  /** A worker is gone, and what it had in hand. */
+  lost(worker: number): void {
+    this.outgoing.delete(worker);
+    const { ports } = this;
+    this.listener?.lost(ports.partitions.ids.filter((id) => ports.workerOf(id) === worker));
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * The stream that clients send by: its readers, and the trimming of what is done with.
+ *
+ * 1. Nothing is trimmed that a partition may still ask for.
+ * 2. One message that waits for room in a mailbox keeps all later ones in the stream. When it has done so for long
+ *    and they fill half of it, the message becomes a dead letter: other agents need the room.
+ */
+import { createHash } from "node:crypto";
+import type { JetStreamManager } from "@nats-io/jetstream";
+import { ensureError } from "../../base/errors.ts";
+import type { Logger } from "../../base/log.ts";
+import type { DoorSubjects } from "../../base/nats-subjects.ts";
+import type { NodeKernel, SendStream, StreamListener } from "../../actors/index.ts";
+import { renewFrom } from "./consumers.ts";
+import { SendIntake, type SendIntakePorts } from "./send-intake.ts";
+
+export interface SendStreamOptions extends Omit<SendIntakePorts, "stream" | "kernel" | "state"> {
+  readonly jsm: JetStreamManager;
+  readonly subjects: DoorSubjects;
+  readonly partitions: number;
+  readonly openStream: NodeKernel["messages"]["openStream"];
+  readonly log: Logger;
+  /** How long a message may hold up a stream that is half full. */
+  readonly stuckMs: number;
+  messagesAccepted(count: number): void;
+}
+
+/** Each reads the partitions of its number, modulo this. */
+const READERS_MAX = 4;
+const TRIM_EVERY_MS = 1000;
+
+export class SendStreamDoor {
+  private readonly options: SendStreamOptions;
+  private readonly kernel: SendStream;
+  private readonly intakes: readonly SendIntake[];
+  private trimming: Promise<void> | undefined;
+  private readonly trimTimer: NodeJS.Timeout;
+  private hasSettled = true;
+  private floor = 0;
+  private oldest = { n: 0, sinceMs: 0 };
+
+  constructor(options: SendStreamOptions) {
+    this.options = options;
+    const { jsm, subjects, partitions, openStream } = options;
+    const { sendStream: stream, sentTo } = subjects;
+    const readers = Math.min(READERS_MAX, partitions);
+    this.kernel = openStream(this.listener());
+    this.intakes = Array.from({ length: readers }, (_, i) => {
+      const own = Array.from({ length: partitions / readers }, (_unused, k) => k * readers + i);
+      const name = consumerName(i);
+      return new SendIntake({
+        ...options,
+        stream,
+        kernel: this.kernel,
+        state: () => this.state(),
+        name,
+        partitions: own,
+        renew: (start) => renewFrom(jsm, stream, name, own.map(sentTo), start),
+      });
+    });
+    this.trimTimer = setInterval(() => {
+      this.trimming ??= this.trim().finally(() => (this.trimming = undefined));
+    }, TRIM_EVERY_MS);
+  }
+
+  start(): void {
+    for (const intake of this.intakes) intake.start();
+  }
+
+  reset(): void {
+    for (const intake of this.intakes) intake.reset();
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.trimTimer);
+    await Promise.all(this.intakes.map((intake) => intake.stop()));
+    await this.trimming;
+  }
+
+  private intakeOf(partition: number): SendIntake {
+    return this.intakes[partition % this.intakes.length]!;
+  }
+
+  private listener(): StreamListener {
+    return {
+      settled: (partition, settled, accepted) => {
+        this.hasSettled = true;
+        this.options.messagesAccepted(accepted);
+        this.intakeOf(partition).settled(settled);
+      },
+      refused: (partition, n, error) => {
+        this.intakeOf(partition).refused(n, error);
+      },
+      lost: (partitions) => {
+        for (const intake of this.intakes) {
+          const own = partitions.filter((partition) => this.intakeOf(partition) === intake);
+          if (own.length > 0) intake.lost(own);
+        }
+      },
+    };
+  }
+
+  private async state() {
+    const { created, state } = await this.info();
+    const digest = createHash("sha256").update(created).digest();
+    return { incarnation: digest.readUInt32LE(0), last: state.last_seq };
+  }
+
+  private info() {
+    return this.options.jsm.streams.info(this.options.subjects.sendStream);
+  }
+
+  private async trim(): Promise<void> {
+    if (!this.hasSettled && this.oldest.n === 0) return;
+    this.hasSettled = false;
+    try {
+      const { state, config } = await this.info();
+      const floors = await Promise.all(
+        this.intakes.map((intake, i) => this.floorOf(intake, i, state.last_seq)),
+      );
+      const floor = Math.min(...floors);
+      if (floor > this.floor) {
+        const { sendStream } = this.options.subjects;
+        await this.options.jsm.streams.purge(sendStream, { seq: floor + 1 });
+        this.floor = floor;
+      }
+      // What was settled meanwhile counts the next time.
+      if (floor < state.last_seq) this.hasSettled = true;
+      this.giveUpIfStuck(state.bytes > config.max_bytes / 2, state.first_seq, state.last_seq);
+    } catch (error) {
+      this.hasSettled = true;
+      const { log, warnings } = this.options;
+      if (warnings.isDue(performance.now())) {
+        log.warn({ err: ensureError(error) }, "the stream of sends can't be trimmed now");
+      }
+    }
+  }
+
+  /** Up to where its partitions are done; `last` was the stream's last message a moment ago. */
+  private async floorOf(intake: SendIntake, i: number, last: number): Promise<number> {
+    const { oldest } = intake;
+    if (oldest !== undefined) return oldest.n - 1;
+    const { jsm, subjects } = this.options;
+    const { delivered, num_pending } = await jsm.consumers.info(
+      subjects.sendStream,
+      consumerName(i),
+    );
+    const isAllRead = num_pending === 0 && delivered.consumer_seq === intake.delivered;
+    return isAllRead && intake.oldest === undefined ? last : 0;
+  }
+
+  private giveUpIfStuck(isHalfFull: boolean, first: number, last: number): void {
+    const held = this.intakes.flatMap(({ oldest }) => (oldest === undefined ? [] : [oldest]));
+    const [oldest] = held.sort((a, b) => a.n - b.n);
+    const nowMs = performance.now();
+    if (oldest?.n !== this.oldest.n) this.oldest = { n: oldest?.n ?? 0, sinceMs: nowMs };
+    if (oldest === undefined || !isHalfFull) return;
+    if (nowMs - this.oldest.sinceMs < this.options.stuckMs) return;
+    const upTo = Math.max(oldest.n, first + Math.floor((last - first) / 2));
+    this.options.log.warn({ partition: oldest.partition, upTo }, "messages waited too long");
+    this.kernel.giveUp(oldest.partition, upTo);
+  }
+}
+
+function consumerName(i: number): string {
+  return `intake-${i}`;
+}
