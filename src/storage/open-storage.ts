@@ -9,7 +9,7 @@ import type { Logger } from "../base/log.ts";
 import { lockDirectory } from "./embedded/directory-lock.ts";
 import { openEmbeddedStorage } from "./embedded/open-embedded-storage.ts";
 import { openJetStreamStorage } from "./jetstream/open-jetstream-storage.ts";
-import { connectNats, type NatsLink, type NatsTarget } from "./jetstream/connect.ts";
+import { connectNats, type LastingConnection, type NatsTarget } from "./jetstream/connect.ts";
 import { findNatsServer } from "./jetstream/find-nats-server.ts";
 import { NODE_USER } from "./jetstream/managed-config.ts";
 import { ManagedNatsServer } from "./jetstream/managed-server.ts";
@@ -149,7 +149,7 @@ function connect(
   { log, onFailed }: StorageOptions,
   target: NatsTarget,
   away: StorageAway,
-): Promise<NatsLink> {
+): Promise<LastingConnection> {
   return connectNats(target, log, {
     away: () => away.away("connection"),
     back: () => away.back("connection"),
