@@ -11,7 +11,7 @@ import { CaxtonError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { systemScheduler } from "../base/scheduler.ts";
 import type { SpanSink } from "../base/trace.ts";
-import { NODE_RECORD, type Storage, StorageAway } from "../storage/index.ts";
+import { NODE_RECORD, patientStorage, type Storage, StorageAway } from "../storage/index.ts";
 import { ActorAdmin } from "./actor-admin.ts";
 import { AgentAdmin } from "./agent-admin.ts";
 import type { AgentLog } from "./agent-log.ts";
@@ -249,7 +249,8 @@ class LocalKernel implements RunningKernel {
     registry: AgentRegistry,
     incarnation: number,
   ): WorkerPool {
-    const { config, log, storage } = options;
+    const { config, log } = options;
+    const storage = patientStorage(options.storage, () => this.stopping);
     const retained = options.retention ?? (() => config.retention);
     const partitions = config.partitions.count;
     const trimmed = {

@@ -11,7 +11,7 @@ import { Worker } from "node:worker_threads";
 import { CaxtonError } from "../base/errors.ts";
 import type { NodeLimits, SnapshotConfig } from "../base/config-schema.ts";
 import type { Logger } from "../base/log.ts";
-import { type FrameRange, patientStorage, type Storage } from "../storage/index.ts";
+import type { FrameRange, Storage } from "../storage/index.ts";
 import type { AgentRegistry } from "./agent-registry.ts";
 import { GUEST_STACK_MEGABYTES } from "./wasm/rewrite/bounds.ts";
 import type { KernelWatcher } from "./kernel-watcher.ts";
@@ -38,6 +38,7 @@ export interface WorkerPoolOptions {
   readonly snapshots: SnapshotConfig;
   readonly slowTurnMs: number;
   readonly tracing: boolean;
+  /** A patient one: what workers wait for they wait for however long it takes. */
   readonly storage: Storage;
   readonly registry: AgentRegistry;
   readonly appender: LogAppender;
@@ -67,7 +68,6 @@ interface Seat {
 
 export class WorkerPool {
   private readonly options: WorkerPoolOptions;
-  /** What workers wait for they wait for however long it takes. */
   private readonly storage: Storage;
   private readonly seats: Seat[];
   private readonly suspects = new SharedArrayBuffer(4);
@@ -84,7 +84,7 @@ export class WorkerPool {
 
   constructor(options: WorkerPoolOptions) {
     this.options = options;
-    this.storage = patientStorage(options.storage, () => this.stopping);
+    this.storage = options.storage;
     this.seats = Array.from({ length: options.workers }, (_, index) => ({
       index,
       partitions: partitionsOf(index, options.workers, options.partitions),
@@ -229,7 +229,7 @@ export class WorkerPool {
     const { log, blobs } = this.storage;
     const before = await log.lastSequence(partition);
     try {
-      return await newestCheckpoint(log, blobs, partition);
+      return await newestCheckpoint(log, blobs, partition, before);
     } catch (error) {
       // The old owner may have named another one meanwhile and deleted this.
       if ((await log.lastSequence(partition)) === before) throw error;
@@ -405,7 +405,7 @@ export class WorkerPool {
 
   /** Where partitions share a log, one that rests would keep what the others have written since. */
   private demandCheckpoints(): void {
-    for (const { partition } of this.options.storage.log.usage().heldBackBy) {
+    for (const { partition } of this.storage.log.usage().heldBackBy) {
       this.post(this.workerOf(partition), { kind: "demand-checkpoint", partition });
     }
   }
