@@ -65,7 +65,7 @@ export class EventFeed implements EventOperations {
   committed(frames: readonly PostedFrame[]): void {
     if (this.following === undefined) return;
     const { partitions } = this.following;
-    for (const { partition, frame } of frames) partitions[partition]?.committed(frame);
+    for (const frame of frames) partitions[frame.partition]?.committed(frame);
   }
 
   /** Lowest frame of a partition that must stay in the log. */

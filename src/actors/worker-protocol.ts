@@ -151,6 +151,8 @@ export interface PostedFrame {
   readonly frameNo: number;
   readonly expectedSequence: number | null;
   readonly frame: Uint8Array;
+  /** Whether turns in it emitted some. */
+  readonly hasEvents: boolean;
 }
 
 export interface PostedLogLine {

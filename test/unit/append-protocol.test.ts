@@ -113,7 +113,13 @@ function scripted(outcomes: AppendOutcome[], found: Buffer | Error = frame(1, 5)
 
 describe("the appender", () => {
   const bytes = frame(2, 5);
-  const posted = { partition: 3, frameNo: 5, expectedSequence: 4, frame: bytes };
+  const posted = {
+    partition: 3,
+    frameNo: 5,
+    expectedSequence: 4,
+    frame: bytes,
+    hasEvents: false,
+  };
   const hex = bytes.toString("hex");
 
   test("resends the same bytes at the same place until the outcome is known", async () => {
