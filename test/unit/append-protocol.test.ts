@@ -57,8 +57,8 @@ describe("what the log holds decides", () => {
 
   test("a frame of a higher epoch fences", () => {
     const records = [
-      { sequence: 5, frame: frame(1, 5) },
-      { sequence: 6, frame: frame(3, 6) },
+      { sequence: 5, frame: frame(3, 5) },
+      { sequence: 6, frame: frame(4, 6) },
     ];
     expect(decideFromLog(sent.frame, 4, records)).toEqual({ kind: "fenced", epoch: 3 });
   });
@@ -71,17 +71,16 @@ describe("what the log holds decides", () => {
     expect(decideFromLog(sent.frame, 4, records)).toEqual({ kind: "durable", sequence: 5 });
   });
 
-  test("frames of lower epochs are passed: resend after them", () => {
-    const records = [
-      { sequence: 5, frame: frame(1, 5) },
-      { sequence: 6, frame: frame(1, 6) },
-    ];
-    expect(decideFromLog(sent.frame, 4, records)).toEqual({ kind: "resend", expectedSequence: 6 });
+  test("what only void messages kept out is resent at its place", () => {
+    expect(decideFromLog(sent.frame, 4, [])).toEqual({ kind: "resend", expectedSequence: 4 });
   });
 
-  test("the same number of another life is not the frame itself", () => {
-    const records = [{ sequence: 5, frame: frame(2, 5, 9) }];
-    expect(decideFromLog(sent.frame, 4, records)).toEqual({ kind: "resend", expectedSequence: 5 });
+  test.each([
+    ["of a lower epoch", frame(1, 5)],
+    ["of the same number and another life", frame(2, 5, 9)],
+  ])("a frame %s can't be there: it is damage", (_, other) => {
+    const decide = () => decideFromLog(sent.frame, 4, [{ sequence: 5, frame: other }]);
+    expect(decide).toThrow(expect.objectContaining({ code: "STORAGE_CORRUPT" }));
   });
 });
 
