@@ -11,7 +11,7 @@ beforeEach(() => {
   trims = [];
   nowMs = 0;
   const counts = { commits: 0, heldBackBy: [], fsyncs: 0, framesAppended: 0 };
-  usage = { bytes: 0, bytesMax: 1000, bytesAppended: 0, ...counts };
+  usage = { bytes: 0, bytesMax: 1000, fullShare: 0, bytesAppended: 0, ...counts };
 });
 
 function retention(logMs: number, logBytesMax: number): LogRetention {
