@@ -49,6 +49,8 @@ export interface KernelOptions {
   readonly retention?: () => RetentionConfig;
   readonly log: Logger;
   readonly watcher?: KernelWatcher;
+  /** Name of who will follow the events: the log keeps what it has not got, before it follows too. */
+  readonly awaitedFollower?: string | undefined;
   /** Gets the spans of turns; without it none are made. */
   readonly spans?: SpanSink | undefined;
   /** Called at named moments; a test kills the process there. */
@@ -127,8 +129,10 @@ async function refuseLogsOfNobody({ log }: Storage, partitions: number): Promise
   }
 }
 
-function eventFeedOf({ storage, config, log }: KernelOptions, incarnation: number): EventFeed {
+function eventFeedOf(options: KernelOptions, incarnation: number): EventFeed {
+  const { storage, config, log, awaitedFollower: awaited } = options;
   return new EventFeed({
+    awaited,
     log: storage.log,
     records: storage.records,
     logger: log,
@@ -253,12 +257,13 @@ class LocalKernel implements RunningKernel {
     const storage = patientStorage(options.storage, () => this.stopping);
     const retained = options.retention ?? (() => config.retention);
     const partitions = config.partitions.count;
-    const trimmed = {
-      usage: () => storage.log.usage(),
-      trim: (partition: number, below: number) =>
-        storage.log.trim(partition, Math.min(below, this.events.floor(partition))),
-    };
-    const retention = new LogRetention(trimmed, retained, systemClock, systemScheduler);
+    const retention = new LogRetention({
+      log: storage.log,
+      config: retained,
+      keptFrom: (partition) => this.events.floor(partition),
+      clock: systemClock,
+      scheduler: systemScheduler,
+    });
     return new WorkerPool({
       workers: Math.min(config.workers.count, partitions),
       partitions,
@@ -293,6 +298,7 @@ class LocalKernel implements RunningKernel {
 
   async start(): Promise<void> {
     await Promise.race([this.pool.start(this.wasClean), this.failing.promise]);
+    this.events.started();
     await this.agents.reconcile();
   }
 

@@ -46,6 +46,8 @@ export class PartitionEvents {
   /** There may be frames that do not wait in memory. */
   private mustScan = true;
   private isIdle = false;
+  /** Whether there was a moment with nothing left to deliver: only from then on `floor` knows of all messages. */
+  hasCaughtUp = false;
   private isFailing = false;
   private lowestMessageFrame = Infinity;
   private wake: () => void = () => undefined;
@@ -124,6 +126,7 @@ export class PartitionEvents {
       if (this.isStopped()) return;
       if (next === undefined) {
         this.isIdle = true;
+        this.hasCaughtUp = true;
         this.isFailing = false;
         this.lowestMessageFrame = Infinity;
         await this.changed();

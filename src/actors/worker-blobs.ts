@@ -81,6 +81,13 @@ export class WorkerBlobs {
     }
   }
 
+  /** What the newest checkpoints made needless can go, though a restart has forgotten that it was asked for. */
+  async recovered(partitions: readonly { partition: number; logFloor: number }[]): Promise<void> {
+    for (const { partition, logFloor } of partitions) {
+      if (logFloor > 1) await this.retention.add(partition, logFloor);
+    }
+  }
+
   stop(): void {
     this.stopped = true;
     this.retention.stop();

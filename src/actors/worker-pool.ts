@@ -122,6 +122,8 @@ export class WorkerPool {
       ...registry.blobs(),
       ...recovered.flat().flatMap(({ blobs: named }) => named),
     ]);
+    // An epoch begins with a frame, and a full log has no room for it.
+    await blobs.recovered(recovered.flat());
     await Promise.all(this.seats.map((seat) => this.open(seat, wasClean)));
     await blobs.remove(orphans);
     this.watchdog = setInterval(() => {

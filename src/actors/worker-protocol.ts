@@ -184,6 +184,8 @@ export type FromWorker =
       readonly cursors: readonly (readonly [source: number, n: number])[];
       /** Blobs it needs. */
       readonly blobs: readonly string[];
+      /** Its newest checkpoint needs no frame below. */
+      readonly logFloor: number;
     }
   | { readonly kind: "opened"; readonly partition: number }
   | { readonly kind: "group"; readonly group: number; readonly frames: readonly PostedFrame[] }

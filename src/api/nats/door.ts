@@ -39,6 +39,8 @@ export interface NatsDoor {
   stop(): Promise<void>;
 }
 
+/** As whom the door follows the events. */
+export const EVENT_FOLLOWER = "nats";
 /** Each takes in the partitions of its number, modulo this. */
 const CONSUMERS_MAX = 16;
 const ASK_DRAIN_MS = 5000;
@@ -68,7 +70,7 @@ export async function startNatsDoor(options: NatsDoorOptions): Promise<NatsDoor>
     topics: () => kernel.agents.topics(),
   });
   const publishesTopic = topics.publishes.bind(topics);
-  const stopEvents = kernel.events.follow("nats", {
+  const stopEvents = kernel.events.follow(EVENT_FOLLOWER, {
     deliver: (event) => publishEvent({ connection, jetstream: js, log, publishesTopic }, event),
   });
   const sendIncarnation = await incarnationOf(jsm, subjects.sendStream);
