@@ -6,6 +6,8 @@ import type { CheckpointFields } from "../storage/frame-codec.ts";
 import type { Blobs, Log } from "../storage/index.ts";
 
 export interface StoredCheckpoint extends CheckpointFields {
+  /** Of the frame that names it. */
+  readonly frameNo: number;
   readonly content: Uint8Array<ArrayBuffer>;
 }
 
@@ -35,7 +37,7 @@ export async function newestCheckpoint(
       `The checkpoint of partition ${String(partition)} is missing: blob ${checkpoint.sha256}.`,
     );
   }
-  return { ...checkpoint, content: content as Uint8Array<ArrayBuffer> };
+  return { ...checkpoint, frameNo: checkpointFrameNo, content: content as Uint8Array<ArrayBuffer> };
 }
 
 /** An epoch frame that landed elsewhere than it says knows only what its owner had read. */

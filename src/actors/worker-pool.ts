@@ -18,6 +18,7 @@ import type { KernelWatcher } from "./kernel-watcher.ts";
 import { type LogAppender, PartitionContended } from "./log-appender.ts";
 import { newestCheckpoint, type StoredCheckpoint } from "./newest-checkpoint.ts";
 import type { BlobRequest, WorkerBlobs } from "./worker-blobs.ts";
+import { RecoveryTail } from "./recovery-tail.ts";
 import { Packer } from "./worker-protocol.ts";
 import type { FromWorker, PostedFrame, ToWorker, WorkerStart } from "./worker-protocol.ts";
 
@@ -215,21 +216,25 @@ export class WorkerPool {
       const recovered = new Promise<RecoveredMessage>((resolve) => {
         this.recovered.set(partition, resolve);
       });
-      const checkpoint = await this.checkpointOf(partition);
+      const before = await this.storage.log.lastSequence(partition);
+      const checkpoint = await this.checkpointOf(partition, before);
       if (checkpoint !== undefined) {
         const { sha256, content } = checkpoint;
         this.post(seat.index, { kind: "checkpoint", partition, sha256, content }, [content.buffer]);
       }
-      await this.recoverFrames(seat, partition, (checkpoint?.stateFrameNo ?? 0) + 1);
+      await this.recoverFrames(seat, partition, checkpoint, before);
       this.post(seat.index, { kind: "recovered", partition });
       results.push(await recovered);
     }
     return results;
   }
 
-  private async checkpointOf(partition: number): Promise<StoredCheckpoint | undefined> {
+  /** `before` is where the log ended before anything of it was read. */
+  private async checkpointOf(
+    partition: number,
+    before: number,
+  ): Promise<StoredCheckpoint | undefined> {
     const { log, blobs } = this.storage;
-    const before = await log.lastSequence(partition);
     try {
       return await newestCheckpoint(log, blobs, partition, before);
     } catch (error) {
@@ -239,7 +244,15 @@ export class WorkerPool {
     }
   }
 
-  private async recoverFrames(seat: Seat, partition: number, from: number): Promise<void> {
+  private async recoverFrames(
+    seat: Seat,
+    partition: number,
+    checkpoint: StoredCheckpoint | undefined,
+    before: number,
+  ): Promise<void> {
+    const from = (checkpoint?.stateFrameNo ?? 0) + 1;
+    const tail = new RecoveryTail(from, checkpoint?.frameNo ?? 0);
+    const { log } = this.storage;
     let frames: { sequence: number; frame: Uint8Array }[] = [];
     let bytes = 0;
     const flush = (): void => {
@@ -249,7 +262,13 @@ export class WorkerPool {
       frames = [];
       bytes = 0;
     };
-    for await (const { sequence, frame } of this.storage.log.scan(partition, from)) {
+    for await (const record of log.scan(partition, from)) {
+      const { sequence, frame } = record;
+      const finding = tail.take(record);
+      // A hole that nobody else can have made is damage, and recovery says so.
+      const isContended =
+        finding === "hole" ? (await log.lastSequence(partition)) !== before : finding !== "follows";
+      if (isContended) throw new PartitionContended(partition);
       frames.push({ sequence, frame });
       bytes += frame.length;
       if (bytes > RECOVERY_BATCH_BYTES) flush();
