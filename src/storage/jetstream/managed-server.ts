@@ -6,6 +6,7 @@
  *    that runs at the start was left over by a node that is gone, and is ended first.
  * 2. It ends with the node, however that ends.
  * 3. One that ends by itself is started again on the same port, later each time it does not last.
+ * 4. One that hangs is ended, and so started again; one that is merely slow is left alone.
  */
 import { randomBytes } from "node:crypto";
 import { mkdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
@@ -14,6 +15,7 @@ import { CaxtonError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import { EndWithNode } from "./end-with-node.ts";
 import { freePort } from "./free-port.ts";
+import { hangs } from "./hang-watch.ts";
 import { managedConfiguration, type ManagedPlaces, placesIn } from "./managed-config.ts";
 import { NatsProcess } from "./nats-process.ts";
 import { endProcess, isRunningWith } from "./processes.ts";
@@ -26,8 +28,11 @@ export interface ManagedServerOptions {
   /** What clients need; undefined: nothing. */
   readonly clientPassword: string | undefined;
   readonly log: Logger;
+  /** How long it may say nothing at all before it counts as hanging. Default: 30 s. */
+  readonly silentMsMax?: number;
 }
 
+const SILENT_MS_MAX = 30_000;
 const GRACE_MS = 10_000;
 const PORT_TRIES_MAX = 5;
 const RESTART_MS_MIN = 100;
@@ -57,6 +62,7 @@ export class ManagedNatsServer {
     this.port = started.plan.port;
     this.password = started.plan.password;
     this.#supervise();
+    void this.#endIfItHangs(this.#process);
   }
 
   /** Resolves when it lets clients in. Rejects with NATS_SERVER_FAILED or LISTEN_FAILED. */
@@ -106,12 +112,23 @@ export class ManagedNatsServer {
 
   async #startAgain(): Promise<void> {
     this.#startedAt = performance.now();
-    this.#process = await startProcess(this.#options, this.#plan, this.#ending);
+    const process = await startProcess(this.#options, this.#plan, this.#ending);
+    this.#process = process;
     this.#supervise();
     // Stopping need not wait for a store that is being read.
-    void this.#process.ready().then((isReady) => {
+    void process.ready().then((isReady) => {
       if (isReady) this.#options.log.warn({ port: this.port }, "the node's nats-server runs again");
+      return this.#endIfItHangs(process);
     });
+  }
+
+  /** While it reads its store nobody is let in: it is looked at only after that. */
+  async #endIfItHangs(process: NatsProcess): Promise<void> {
+    const silentMs = this.#options.silentMsMax ?? SILENT_MS_MAX;
+    if (!(await hangs(process, silentMs)) || this.#isStopping) return;
+    const text = "the node's nats-server hangs: it is ended";
+    this.#options.log.error({ pid: process.pid, silentMs }, text);
+    process.signal("SIGKILL");
   }
 }
 
