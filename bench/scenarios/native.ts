@@ -22,12 +22,11 @@ const LANES = 64;
 const ASK_TIMEOUT_MS = 10_000;
 
 export async function native(options: NativeOptions): Promise<Pick<Report, "figures" | "ratios">> {
-  const { directory, say, natsUrl, messages } = options;
-  if (natsUrl === undefined)
-    throw new Error("NATS clients need --storage jetstream or jetstream-fast");
+  const { directory, say, nats, messages } = options;
+  if (nats.length === 0) throw new Error("NATS clients need --storage jetstream or jetstream-fast");
   const server = await ServerProcess.start(`${directory}/data`, ["workers.count=1"]);
   const wire = new Wire(server.endpoint);
-  const client = await connect({ servers: natsUrl });
+  const client = await connect({ servers: nats.map(({ url }) => url) });
   try {
     await deployRing(wire, "c", "durable");
     const subjectOf = (kind: string, i: number): string =>

@@ -52,6 +52,24 @@ test("what a plain NATS client publishes is counted when it is handled", async (
   await expect(bench("native", ...sizes)).rejects.toThrow(/need --storage/);
 });
 
+test("a ring on three nats-servers is killed, reopened and found complete", async () => {
+  const storage = ["--storage", "jetstream", "--replicas", "3"];
+  const report = await bench("tell-durable", ...RING, "--actors", "20", ...storage);
+  expectFigures(report, ["messages_per_second", "verified_messages"]);
+  expect(report.environment["replicas"]).toBe(3);
+  await expect(bench("tell-durable", "--replicas", "3")).rejects.toThrow(/needs --storage/);
+});
+
+test("the leader of the log is killed, and what was acknowledged is there once", async () => {
+  const report = await bench("failover-nats", "--rounds", "1");
+  for (const place of ["apart", "connected"]) {
+    expectFigures(report, [`${place}_caxton_ack_p50_ms`, `${place}_nats_ack_max_ms`]);
+    expect(report.ratios[`${place}_caxton_to_floor`]).toBeGreaterThan(0);
+  }
+  expectFigures(report, ["verified_messages", "verified_nats_messages"]);
+  expect(report.environment["storage"]).toBe("jetstream-fast");
+});
+
 test("a ring without a log counts what it did, on one core and on two", async () => {
   const sizes = ["--seconds", "0.5", "--in-flight", "50", "--actors", "2"];
   const report = await bench("throughput-cores", "--durability", "ephemeral", ...sizes);
@@ -115,7 +133,7 @@ test("a killed server answers for every partition, then for every actor", async 
 });
 
 test("our side of a comparison with a peer, which is fetched for that alone", async () => {
-  const options = { directory, seconds: 0.05, natsUrl: undefined, say: () => {} };
+  const options = { directory, seconds: 0.05, nats: [], say: () => {} };
   const data = join(directory, "counters");
   const { figures, configuration } = await withCaxtonCounters(data, (server) =>
     measureCounters(server, options),
