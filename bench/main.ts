@@ -62,7 +62,7 @@ interface CounterArguments extends CommonArguments {
 
 type RecoverArguments = CommonArguments & Omit<RecoverOptions, keyof ScenarioOptions>;
 type PeerArguments = CommonArguments & Omit<PeerOptions, keyof ScenarioOptions>;
-type NativeArguments = CommonArguments & Pick<NativeOptions, "messages">;
+type NativeArguments = CommonArguments & Omit<NativeOptions, keyof ScenarioOptions>;
 type FailoverArguments = CommonArguments & Omit<FailoverOptions, keyof ScenarioOptions>;
 type SoakArguments = CommonArguments & Omit<SoakOptions, keyof ScenarioOptions>;
 
@@ -112,6 +112,7 @@ const soakOptions = {
 
 const nativeOptions = {
   messages: { type: "number", default: 100_000, describe: "to publish" },
+  payloadBytes: { type: "number", default: 256, describe: "of each message" },
 } as const;
 
 const failoverOptions = {
@@ -174,8 +175,8 @@ await yargs(hideBin(process.argv))
     run("rest", args as unknown as CommonArguments, rest),
   )
   .command("native", "a plain NATS client; takes --storage jetstream", nativeOptions, (args) => {
-    const { messages, ...common } = args as unknown as NativeArguments;
-    return run("native", common, (options) => native({ ...options, messages }));
+    const { messages, payloadBytes, ...common } = args as unknown as NativeArguments;
+    return run("native", common, (options) => native({ ...options, messages, payloadBytes }));
   })
   .command("failover-nats", "the leader of three nats-servers killed", failoverOptions, (args) => {
     const { rounds, perSecond, ...common } = args as unknown as FailoverArguments;

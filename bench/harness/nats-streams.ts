@@ -16,7 +16,7 @@ interface ApiAnswer {
 }
 
 interface StreamInfo extends ApiAnswer {
-  readonly state?: { readonly messages: number };
+  readonly state?: { readonly messages: number; readonly last_seq: number };
   readonly cluster?: {
     readonly leader?: string;
     readonly replicas?: readonly { readonly current: boolean; readonly offline?: boolean }[];
@@ -53,6 +53,21 @@ async function until<T>(what: string, look: () => Promise<T | undefined>): Promi
 export function messagesIn(connection: NatsConnection, stream: string): Promise<number> {
   return until(`${stream} is known`, async () => {
     return (await infoOf(connection, stream))?.state?.messages;
+  });
+}
+
+/** Messages that it has ever stored. */
+export function storedIn(connection: NatsConnection, stream: string): Promise<number> {
+  return until(`${stream} is known`, async () => {
+    return (await infoOf(connection, stream))?.state?.last_seq;
+  });
+}
+
+/** The one that takes the subject. */
+export function streamOf(connection: NatsConnection, subject: string): Promise<string> {
+  return until(`a stream takes ${subject}`, async () => {
+    return (await ask<{ streams?: string[] }>(connection, "STREAM.NAMES", { subject }))
+      ?.streams?.[0];
   });
 }
 

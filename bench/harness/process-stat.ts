@@ -6,8 +6,17 @@ const TICKS_PER_SECOND = 100;
 
 /** Processor time all its threads have used, user and system. */
 export function cpuSecondsOf(pid: number): number {
+  return cpuSecondsIn(`/proc/${pid}/stat`);
+}
+
+/** Of its first thread alone. */
+export function mainThreadCpuSecondsOf(pid: number): number {
+  return cpuSecondsIn(`/proc/${pid}/task/${pid}/stat`);
+}
+
+function cpuSecondsIn(path: string): number {
   if (process.platform !== "linux") return NaN;
-  const fields = readFileSync(`/proc/${pid}/stat`, "latin1");
+  const fields = readFileSync(path, "latin1");
   // The name in brackets may hold spaces.
   const [user, system] = fields
     .slice(fields.lastIndexOf(")") + 2)

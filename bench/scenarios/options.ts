@@ -62,6 +62,8 @@ export interface PeerOptions extends ScenarioOptions {
 export interface NativeOptions extends ScenarioOptions {
   /** To publish. */
   readonly messages: number;
+  /** Of each message. */
+  readonly payloadBytes: number;
 }
 
 export interface FailoverOptions extends ScenarioOptions {

@@ -46,9 +46,15 @@ test("a ring on JetStream is killed, reopened and found complete", async () => {
 });
 
 test("what a plain NATS client publishes is counted when it is handled", async () => {
-  const sizes = ["--messages", "2000", "--seconds", "0.2"];
+  const sizes = ["--messages", "2000", "--payload-bytes", "100", "--seconds", "0.2"];
   const report = await bench("native", ...sizes, "--storage", "jetstream");
-  expectFigures(report, ["handled_per_second", "ask_p50_ms", "asks_per_second_at_64"]);
+  expectFigures(report, ["handled_per_second", "acked_handled_per_second"]);
+  expectFigures(report, ["ask_p50_ms", "asks_per_second_at_64"]);
+  // 2,000 to warm up, 2,000 plain, 500 of which each is acknowledged.
+  expect(report.figures["verified_messages"]).toBe(4500);
+  for (const who of ["publisher", "nats_server", "caxton", "caxton_main_thread"]) {
+    expect(report.figures[`${who}_cpu_us_per_message`]).toBeGreaterThanOrEqual(0);
+  }
   await expect(bench("native", ...sizes)).rejects.toThrow(/need --storage/);
 });
 
