@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { decideAppend, decideFromLog } from "../../src/actors/append-protocol.ts";
 import { LogAppender, PartitionContended } from "../../src/actors/log-appender.ts";
 import { CaxtonError } from "../../src/base/errors.ts";
@@ -130,6 +130,22 @@ describe("the appender", () => {
     await appender.appendGroup([posted]);
     const append = { expectedSequence: 4, bytes: hex };
     expect(appends).toEqual([append, append, append]);
+  });
+
+  test("servers that come back are found soon, however long they were away", async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const tries = 1000;
+    const cause = "no server answers for it now";
+    const unknowns = Array.from({ length: tries }, () => ({ kind: "unknown", cause }) as const);
+    const { appends, appender } = scripted([...unknowns, { kind: "acked", sequence: 5 }]);
+    const appended = appender.appendGroup([posted]);
+    // A twentieth of the shortest election.
+    for (let triesBefore = 0; appends.length <= tries; triesBefore = appends.length) {
+      await vi.advanceTimersByTimeAsync(200);
+      expect(appends.length).toBeGreaterThan(triesBefore);
+    }
+    await appended;
   });
 
   test("a frame that lands elsewhere than it says is damage: what refers to it would be lost", async () => {
