@@ -10,11 +10,13 @@ import { moveToObserverCore } from "./harness/pinning.ts";
 import { asJson, asTable, type Report } from "./harness/report.ts";
 import { activate } from "./scenarios/activate.ts";
 import { density } from "./scenarios/density.ts";
+import { failoverNats } from "./scenarios/failover-nats.ts";
 import { invoke } from "./scenarios/invoke.ts";
 import { limits } from "./scenarios/limits.ts";
 import type {
   CoresOptions,
   CounterScenarioOptions,
+  FailoverOptions,
   NativeOptions,
   PeerOptions,
   RecoverOptions,
@@ -39,6 +41,7 @@ interface CommonArguments {
   readonly seconds: number;
   readonly directory: string;
   readonly storage: BenchStorage;
+  readonly replicas: number;
 }
 
 interface LoadArguments extends CommonArguments {
@@ -59,7 +62,8 @@ interface CounterArguments extends CommonArguments {
 
 type RecoverArguments = CommonArguments & Omit<RecoverOptions, keyof ScenarioOptions>;
 type PeerArguments = CommonArguments & Omit<PeerOptions, keyof ScenarioOptions>;
-type NativeArguments = CommonArguments & Pick<NativeOptions, "messages">;
+type NativeArguments = CommonArguments & Omit<NativeOptions, keyof ScenarioOptions>;
+type FailoverArguments = CommonArguments & Omit<FailoverOptions, keyof ScenarioOptions>;
 type SoakArguments = CommonArguments & Omit<SoakOptions, keyof ScenarioOptions>;
 
 const loadOptions = {
@@ -108,6 +112,18 @@ const soakOptions = {
 
 const nativeOptions = {
   messages: { type: "number", default: 100_000, describe: "to publish" },
+  payloadBytes: { type: "number", default: 256, describe: "of each message" },
+} as const;
+
+const failoverOptions = {
+  storage: {
+    choices: STORAGES,
+    default: "jetstream-fast",
+    describe: "what the server stores with",
+  },
+  replicas: { choices: [3], default: 3, describe: "nats-servers" },
+  rounds: { type: "number", default: 5, describe: "for each place the node is connected to" },
+  perSecond: { type: "number", default: 50, describe: "messages" },
 } as const;
 
 const peerOptions = {
@@ -132,6 +148,11 @@ await yargs(hideBin(process.argv))
     default: "embedded" as const,
     describe: "what servers store with",
   })
+  .option("replicas", {
+    choices: [1, 3],
+    default: 1,
+    describe: "nats-servers that hold each message",
+  })
   .command("limits", "what this machine gives at most", {}, (args) =>
     run("limits", args as unknown as CommonArguments, limits),
   )
@@ -154,8 +175,14 @@ await yargs(hideBin(process.argv))
     run("rest", args as unknown as CommonArguments, rest),
   )
   .command("native", "a plain NATS client; takes --storage jetstream", nativeOptions, (args) => {
-    const { messages, ...common } = args as unknown as NativeArguments;
-    return run("native", common, (options) => native({ ...options, messages }));
+    const { messages, payloadBytes, ...common } = args as unknown as NativeArguments;
+    return run("native", common, (options) => native({ ...options, messages, payloadBytes }));
+  })
+  .command("failover-nats", "the leader of three nats-servers killed", failoverOptions, (args) => {
+    const { rounds, perSecond, ...common } = args as unknown as FailoverArguments;
+    return run("failover-nats", common, (options) =>
+      failoverNats({ ...options, rounds, perSecond }),
+    );
   })
   .command("density", "live actors in a gigabyte", counterOptions(10_000, 2000), (args) =>
     runCounter("density", args as unknown as CounterArguments, density),
@@ -218,14 +245,14 @@ async function run(
   };
   const report = await withScratch(resolve(args.directory), async (directory) => {
     const environment = await describeEnvironment(directory);
-    const { seconds, storage } = args;
-    const measured = await withStorage(storage, directory, (natsUrl) =>
-      measure({ directory, seconds, natsUrl, say }),
+    const { seconds, storage, replicas } = args;
+    const measured = await withStorage({ storage, replicas }, directory, (nats) =>
+      measure({ directory, seconds, nats, say }),
     );
     return {
       scenario,
       ...measured,
-      environment: { ...environment, storage, ...measured.environment },
+      environment: { ...environment, storage, replicas, ...measured.environment },
     };
   });
   process.stdout.write(`${args.json ? asJson(report) : asTable(report)}\n`);

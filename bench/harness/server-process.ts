@@ -5,11 +5,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { onServerCores } from "./pinning.ts";
+import { cpuSecondsOf } from "./process-stat.ts";
 
 const MAIN = join(import.meta.dirname, "../../src/main.ts");
 const READY = / grpc=(\S+) http=(\S+) rest=(\S+)/;
-/** Clock ticks of /proc per second; the same on every Linux. */
-const TICKS_PER_SECOND = 100;
 
 export class ServerProcess {
   readonly endpoint: string;
@@ -59,14 +58,7 @@ export class ServerProcess {
 
   /** Processor time all its threads have used, user and system. Linux only: NaN elsewhere. */
   cpuSeconds(): number {
-    if (process.platform !== "linux") return NaN;
-    const fields = readFileSync(`/proc/${this.pid}/stat`, "latin1");
-    // The name in brackets may hold spaces.
-    const [user, system] = fields
-      .slice(fields.lastIndexOf(")") + 2)
-      .split(" ")
-      .slice(11, 13);
-    return (Number(user) + Number(system)) / TICKS_PER_SECOND;
+    return cpuSecondsOf(this.pid);
   }
 
   /** Physical memory of the whole process. Linux only: NaN elsewhere. */

@@ -43,8 +43,9 @@ export class Wire {
     await promised((done) => this.#agents.deployAgent(request, done));
   }
 
-  async send(receiver: string, content: Uint8Array, performative = ""): Promise<void> {
-    const message = OutgoingMessage.create({ receiver, content, performative });
+  /** With an `id` it may be tried again. */
+  async send(receiver: string, content: Uint8Array, performative = "", id = ""): Promise<void> {
+    const message = OutgoingMessage.create({ receiver, content, performative, id });
     await promised((done) => this.#messages.sendMessage({ message }, done));
   }
 

@@ -1,4 +1,5 @@
 import type { CounterKind } from "../harness/counter.ts";
+import type { NatsServer } from "../harness/nats-server.ts";
 import type { AgentLanguage, Durability } from "../harness/ring.ts";
 
 /** What every scenario is told. */
@@ -7,8 +8,8 @@ export interface ScenarioOptions {
   readonly directory: string;
   /** Of each measurement. */
   readonly seconds: number;
-  /** Of the servers that storage is on, where it is on NATS. */
-  readonly natsUrl: string | undefined;
+  /** What storage is on; none where it is embedded. */
+  readonly nats: readonly NatsServer[];
   /** Says what is going on. */
   readonly say: (text: string) => void;
 }
@@ -61,6 +62,15 @@ export interface PeerOptions extends ScenarioOptions {
 export interface NativeOptions extends ScenarioOptions {
   /** To publish. */
   readonly messages: number;
+  /** Of each message. */
+  readonly payloadBytes: number;
+}
+
+export interface FailoverOptions extends ScenarioOptions {
+  /** Kills of the leader, for each place where the node may be connected. */
+  readonly rounds: number;
+  /** Messages to the node, and plain ones. */
+  readonly perSecond: number;
 }
 
 export interface SoakOptions extends ScenarioOptions {

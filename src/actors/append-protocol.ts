@@ -6,6 +6,7 @@
  * 3. An epoch frame is sent once: it is appended wherever the log ends, so nothing would keep a second copy out. Unless it is
  *    known to be where it says, the partition is contended, and its log is read again.
  */
+import { CaxtonError } from "../base/errors.ts";
 import { readFrameHeader } from "../storage/frame-codec.ts";
 import type { FrameHeader } from "../storage/frame-codec.ts";
 import type { AppendOutcome, LogRecord } from "../storage/index.ts";
@@ -49,21 +50,24 @@ function decideOpening(frame: Uint8Array, outcome: AppendOutcome): AppendDecisio
   return { kind: "durable", sequence: frameNo };
 }
 
-/** `records` are all frames of the partition from the sequence that was asked for. */
+/**
+ * `records` are all frames of the partition from the sequence that was asked for. No frame of a lower epoch is among
+ * them: this owner's epoch frame is before them, and behind it engines refuse such frames or hide them as void.
+ */
 export function decideFromLog(
   frame: Uint8Array,
   expectedSequence: number,
   records: readonly LogRecord[],
 ): AppendDecision {
   const own = headerOf(frame);
-  let newest = expectedSequence;
-  for (const { sequence, frame: other } of records) {
-    const found = headerOf(other);
-    if (isSame(own, found)) return { kind: "durable", sequence };
-    if (found.epoch > own.epoch) return { kind: "fenced", epoch: found.epoch };
-    newest = sequence;
-  }
-  return { kind: "resend", expectedSequence: newest };
+  const next = records[0];
+  if (next === undefined) return { kind: "resend", expectedSequence };
+  const found = headerOf(next.frame);
+  if (isSame(own, found)) return { kind: "durable", sequence: next.sequence };
+  if (found.epoch > own.epoch) return { kind: "fenced", epoch: found.epoch };
+  const what = `frame ${String(next.sequence)} of epoch ${String(found.epoch)} is not of this owner`;
+  const text = `Partition ${String(own.partition)} is damaged: ${what}, whose epoch is ${String(own.epoch)}.`;
+  throw new CaxtonError("STORAGE_CORRUPT", text);
 }
 
 function headerOf(frame: Uint8Array): FrameHeader {

@@ -3,14 +3,16 @@
  *
  * Owns the follower, and the record of how far it came in each partition.
  * 1. A record says no more than was delivered; it may lag, so that events come again after a crash.
- * 2. While somebody follows, the log keeps what is not delivered yet.
+ * 2. While somebody follows or is awaited, the log keeps what is not delivered yet, and the messages that it came from.
  */
 import { CaxtonError, ensureError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import type { Scheduler } from "../base/scheduler.ts";
 import type { Log, Storage } from "../storage/index.ts";
-import type { EventFollower, EventOperations } from "./emitted-events.ts";
+import { type EventFollower, type EventOperations, eventsOf } from "./emitted-events.ts";
+import { scanInTimeOrder } from "./log-scan.ts";
 import { PartitionEvents } from "./partition-events.ts";
+import { sequenceOf } from "./partition/turn-index.ts";
 import type { PostedFrame } from "./worker-protocol.ts";
 
 const SAVE_MS = 1000;
@@ -22,6 +24,8 @@ export interface EventFeedPorts {
   readonly scheduler: Scheduler;
   readonly partitions: number;
   readonly incarnation: number;
+  /** Name of who will follow. */
+  readonly awaited?: string | undefined;
 }
 
 interface Following {
@@ -38,6 +42,7 @@ interface Following {
 export class EventFeed implements EventOperations {
   private readonly ports: EventFeedPorts;
   private following: Following | undefined;
+  private isStarted = false;
 
   constructor(ports: EventFeedPorts) {
     this.ports = ports;
@@ -65,14 +70,45 @@ export class EventFeed implements EventOperations {
   committed(frames: readonly PostedFrame[]): void {
     if (this.following === undefined) return;
     const { partitions } = this.following;
-    for (const { partition, frame } of frames) partitions[partition]?.committed(frame);
+    for (const frame of frames) partitions[frame.partition]?.committed(frame);
+  }
+
+  /** From now on partitions append. */
+  started(): void {
+    this.isStarted = true;
   }
 
   /** Lowest frame of a partition that must stay in the log. */
-  floor(partition: number): number {
-    if (this.following === undefined) return Infinity;
-    // Nothing is known before the cursor was read.
-    return this.following.partitions[partition]?.floor ?? 0;
+  async floor(partition: number): Promise<number> {
+    const { following } = this;
+    const { awaited } = this.ports;
+    if (following === undefined && awaited === undefined) return Infinity;
+    const events = following?.partitions[partition];
+    if (events?.hasCaughtUp === true) return events.floor;
+    // What was not looked at yet may come from any message.
+    if (this.isStarted || awaited === undefined) return 0;
+    return this.floorAtStart(awaited, partition);
+  }
+
+  /** Looks through what was not delivered: a start may have to trim before anybody follows. */
+  private async floorAtStart(name: string, partition: number): Promise<number> {
+    const { log, logger } = this.ports;
+    try {
+      const cursor = await this.readCursor(name, partition);
+      const to = await log.lastSequence(partition);
+      let floor = cursor + 1;
+      for await (const { header, frame } of scanInTimeOrder(log, [
+        { partition, from: floor, to },
+      ])) {
+        for (const { messagePosition } of eventsOf(frame, header)) {
+          floor = Math.min(floor, sequenceOf(messagePosition));
+        }
+      }
+      return floor;
+    } catch (error) {
+      logger.warn({ err: ensureError(error), partition }, "the log keeps all, for its events");
+      return 0;
+    }
   }
 
   private async begin(following: Following): Promise<void> {
@@ -97,20 +133,25 @@ export class EventFeed implements EventOperations {
   }
 
   private async savedCursor({ name }: Following, partition: number): Promise<number> {
-    const { records, log, scheduler, logger } = this.ports;
+    const { scheduler, logger } = this.ports;
     for (;;) {
       try {
-        const record = await records.get(keyOf(name, partition));
-        if (record === undefined) return 0;
-        const { frame } = JSON.parse(Buffer.from(record.value).toString()) as { frame: number };
-        // A log that was put back from a copy may end before it.
-        return Math.min(frame, await log.lastSequence(partition));
+        return await this.readCursor(name, partition);
       } catch (error) {
         logger.warn({ err: ensureError(error), partition }, "events wait");
         if (this.following === undefined) return 0;
         await new Promise<void>((resolve) => scheduler.after(SAVE_MS, resolve));
       }
     }
+  }
+
+  private async readCursor(name: string, partition: number): Promise<number> {
+    const { records, log } = this.ports;
+    const record = await records.get(keyOf(name, partition));
+    if (record === undefined) return 0;
+    const { frame } = JSON.parse(Buffer.from(record.value).toString()) as { frame: number };
+    // A log that was put back from a copy may end before it.
+    return Math.min(frame, await log.lastSequence(partition));
   }
 
   private async end(following: Following): Promise<void> {

@@ -7,10 +7,10 @@
  * 3. After a failed write, or when another node has taken over, nothing is appended any more.
  * 4. A frame counts as waiting from its first refusal until it is decided, not only between two tries.
  */
-import { setTimeout as wait } from "node:timers/promises";
 import { systemClock } from "../base/clock.ts";
 import { CaxtonError, ensureError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
+import { systemScheduler } from "../base/scheduler.ts";
 import { epochOfFrame } from "../storage/frame-codec.ts";
 import type { AppendOutcome, Log, LogRecord, StorageAway } from "../storage/index.ts";
 import { decideAppend, decideFromLog } from "./append-protocol.ts";
@@ -19,7 +19,8 @@ import type { PostedFrame } from "./worker-protocol.ts";
 
 const FULL_RETRY_MS = 100;
 const UNKNOWN_RETRY_MS_MIN = 20;
-const UNKNOWN_RETRY_MS_MAX = 1000;
+/** Servers that elect a leader need 4 s and more: what comes on top of that is a small part of it. */
+const UNKNOWN_RETRY_MS_MAX = 200;
 /** Of absence. */
 const SIGN = "log";
 
@@ -179,7 +180,7 @@ export class LogAppender {
   }
 
   private async pause(ms: number): Promise<void> {
-    await wait(ms, undefined, { ref: false });
+    await new Promise<void>((resolve) => void systemScheduler.after(ms, resolve));
     if (this.failed !== undefined) throw this.failed;
   }
 

@@ -2,9 +2,10 @@
  * Keeps what recovery needs no more in the log for a while: traces, histories and resumed subscriptions read it.
  *
  * Owns the floors that partitions asked for and the log was not trimmed to yet.
- * 1. A log is trimmed only to a floor that its partition asked for.
+ * 1. A log is trimmed only to a floor that its partition asked for, and not beyond what `keptFrom` says.
  * 2. A floor takes effect once it is old enough, so much was appended since, or the log is nearly full; the
- *    oldest first. A restart forgets floors: then the next ones take effect later.
+ *    oldest first. After a restart floors count as new.
+ * 3. A floor that `keptFrom` was below is tried again until it is reached.
  */
 import type { Clock } from "../base/clock.ts";
 import type { RetentionConfig } from "../base/config-schema.ts";
@@ -12,9 +13,20 @@ import { Queue } from "../base/queue.ts";
 import type { Scheduler } from "../base/scheduler.ts";
 import type { Log } from "../storage/index.ts";
 
-/** Of the log's bytes: above it nothing is kept that need not be. */
+/** Of the log's room: above it nothing is kept that need not be. */
 const FULL_SHARE = 0.75;
 const TIMER_MS_MAX = 60_000;
+const HELD_RETRY_MS = 1000;
+
+export interface LogRetentionPorts {
+  readonly log: Pick<Log, "usage" | "trim">;
+  /** In force now: a reload may change it. */
+  readonly config: () => RetentionConfig;
+  /** Lowest frame of a partition that must stay, whatever the partition says. */
+  readonly keptFrom: (partition: number) => Promise<number>;
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+}
 
 interface Floor {
   readonly partition: number;
@@ -25,31 +37,22 @@ interface Floor {
 }
 
 export class LogRetention {
-  private readonly log: Pick<Log, "usage" | "trim">;
-  private readonly config: () => RetentionConfig;
-  private readonly clock: Clock;
+  private readonly ports: LogRetentionPorts;
   private readonly floors = new Queue<Floor>();
-  private readonly scheduler: Scheduler;
+  /** By partition: floors that are due and not reached. */
+  private readonly held = new Map<number, number>();
   private cancelTimer: () => void = () => undefined;
   private stopped = false;
 
-  constructor(
-    log: Pick<Log, "usage" | "trim">,
-    /** In force now: a reload may change it. */
-    config: () => RetentionConfig,
-    clock: Clock,
-    scheduler: Scheduler,
-  ) {
-    this.log = log;
-    this.config = config;
-    this.clock = clock;
-    this.scheduler = scheduler;
+  constructor(ports: LogRetentionPorts) {
+    this.ports = ports;
   }
 
   /** The partition needs no frame below this one any more. Resolves when the log was trimmed as far as it may. */
   async add(partition: number, below: number): Promise<void> {
-    const { bytesAppended: atBytes } = this.log.usage();
-    this.floors.push({ partition, below, atMs: this.clock.monotonicMs(), atBytes });
+    const { log, clock } = this.ports;
+    const { bytesAppended: atBytes } = log.usage();
+    this.floors.push({ partition, below, atMs: clock.monotonicMs(), atBytes });
     await this.apply();
   }
 
@@ -59,32 +62,45 @@ export class LogRetention {
   }
 
   private async apply(): Promise<void> {
+    for (const [partition, below] of [...this.held]) await this.trim(partition, below);
     for (;;) {
       const floor = this.floors.peek();
-      if (floor === undefined || this.stopped) return;
-      if (!this.isDue(floor)) {
-        this.applyLater(floor);
-        return;
-      }
+      if (this.stopped) return;
+      if (floor === undefined || !this.isDue(floor)) break;
       this.floors.shift();
-      await this.log.trim(floor.partition, floor.below);
+      await this.trim(floor.partition, floor.below);
     }
+    this.applyLater();
+  }
+
+  private async trim(partition: number, below: number): Promise<void> {
+    const { log, keptFrom } = this.ports;
+    const from = await keptFrom(partition);
+    const held = Math.max(below, this.held.get(partition) ?? 0);
+    if (from < held) this.held.set(partition, held);
+    else this.held.delete(partition);
+    await log.trim(partition, Math.min(held, from));
   }
 
   private isDue({ atMs, atBytes }: Floor): boolean {
-    const { logMs, logBytesMax } = this.config();
-    const { bytes, bytesMax, bytesAppended } = this.log.usage();
+    const { log, config, clock } = this.ports;
+    const { logMs, logBytesMax } = config();
+    const { fullShare, bytesAppended } = log.usage();
     return (
-      this.clock.monotonicMs() - atMs >= logMs ||
+      clock.monotonicMs() - atMs >= logMs ||
       bytesAppended - atBytes > logBytesMax ||
-      bytes > bytesMax * FULL_SHARE
+      fullShare > FULL_SHARE
     );
   }
 
-  private applyLater({ atMs }: Floor): void {
-    const leftMs = atMs + this.config().logMs - this.clock.monotonicMs();
+  private applyLater(): void {
     this.cancelTimer();
-    this.cancelTimer = this.scheduler.after(Math.min(TIMER_MS_MAX, Math.max(1, leftMs)), () => {
+    const { config, clock, scheduler } = this.ports;
+    const next = this.floors.peek();
+    const dueMs = next === undefined ? Infinity : next.atMs + config().logMs - clock.monotonicMs();
+    const waitMs = Math.min(dueMs, this.held.size > 0 ? HELD_RETRY_MS : Infinity);
+    if (waitMs === Infinity) return;
+    this.cancelTimer = scheduler.after(Math.min(TIMER_MS_MAX, Math.max(1, waitMs)), () => {
       // A failed log says so by itself.
       this.apply().catch(() => undefined);
     });

@@ -6,16 +6,21 @@ import type { CheckpointFields } from "../storage/frame-codec.ts";
 import type { Blobs, Log } from "../storage/index.ts";
 
 export interface StoredCheckpoint extends CheckpointFields {
+  /** Of the frame that names it. */
+  readonly frameNo: number;
   readonly content: Uint8Array<ArrayBuffer>;
 }
 
-/** The newest frame knows the frame that names the newest checkpoint. Undefined when there is none. */
+/**
+ * The newest frame, `lastSequence`, knows the frame that names the newest checkpoint. Undefined when there is none.
+ */
 export async function newestCheckpoint(
   log: Log,
   blobs: Blobs,
   partition: number,
+  lastSequence: number,
 ): Promise<StoredCheckpoint | undefined> {
-  const last = await newestActingFrame(log, partition);
+  const last = await newestActingFrame(log, partition, lastSequence);
   if (last === undefined) return undefined;
   const { checkpointFrameNo } = readFrameHeader(last);
   if (checkpointFrameNo === 0) return undefined;
@@ -32,12 +37,16 @@ export async function newestCheckpoint(
       `The checkpoint of partition ${String(partition)} is missing: blob ${checkpoint.sha256}.`,
     );
   }
-  return { ...checkpoint, content: content as Uint8Array<ArrayBuffer> };
+  return { ...checkpoint, frameNo: checkpointFrameNo, content: content as Uint8Array<ArrayBuffer> };
 }
 
 /** An epoch frame that landed elsewhere than it says knows only what its owner had read. */
-async function newestActingFrame(log: Log, partition: number): Promise<Buffer | undefined> {
-  for (let sequence = await log.lastSequence(partition); ; sequence--) {
+async function newestActingFrame(
+  log: Log,
+  partition: number,
+  lastSequence: number,
+): Promise<Buffer | undefined> {
+  for (let sequence = lastSequence; ; sequence--) {
     const frame = await frameAt(log, partition, sequence);
     if (frame === undefined || readFrameHeader(frame).frameNo === sequence) return frame;
   }

@@ -11,7 +11,7 @@ import { CaxtonError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { systemScheduler } from "../base/scheduler.ts";
 import type { SpanSink } from "../base/trace.ts";
-import { NODE_RECORD, type Storage, StorageAway } from "../storage/index.ts";
+import { NODE_RECORD, patientStorage, type Storage, StorageAway } from "../storage/index.ts";
 import { ActorAdmin } from "./actor-admin.ts";
 import { AgentAdmin } from "./agent-admin.ts";
 import type { AgentLog } from "./agent-log.ts";
@@ -50,6 +50,8 @@ export interface KernelOptions {
   readonly retention?: () => RetentionConfig;
   readonly log: Logger;
   readonly watcher?: KernelWatcher;
+  /** Name of who will follow the events: the log keeps what it has not got, before it follows too. */
+  readonly awaitedFollower?: string | undefined;
   /** Gets the spans of turns; without it none are made. */
   readonly spans?: SpanSink | undefined;
   /** Called at named moments; a test kills the process there. */
@@ -128,8 +130,10 @@ async function refuseLogsOfNobody({ log }: Storage, partitions: number): Promise
   }
 }
 
-function eventFeedOf({ storage, config, log }: KernelOptions, incarnation: number): EventFeed {
+function eventFeedOf(options: KernelOptions, incarnation: number): EventFeed {
+  const { storage, config, log, awaitedFollower: awaited } = options;
   return new EventFeed({
+    awaited,
     log: storage.log,
     records: storage.records,
     logger: log,
@@ -260,15 +264,17 @@ class LocalKernel implements RunningKernel {
     registry: AgentRegistry,
     incarnation: number,
   ): WorkerPool {
-    const { config, log, storage } = options;
+    const { config, log } = options;
+    const storage = patientStorage(options.storage, () => this.stopping);
     const retained = options.retention ?? (() => config.retention);
     const partitions = config.partitions.count;
-    const trimmed = {
-      usage: () => storage.log.usage(),
-      trim: (partition: number, below: number) =>
-        storage.log.trim(partition, Math.min(below, this.events.floor(partition))),
-    };
-    const retention = new LogRetention(trimmed, retained, systemClock, systemScheduler);
+    const retention = new LogRetention({
+      log: storage.log,
+      config: retained,
+      keptFrom: (partition) => this.events.floor(partition),
+      clock: systemClock,
+      scheduler: systemScheduler,
+    });
     return new WorkerPool({
       workers: Math.min(config.workers.count, partitions),
       partitions,
@@ -304,6 +310,7 @@ class LocalKernel implements RunningKernel {
 
   async start(): Promise<void> {
     await Promise.race([this.pool.start(this.wasClean), this.failing.promise]);
+    this.events.started();
     await this.agents.reconcile();
   }
 

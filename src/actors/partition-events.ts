@@ -15,6 +15,7 @@ import { type EventFollower, eventsOf, type FrameEvent } from "./emitted-events.
 import { scanInTimeOrder } from "./log-scan.ts";
 import { offsetOf, sequenceOf } from "./partition/turn-index.ts";
 import { AT_RECEIVER_BYTES, ENVELOPE_HEADER_BYTES, envelopeParts } from "./wasm/envelope.ts";
+import type { PostedFrame } from "./worker-protocol.ts";
 
 const WAITING_BYTES_MAX = 4 * 1024 * 1024;
 const RETRY_MS = 500;
@@ -45,6 +46,8 @@ export class PartitionEvents {
   /** There may be frames that do not wait in memory. */
   private mustScan = true;
   private isIdle = false;
+  /** Whether there was a moment with nothing left to deliver: only from then on `floor` knows of all messages. */
+  hasCaughtUp = false;
   private isFailing = false;
   private lowestMessageFrame = Infinity;
   private wake: () => void = () => undefined;
@@ -66,9 +69,11 @@ export class PartitionEvents {
   }
 
   /** The partition's next frame is durable. Its memory is used again afterwards. */
-  committed(bytes: Uint8Array): void {
-    const next = frameEventsOf(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
-    const { frameNo, events } = next;
+  committed({ frameNo, frame, hasEvents }: PostedFrame): void {
+    const next: FrameEvents = hasEvents
+      ? frameEventsOf(Buffer.from(frame.buffer, frame.byteOffset, frame.length))
+      : { frameNo, atMs: 0, events: [], bytes: FRAME_BYTES };
+    const { events } = next;
     if (events.length === 0 && this.isIdle && frameNo === this.cursor + 1) {
       this.cursor = frameNo;
       return;
@@ -121,6 +126,7 @@ export class PartitionEvents {
       if (this.isStopped()) return;
       if (next === undefined) {
         this.isIdle = true;
+        this.hasCaughtUp = true;
         this.isFailing = false;
         this.lowestMessageFrame = Infinity;
         await this.changed();

@@ -297,10 +297,10 @@ export class Shard {
       },
     });
     this.partitions.set(id, hosted);
-    const { pending, cursors } = hosted.processor.state;
+    const { pending, cursors, logFloor } = hosted.processor.state;
     const { blobs } = hosted.checkpointer;
     this.ports.post(
-      { kind: "recovered", partition: id, pending, cursors: [...cursors], blobs },
+      { kind: "recovered", partition: id, pending, cursors: [...cursors], blobs, logFloor },
       [],
     );
   }

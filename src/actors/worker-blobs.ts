@@ -10,7 +10,7 @@ import { CaxtonError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import type { LogRetention } from "./log-retention.ts";
 import type { KernelWatcher } from "./kernel-watcher.ts";
-import { patientStorage, type Storage } from "../storage/index.ts";
+import type { Storage } from "../storage/index.ts";
 import type { FromWorker, ToWorker } from "./worker-protocol.ts";
 
 const RETRY_MS = 1000;
@@ -29,12 +29,13 @@ export class WorkerBlobs {
   private storedAtStart: Set<string> | undefined = new Set();
 
   constructor(
+    /** A patient one. */
     storage: Storage,
     log: Logger,
     retention: LogRetention,
     ports: { readonly watcher: KernelWatcher; readonly faultPoint: (name: string) => void },
   ) {
-    this.storage = patientStorage(storage, () => this.stopped);
+    this.storage = storage;
     this.log = log;
     this.retention = retention;
     this.watcher = ports.watcher;
@@ -77,6 +78,13 @@ export class WorkerBlobs {
         if (!isFull || this.stopped) throw error;
       }
       await wait(RETRY_MS, undefined, { ref: false });
+    }
+  }
+
+  /** What the newest checkpoints made needless can go, though a restart has forgotten that it was asked for. */
+  async recovered(partitions: readonly { partition: number; logFloor: number }[]): Promise<void> {
+    for (const { partition, logFloor } of partitions) {
+      if (logFloor > 1) await this.retention.add(partition, logFloor);
     }
   }
 

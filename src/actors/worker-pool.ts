@@ -11,13 +11,14 @@ import { Worker } from "node:worker_threads";
 import { CaxtonError } from "../base/errors.ts";
 import type { NodeLimits, SnapshotConfig } from "../base/config-schema.ts";
 import type { Logger } from "../base/log.ts";
-import { type FrameRange, patientStorage, type Storage } from "../storage/index.ts";
+import type { FrameRange, Storage } from "../storage/index.ts";
 import type { AgentRegistry } from "./agent-registry.ts";
 import { GUEST_STACK_MEGABYTES } from "./wasm/rewrite/bounds.ts";
 import type { KernelWatcher } from "./kernel-watcher.ts";
 import { type LogAppender, PartitionContended } from "./log-appender.ts";
 import { newestCheckpoint, type StoredCheckpoint } from "./newest-checkpoint.ts";
 import type { BlobRequest, WorkerBlobs } from "./worker-blobs.ts";
+import { RecoveryTail } from "./recovery-tail.ts";
 import { Packer } from "./worker-protocol.ts";
 import type { FromWorker, PostedFrame, ToWorker, WorkerStart } from "./worker-protocol.ts";
 
@@ -38,6 +39,7 @@ export interface WorkerPoolOptions {
   readonly snapshots: SnapshotConfig;
   readonly slowTurnMs: number;
   readonly tracing: boolean;
+  /** A patient one: what workers wait for they wait for however long it takes. */
   readonly storage: Storage;
   readonly registry: AgentRegistry;
   readonly appender: LogAppender;
@@ -67,7 +69,6 @@ interface Seat {
 
 export class WorkerPool {
   private readonly options: WorkerPoolOptions;
-  /** What workers wait for they wait for however long it takes. */
   private readonly storage: Storage;
   private readonly seats: Seat[];
   private readonly suspects = new SharedArrayBuffer(4);
@@ -84,7 +85,7 @@ export class WorkerPool {
 
   constructor(options: WorkerPoolOptions) {
     this.options = options;
-    this.storage = patientStorage(options.storage, () => this.stopping);
+    this.storage = options.storage;
     this.seats = Array.from({ length: options.workers }, (_, index) => ({
       index,
       partitions: partitionsOf(index, options.workers, options.partitions),
@@ -122,6 +123,8 @@ export class WorkerPool {
       ...registry.blobs(),
       ...recovered.flat().flatMap(({ blobs: named }) => named),
     ]);
+    // An epoch begins with a frame, and a full log has no room for it.
+    await blobs.recovered(recovered.flat());
     await Promise.all(this.seats.map((seat) => this.open(seat, wasClean)));
     await blobs.remove(orphans);
     this.watchdog = setInterval(() => {
@@ -213,23 +216,27 @@ export class WorkerPool {
       const recovered = new Promise<RecoveredMessage>((resolve) => {
         this.recovered.set(partition, resolve);
       });
-      const checkpoint = await this.checkpointOf(partition);
+      const before = await this.storage.log.lastSequence(partition);
+      const checkpoint = await this.checkpointOf(partition, before);
       if (checkpoint !== undefined) {
         const { sha256, content } = checkpoint;
         this.post(seat.index, { kind: "checkpoint", partition, sha256, content }, [content.buffer]);
       }
-      await this.recoverFrames(seat, partition, (checkpoint?.stateFrameNo ?? 0) + 1);
+      await this.recoverFrames(seat, partition, checkpoint, before);
       this.post(seat.index, { kind: "recovered", partition });
       results.push(await recovered);
     }
     return results;
   }
 
-  private async checkpointOf(partition: number): Promise<StoredCheckpoint | undefined> {
+  /** `before` is where the log ended before anything of it was read. */
+  private async checkpointOf(
+    partition: number,
+    before: number,
+  ): Promise<StoredCheckpoint | undefined> {
     const { log, blobs } = this.storage;
-    const before = await log.lastSequence(partition);
     try {
-      return await newestCheckpoint(log, blobs, partition);
+      return await newestCheckpoint(log, blobs, partition, before);
     } catch (error) {
       // The old owner may have named another one meanwhile and deleted this.
       if ((await log.lastSequence(partition)) === before) throw error;
@@ -237,7 +244,15 @@ export class WorkerPool {
     }
   }
 
-  private async recoverFrames(seat: Seat, partition: number, from: number): Promise<void> {
+  private async recoverFrames(
+    seat: Seat,
+    partition: number,
+    checkpoint: StoredCheckpoint | undefined,
+    before: number,
+  ): Promise<void> {
+    const from = (checkpoint?.stateFrameNo ?? 0) + 1;
+    const tail = new RecoveryTail(from, checkpoint?.frameNo ?? 0);
+    const { log } = this.storage;
     let frames: { sequence: number; frame: Uint8Array }[] = [];
     let bytes = 0;
     const flush = (): void => {
@@ -247,7 +262,13 @@ export class WorkerPool {
       frames = [];
       bytes = 0;
     };
-    for await (const { sequence, frame } of this.storage.log.scan(partition, from)) {
+    for await (const record of log.scan(partition, from)) {
+      const { sequence, frame } = record;
+      const finding = tail.take(record);
+      // A hole that nobody else can have made is damage, and recovery says so.
+      const isContended =
+        finding === "hole" ? (await log.lastSequence(partition)) !== before : finding !== "follows";
+      if (isContended) throw new PartitionContended(partition);
       frames.push({ sequence, frame });
       bytes += frame.length;
       if (bytes > RECOVERY_BATCH_BYTES) flush();
@@ -405,7 +426,7 @@ export class WorkerPool {
 
   /** Where partitions share a log, one that rests would keep what the others have written since. */
   private demandCheckpoints(): void {
-    for (const { partition } of this.options.storage.log.usage().heldBackBy) {
+    for (const { partition } of this.storage.log.usage().heldBackBy) {
       this.post(this.workerOf(partition), { kind: "demand-checkpoint", partition });
     }
   }

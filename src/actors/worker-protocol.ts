@@ -183,6 +183,8 @@ export interface PostedFrame {
   readonly frameNo: number;
   readonly expectedSequence: number | null;
   readonly frame: Uint8Array;
+  /** Whether turns in it emitted some. */
+  readonly hasEvents: boolean;
 }
 
 export interface PostedLogLine {
@@ -214,6 +216,8 @@ export type FromWorker =
       readonly cursors: readonly (readonly [source: number, n: number])[];
       /** Blobs it needs. */
       readonly blobs: readonly string[];
+      /** Its newest checkpoint needs no frame below. */
+      readonly logFloor: number;
     }
   | { readonly kind: "opened"; readonly partition: number }
   | { readonly kind: "group"; readonly group: number; readonly frames: readonly PostedFrame[] }

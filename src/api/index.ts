@@ -6,4 +6,4 @@ export { ApiMetrics } from "./metrics.ts";
 export { ReadinessProbe } from "./readiness.ts";
 export { apiServices } from "./service/services.ts";
 export { startRest } from "./rest/server.ts";
-export { startNatsDoor } from "./nats/door.ts";
+export { EVENT_FOLLOWER, startNatsDoor } from "./nats/door.ts";

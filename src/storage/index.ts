@@ -12,4 +12,12 @@ export { LineFiles } from "./line-files.ts";
 export { copyStorage, partitionsOf } from "./copy-storage.ts";
 export { NODE_RECORD } from "./port.ts";
 export { patientStorage } from "./patient-storage.ts";
-export type { AppendOutcome, Blobs, FrameRange, Log, LogRecord, Storage } from "./port.ts";
+export type {
+  AppendOutcome,
+  AppendRoom,
+  Blobs,
+  FrameRange,
+  Log,
+  LogRecord,
+  Storage,
+} from "./port.ts";

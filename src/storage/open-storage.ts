@@ -9,11 +9,12 @@ import type { Logger } from "../base/log.ts";
 import { lockDirectory } from "./embedded/directory-lock.ts";
 import { openEmbeddedStorage } from "./embedded/open-embedded-storage.ts";
 import { openJetStreamStorage } from "./jetstream/open-jetstream-storage.ts";
-import { connectNats, type NatsLink, type NatsTarget } from "./jetstream/connect.ts";
+import { connectNats, type LastingConnection, type NatsTarget } from "./jetstream/connect.ts";
 import { findNatsServer } from "./jetstream/find-nats-server.ts";
 import { NODE_USER } from "./jetstream/managed-config.ts";
 import { ManagedNatsServer } from "./jetstream/managed-server.ts";
 import { passwordLogin, readLogin } from "./jetstream/nats-login.ts";
+import type { Room } from "./jetstream/room.ts";
 import type { Storage } from "./port.ts";
 import { StorageAway } from "./storage-away.ts";
 
@@ -86,7 +87,7 @@ async function openParts(
   await mkdir(directory, { recursive: true });
   opened.push(lockDirectory(directory));
   refuseOtherEngine(directory);
-  const target = await targetOf(options, opened);
+  const { target, room } = await targetOf(options, opened);
   const away = new StorageAway();
   const link = await connect(options, target, away);
   opened.push(() => link.close());
@@ -99,6 +100,7 @@ async function openParts(
     isDurabilityVerified: nats.managed,
     sizeBytesMax,
     onFailed: options.onFailed,
+    ...(room !== undefined && { room }),
   });
   opened.push(() => storage.close());
   return { storage, away, nats: { connection: link.connection, servers: target.servers } };
@@ -115,12 +117,17 @@ function refuseOtherEngine(directory: string): void {
   throw new CaxtonError("INVALID_CONFIG", undefined, { findings: [finding] });
 }
 
-async function targetOf(options: StorageOptions, opened: Close[]): Promise<NatsTarget> {
+/** `room`: of the node's own nats-server; of others nothing is known. */
+async function targetOf(
+  options: StorageOptions,
+  opened: Close[],
+): Promise<{ readonly target: NatsTarget; readonly room?: Room }> {
   const { config, env } = options;
   const { nats } = config.storage;
   const identity = { name: `caxton ${config.node.id}`, cluster: nats.cluster };
   if (!nats.managed) {
-    return { ...identity, servers: natsServersOf(nats.servers), login: readLogin(nats, env) };
+    const servers = natsServersOf(nats.servers);
+    return { target: { ...identity, servers, login: readLogin(nats, env) } };
   }
   const server = await ManagedNatsServer.start({
     directory: config.storage.directory,
@@ -132,7 +139,8 @@ async function targetOf(options: StorageOptions, opened: Close[]): Promise<NatsT
   opened.push(() => server.stop());
   const servers = [`127.0.0.1:${String(server.port)}`];
   options.log.info({ servers, pid: server.pid }, "the node's nats-server runs");
-  return { ...identity, servers, login: passwordLogin(NODE_USER, server.password) };
+  const login = passwordLogin(NODE_USER, server.password);
+  return { target: { ...identity, servers, login }, room: server };
 }
 
 function clientPasswordOf({ clientPasswordFile }: NatsConfig): string | undefined {
@@ -149,7 +157,7 @@ function connect(
   { log, onFailed }: StorageOptions,
   target: NatsTarget,
   away: StorageAway,
-): Promise<NatsLink> {
+): Promise<LastingConnection> {
   return connectNats(target, log, {
     away: () => away.away("connection"),
     back: () => away.back("connection"),

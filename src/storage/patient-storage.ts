@@ -50,8 +50,8 @@ class Patience {
 function patientLog(log: Log, patience: Patience): Log {
   return {
     frameBytesMax: log.frameBytesMax,
-    append: (partition, expectedSequence, frame, epoch) =>
-      log.append(partition, expectedSequence, frame, epoch),
+    append: (partition, expectedSequence, frame, epoch, room) =>
+      log.append(partition, expectedSequence, frame, epoch, room),
     beginAt: (partition, firstSequence) => log.beginAt(partition, firstSequence),
     lastSequence: (partition) => patience.until(() => log.lastSequence(partition)),
     // The first try is made now: it ends at what is newest now.

@@ -15,6 +15,12 @@ export type AppendOutcome =
   | { readonly kind: "unknown"; readonly cause: string }
   | { readonly kind: "refused"; readonly lastSequence: number };
 
+/**
+ * Whether a frame may take the last of the room, which engines keep for frames that lead to more of it: those that
+ * open an epoch, always, and those that name a checkpoint.
+ */
+export type AppendRoom = "ordinary" | "reserve";
+
 export interface LogRecord {
   /** Dense per partition, starts at 1. */
   readonly sequence: number;
@@ -52,6 +58,7 @@ export interface Log {
     expectedSequence: number | null,
     frame: Uint8Array,
     epoch: number,
+    room?: AppendRoom,
   ): Promise<AppendOutcome>;
   /**
    * Sequence of the newest frame of the partition, 0 when there is none. This and the reads below reject
@@ -73,6 +80,11 @@ export interface LogUsage {
   /** Bytes on disk, preallocated space included. */
   readonly bytes: number;
   readonly bytesMax: number;
+  /**
+   * Of the room for ordinary frames, how much is taken: from 0 to about 1, where they are refused. Where the log has
+   * parts that fill by themselves, of the fullest.
+   */
+  readonly fullShare: number;
   /** Physical commits and fsyncs since the engine was opened; 0 where it leaves them to servers. */
   readonly commits: number;
   readonly fsyncs: number;

@@ -46,10 +46,34 @@ test("a ring on JetStream is killed, reopened and found complete", async () => {
 });
 
 test("what a plain NATS client publishes is counted when it is handled", async () => {
-  const sizes = ["--messages", "2000", "--seconds", "0.2"];
+  const sizes = ["--messages", "2000", "--payload-bytes", "100", "--seconds", "0.2"];
   const report = await bench("native", ...sizes, "--storage", "jetstream");
-  expectFigures(report, ["handled_per_second", "ask_p50_ms", "asks_per_second_at_64"]);
+  expectFigures(report, ["handled_per_second", "acked_handled_per_second"]);
+  expectFigures(report, ["ask_p50_ms", "asks_per_second_at_64"]);
+  // 2,000 to warm up, 2,000 plain, 500 of which each is acknowledged.
+  expect(report.figures["verified_messages"]).toBe(4500);
+  for (const who of ["publisher", "nats_server", "caxton", "caxton_main_thread"]) {
+    expect(report.figures[`${who}_cpu_us_per_message`]).toBeGreaterThanOrEqual(0);
+  }
   await expect(bench("native", ...sizes)).rejects.toThrow(/need --storage/);
+});
+
+test("a ring on three nats-servers is killed, reopened and found complete", async () => {
+  const storage = ["--storage", "jetstream", "--replicas", "3"];
+  const report = await bench("tell-durable", ...RING, "--actors", "20", ...storage);
+  expectFigures(report, ["messages_per_second", "verified_messages"]);
+  expect(report.environment["replicas"]).toBe(3);
+  await expect(bench("tell-durable", "--replicas", "3")).rejects.toThrow(/needs --storage/);
+});
+
+test("the leader of the log is killed, and what was acknowledged is there once", async () => {
+  const report = await bench("failover-nats", "--rounds", "1");
+  for (const place of ["apart", "connected"]) {
+    expectFigures(report, [`${place}_caxton_ack_p50_ms`, `${place}_nats_ack_max_ms`]);
+    expect(report.ratios[`${place}_caxton_to_floor`]).toBeGreaterThan(0);
+  }
+  expectFigures(report, ["verified_messages", "verified_nats_messages"]);
+  expect(report.environment["storage"]).toBe("jetstream-fast");
 });
 
 test("a ring without a log counts what it did, on one core and on two", async () => {
@@ -115,7 +139,7 @@ test("a killed server answers for every partition, then for every actor", async 
 });
 
 test("our side of a comparison with a peer, which is fetched for that alone", async () => {
-  const options = { directory, seconds: 0.05, natsUrl: undefined, say: () => {} };
+  const options = { directory, seconds: 0.05, nats: [], say: () => {} };
   const data = join(directory, "counters");
   const { figures, configuration } = await withCaxtonCounters(data, (server) =>
     measureCounters(server, options),

@@ -20,6 +20,8 @@ import { Workload } from "./workload.ts";
 const CLIENTS = 3;
 const RETRY_MS = 40;
 const RETRY_MS_MAX = 1500;
+/** Whatever storage does: it is away for long after 5 s, and each try of a frame may take that long. */
+const SEND_MS_MAX = 15_000;
 const FINAL_REFUSALS = new Set(["AGENT_NOT_FOUND", "MESSAGE_TOO_LARGE"]);
 
 /** Every other request belongs to a trace: what its turns send carries it on, in replay as well. */
@@ -142,11 +144,14 @@ export class Clients {
       return;
     }
     request.tries++;
+    const sentAtMs = timeline.nowMs;
     let isOver = false;
     const submission = { partition, id, chosenId, wantsReply: asks };
     const requestId = node.submit(submission, request.envelope, (answer, reply) => {
       if (isOver) return;
       isOver = true;
+      const waitedMs = timeline.nowMs - sentAtMs;
+      promise(asks || waitedMs <= SEND_MS_MAX, () => `${id} was not answered for ${waitedMs} ms`);
       this.answered(request, answer, reply);
     });
     if (!asks) return;
@@ -171,6 +176,11 @@ export class Clients {
         return;
       case "refused":
         coverage.hitNamed(`client refused ${answer.code}`);
+        // It may have been accepted by then.
+        if (answer.code === "STORAGE_UNAVAILABLE" && !request.remembered) {
+          this.finish(request);
+          return;
+        }
         if (FINAL_REFUSALS.has(answer.code)) this.finish(request);
         else this.retry(request);
         return;

@@ -7,7 +7,6 @@
 import type { Environment } from "../../src/actors/environment.ts";
 import type { Control } from "../../src/actors/partition/control.ts";
 import type { PartitionProcessor } from "../../src/actors/partition/processor.ts";
-import type { BlobRequest } from "../../src/actors/worker-blobs.ts";
 import type {
   FromWorker,
   PackedResult,
@@ -16,7 +15,10 @@ import type {
 } from "../../src/actors/worker-protocol.ts";
 import { EXIT_CRASH, SimFailure } from "./failure.ts";
 import { SimAppender } from "./sim-appender.ts";
+import type { ReadsAt } from "./sim-blobs.ts";
 import type { SimLog, Writer } from "./sim-log.ts";
+import { SimRecovery } from "./sim-recovery.ts";
+import { SimStore } from "./sim-store.ts";
 import { SimWorker, replyOf } from "./sim-worker.ts";
 import type { SimWorkerPorts } from "./sim-worker.ts";
 
@@ -39,6 +41,8 @@ export type ClientAnswer = PackedResult | { readonly kind: "lost" };
 
 export interface SimNodePorts extends SimWorkerPorts {
   readonly log: SimLog;
+  /** What decides is read at the leader. */
+  readonly readsAt: ReadsAt;
   readonly environments: ReadonlyMap<number, Environment>;
   ephemeralAgents(): readonly string[];
   /** A message made the process crash. */
@@ -70,19 +74,35 @@ export class SimNode implements Writer {
   private wasClean = false;
   private onOpen: () => void = () => undefined;
   private readonly appender: SimAppender;
+  private readonly store: SimStore;
 
   constructor(ports: SimNodePorts) {
     this.ports = ports;
     this.appender = new SimAppender({
       log: ports.log,
       coverage: ports.coverage,
+      readsAt: ports.readsAt,
       writer: this,
+      nowMs: () => ports.timeline.nowMs,
       after: (delayMs, action) => this.after(delayMs, action),
       fenced: () => {
         ports.fenced(this);
       },
       contended: () => {
         ports.contended(this);
+      },
+      away: () => {
+        this.refuseAll();
+      },
+    });
+    this.store = new SimStore({
+      ...ports,
+      after: (delayMs, action) => {
+        this.after(delayMs, action);
+      },
+      isSuperseded: () => this.superseded,
+      fenced: () => {
+        ports.fenced(this);
       },
     });
     const { partitions, workers } = ports.swarm;
@@ -129,6 +149,18 @@ export class SimNode implements Writer {
     this.ports.log.writerDied(this, withPower);
     for (const { answer } of this.requests.values()) answer({ kind: "lost" }, undefined);
     this.requests.clear();
+  }
+
+  /** Storage has been away for long: nobody waits for it any more. */
+  private refuseAll(): void {
+    const requests = [...this.requests];
+    this.requests.clear();
+    for (const [requestId, { answer }] of requests) answer(refusal(requestId), undefined);
+  }
+
+  /** Since when the oldest of the frames waits that storage does not answer for; Infinity when none does. */
+  get waitsSinceMs(): number {
+    return this.alive ? this.appender.waitsSinceMs : Infinity;
   }
 
   killWorker(index: number): void {
@@ -193,29 +225,41 @@ export class SimNode implements Writer {
   private recover(seat: Seat): void {
     seat.cursors = new Map();
     seat.opened = 0;
-    const { worker } = seat;
     const left = [...seat.partitions];
     const next = (): void => {
-      this.after(this.ports.random.nextFloat() ** 2 * READ_MS_MAX, () => {
-        if (seat.worker !== worker) return;
-        const partition = left.shift()!;
-        this.recoverOne(seat, partition);
-        if (left.length > 0) next();
-      });
+      const partition = left.shift();
+      if (partition !== undefined) this.recoverOne(seat, partition, next);
     };
     next();
   }
 
-  private recoverOne(seat: Seat, partition: number): void {
-    const { checkpoint, frames } = this.ports.log.recoveryOf(partition);
-    if (checkpoint !== undefined) {
-      this.ports.coverage.hit("recovery from a checkpoint");
-      this.post(seat, { kind: "checkpoint", partition, ...checkpoint });
-    }
-    const half = this.ports.random.below(frames.length + 1);
-    this.post(seat, { kind: "recover", partition, frames: frames.slice(0, half) });
-    this.post(seat, { kind: "recover", partition, frames: frames.slice(half) });
-    this.post(seat, { kind: "recovered", partition });
+  private recoverOne(seat: Seat, partition: number, done: () => void): void {
+    const { ports } = this;
+    const { worker } = seat;
+    const { log, readsAt, coverage } = ports;
+    new SimRecovery(partition, {
+      log,
+      readsAt,
+      coverage,
+      read: (action) => {
+        this.store.afterLeader(ports.random.nextFloat() ** 2 * READ_MS_MAX, () => {
+          if (seat.worker === worker) action();
+        });
+      },
+      checkpoint: (sha256, content) => {
+        this.post(seat, { kind: "checkpoint", partition, sha256, content });
+      },
+      frames: (frames) => {
+        this.post(seat, { kind: "recover", partition, frames });
+      },
+      recovered: () => {
+        this.post(seat, { kind: "recovered", partition });
+        done();
+      },
+      contended: () => {
+        ports.contended(this);
+      },
+    }).start();
   }
 
   private recovered(seat: Seat, message: Extract<FromWorker, { kind: "recovered" }>): void {
@@ -342,12 +386,12 @@ export class SimNode implements Writer {
         this.post(this.seatOf(message.source), { ...message, kind: "refetch" });
         return;
       case "read":
-        this.read(worker, message);
+        this.store.read(worker, message);
         return;
       case "store":
       case "fetch":
       case "trim":
-        this.serveBlobs(worker, message);
+        this.store.serve(worker, message);
         return;
       case "answer": {
         const answer = this.answers.get(message.requestId);
@@ -394,49 +438,6 @@ export class SimNode implements Writer {
     }
   }
 
-  private read(worker: SimWorker, message: Extract<FromWorker, { kind: "read" }>): void {
-    const { partition, requestId, ranges } = message;
-    const pieces: Buffer[] = [];
-    for (let i = 0; i < ranges.length; i += 3) {
-      pieces.push(
-        this.ports.log.readRange(partition, {
-          sequence: ranges[i]!,
-          offset: ranges[i + 1]!,
-          length: ranges[i + 2]!,
-        }),
-      );
-    }
-    this.after(this.ports.random.nextFloat() * this.ports.swarm.appendMs, () => {
-      const lengths = pieces.map(({ length }) => length);
-      worker.post({ kind: "ranges", requestId, bytes: Buffer.concat(pieces), lengths });
-    });
-  }
-
-  private serveBlobs(worker: SimWorker, message: BlobRequest): void {
-    const { log, random, swarm } = this.ports;
-    this.after(random.nextFloat() * swarm.appendMs * 2, () => {
-      switch (message.kind) {
-        case "store": {
-          const sha256 = log.putBlob(message.content);
-          worker.post({ kind: "stored", requestId: message.requestId, sha256 });
-          return;
-        }
-        case "fetch": {
-          const { requestId, sha256, offset, length } = message;
-          const bytes = Uint8Array.from(log.blob(sha256).subarray(offset, offset + length));
-          worker.post({ kind: "fetched", requestId, bytes });
-          return;
-        }
-        case "trim":
-          // Another process may own the partition: it needs what it has read.
-          if (this.superseded) return;
-          log.trim(message.partition, message.below);
-          for (const sha256 of message.blobs) log.deleteBlob(sha256);
-          return;
-      }
-    });
-  }
-
   // --- Clients and operators ----------------------------------------------------------------------------
 
   submit(
@@ -446,6 +447,10 @@ export class SimNode implements Writer {
   ): number {
     const seat = this.seatOf(submission.partition);
     const requestId = ++this.lastRequest;
+    if (this.appender.isAwayForLong) {
+      answer(refusal(requestId), undefined);
+      return requestId;
+    }
     this.requests.set(requestId, { seat, answer });
     const packed = { ...submission, requestId, offset: 0, length: envelope.length };
     this.post(seat, { kind: "submit", submissions: [packed], bytes: Uint8Array.from(envelope) });
@@ -483,4 +488,8 @@ export class SimNode implements Writer {
   processor(partition: number): PartitionProcessor | undefined {
     return this.seatOf(partition).worker?.processor(partition);
   }
+}
+
+function refusal(requestId: number): PackedResult {
+  return { kind: "refused", requestId, code: "STORAGE_UNAVAILABLE", reason: "no leader" };
 }

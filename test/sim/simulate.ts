@@ -2,6 +2,7 @@
 import { ensureError } from "../../src/base/errors.ts";
 import type { Coverage } from "./coverage.ts";
 import { EXIT_CRASH, SimFailure } from "./failure.ts";
+import type { ReadsAt } from "./sim-blobs.ts";
 import { drawSwarm } from "./swarm.ts";
 import { World } from "./world.ts";
 
@@ -13,8 +14,9 @@ export interface SimResult {
   readonly failure: SimFailure | undefined;
 }
 
-export function simulate(seed: number): SimResult {
-  const world = new World(drawSwarm(seed));
+/** With what decides read at a follower, promises are broken. */
+export function simulate(seed: number, readsAt: ReadsAt = "leader"): SimResult {
+  const world = new World(drawSwarm(seed), readsAt);
   let failure: SimFailure | undefined;
   try {
     world.run();

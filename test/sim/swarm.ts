@@ -16,6 +16,7 @@ export const FAULTS = [
   "cleanRestarts",
   "clockJumps",
   "stalls",
+  "leaderLosses",
   "poison",
   "operator",
 ] as const;

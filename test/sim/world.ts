@@ -15,6 +15,7 @@ import { Ledger } from "./ledger.ts";
 import { Operator } from "./operator.ts";
 import { tokenOf } from "./plan.ts";
 import { Shadow } from "./shadow.ts";
+import type { ReadsAt } from "./sim-blobs.ts";
 import { SimLog } from "./sim-log.ts";
 import { SimNode } from "./sim-node.ts";
 import { difference } from "./state-dump.ts";
@@ -29,7 +30,10 @@ const MEND_EVERY_MS = 150;
 /** By then everything has to be done, in virtual time and in steps. */
 const PROGRESS_MS = 600_000;
 const STEPS_MAX = 400_000;
-const TAKEOVER_MS = 50;
+/** How long an old owner may not know it yet. */
+const ZOMBIE_MS_MAX = 500;
+/** How long it may take until all that waited for a leader goes on. */
+const RESUMED_MS = 10_000;
 
 export class World {
   readonly coverage = new Coverage();
@@ -48,11 +52,16 @@ export class World {
   private nodes = 0;
   private clockOffsetMs = 0;
   private healing = false;
+  private elections = 0;
+  /** Elections after which nobody has looked yet whether all goes on. */
+  private unresumed = 0;
   private readonly diverged = new Set<string>();
+  private readonly readsAt: ReadsAt;
 
-  constructor(swarm: Swarm) {
+  constructor(swarm: Swarm, readsAt: ReadsAt = "leader") {
     const { seed, partitions } = swarm;
     this.swarm = swarm;
+    this.readsAt = readsAt;
     this.timeline = new Timeline(fork(seed, "ties"));
     this.chaos = fork(seed, "chaos");
     this.checks = fork(seed, "checks");
@@ -74,7 +83,7 @@ export class World {
       firstSentMs: (token) => this.clients.firstSentMs(token),
       wallMs: () => this.wallMs(),
       isEphemeral: (address) => address.startsWith(`${EPHEMERAL}/`),
-      frame: (partition, sequence) => this.log.frame(partition, sequence),
+      frame: (partition, sequence) => this.log.frames.frame(partition, sequence)!,
       isOutOfOrder: (token) => this.clients.isOutOfOrder(token) || this.operator.retried.has(token),
     });
     const environment = (id: number) => this.operator.environments.get(id)!;
@@ -127,6 +136,7 @@ export class World {
       timeline,
       coverage,
       log,
+      readsAt: this.readsAt,
       random: fork(swarm.seed, `node ${this.nodes++}`),
       environments: this.operator.environments,
       incarnation: INCARNATION,
@@ -226,6 +236,9 @@ export class World {
         coverage.hit("storage stalled");
         this.log.stall(chaos.nextFloat() * 500);
         return;
+      case "leaderLosses":
+        this.loseLeader();
+        return;
       case "operator":
         if (node.isOpen) this.operator.meddle(node);
         return;
@@ -234,6 +247,24 @@ export class World {
       case "appendsRefused":
       case "poison":
     }
+  }
+
+  private loseLeader(): void {
+    const { log, timeline, coverage } = this;
+    if (!log.hasLeader) return;
+    log.loseLeader();
+    const election = ++this.elections;
+    this.unresumed++;
+    const backAtMs = timeline.nowMs + log.leaderlessMs;
+    timeline.after(log.leaderlessMs + RESUMED_MS, () => {
+      this.unresumed--;
+      if (election < this.elections) return;
+      promise(
+        (this.node?.waitsSinceMs ?? Infinity) >= backAtMs,
+        () => `a frame waits since before there was a leader again`,
+      );
+      coverage.hit("service resumed with a leader");
+    });
   }
 
   /** Another node takes all partitions while the old one lives on. */
@@ -245,7 +276,7 @@ export class World {
     this.node = node;
     node.start(false, () => {
       this.operator.converge(node);
-      this.timeline.after(TAKEOVER_MS, () => {
+      this.timeline.after(this.chaos.nextFloat() ** 2 * ZOMBIE_MS_MAX, () => {
         old.stop(false);
         this.zombies = this.zombies.filter((zombie) => zombie !== old);
       });
@@ -308,7 +339,9 @@ export class World {
   private isDone(): boolean {
     if (!this.healing || this.clients.active > 0 || this.node?.isOpen !== true) return false;
     return (
-      this.zombies.length === 0 && this.node.isQuiet && this.processors().every((p) => isIdle(p))
+      this.zombies.length + this.unresumed === 0 &&
+      this.node.isQuiet &&
+      this.processors().every((p) => isIdle(p))
     );
   }
 
@@ -358,8 +391,10 @@ export class World {
 
   private checkPoison(): void {
     // With other crashes about, and when one is enough, chance may strike the innocent.
+    // Starting over because a partition was contended counts as one: others were open by then.
     const isAlone =
       this.swarm.crashIntentsMax > 1 &&
+      !this.coverage.counts.has("partition contended") &&
       [...this.swarm.faults].every(
         (fault) => !["kills", "powerLosses", "workerKills", "takeovers"].includes(fault),
       );

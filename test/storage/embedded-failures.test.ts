@@ -148,6 +148,29 @@ describe("a full log", () => {
     expect(storage.log.usage().bytes).toBeLessThanOrEqual(LIMIT);
   });
 
+  test("still takes frames that make room, over starts, and nothing else in their room", async () => {
+    const directory = await temporaryDirectory();
+    let storage = await openSmall(directory, { sizeBytesMax: LIMIT });
+    await fill(storage, 0);
+    let last = await fill(storage, 0, 0);
+    expect(storage.log.usage().fullShare).toBeGreaterThan(0.9);
+    for (let epoch = 2; epoch < 5; epoch++) {
+      const opening = await storage.log.append(0, null, frameOf("epoch", 200), epoch);
+      expect(opening).toEqual({ kind: "acked", sequence: last + 1 });
+      const ordinary = storage.log.append(0, last + 1, frameOf("f", 10), epoch);
+      expect(await codeOf(ordinary)).toBe("STORAGE_FULL");
+      const naming = frameOf("checkpoint", 200);
+      const named = await storage.log.append(0, last + 1, naming, epoch, "reserve");
+      expect(named).toEqual({ kind: "acked", sequence: last + 2 });
+      last += 2;
+      await storage.close();
+      storage = await openSmall(directory, { sizeBytesMax: LIMIT });
+    }
+    await storage.log.trim(0, last);
+    expect(storage.log.usage().fullShare).toBeLessThan(0.3);
+    expect(await fill(storage, 0)).toBeGreaterThan(last + 6);
+  });
+
   test("a full disk is a full log until there is room again", async () => {
     let full = true;
     const fileSystem = failingFileSystem((call) => {

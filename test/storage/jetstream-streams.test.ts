@@ -85,6 +85,28 @@ describe("streams that are full", () => {
     expect(kept.map(({ sequence }) => sequence)).toEqual([last - 1, last, last + 1]);
   });
 
+  test("frames that make room are taken where others are not, over starts", async () => {
+    const cluster = newCluster();
+    let storage = await openJetStream(connection, { cluster, sizeBytesMax: LIMIT });
+    let last = await fill(storage, 0);
+    for (let epoch = 2; epoch < 5; epoch++) {
+      expect(storage.log.usage().fullShare).toBeGreaterThan(0.9);
+      const opening = await storage.log.append(0, null, frameOf("epoch", 200), epoch);
+      expect(opening).toEqual({ kind: "acked", sequence: last + 1 });
+      const ordinary = storage.log.append(0, last + 1, frameOf("f", 20_000), epoch);
+      expect(await codeOf(ordinary)).toBe("STORAGE_FULL");
+      const naming = frameOf("checkpoint", 2000);
+      const named = await storage.log.append(0, last + 1, naming, epoch, "reserve");
+      expect(named).toEqual({ kind: "acked", sequence: last + 2 });
+      last += 2;
+      await storage.close();
+      storage = await openJetStream(connection, { cluster, sizeBytesMax: LIMIT });
+    }
+    await storage.log.trim(0, last);
+    expect(storage.log.usage().fullShare).toBeLessThan(0.1);
+    expect(await codeOf(storage.log.append(0, last, frameOf("f", 20_000), 5))).toBe("resolved");
+  });
+
   test("a partition that rests holds the stream back, is named, and lets go when it is trimmed", async () => {
     const storage = await openJetStream(connection, { sizeBytesMax: LIMIT });
     const { log } = storage;

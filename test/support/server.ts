@@ -20,6 +20,8 @@ export interface ServerOptions {
   readonly sets?: readonly string[];
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** A command that runs the one which follows it. */
+  readonly via?: readonly string[];
 }
 
 interface Ports {
@@ -115,7 +117,8 @@ export async function runServerToItsEnd(
   return { code, stderr: started.lines.join("\n") };
 }
 
-function spawnServer({ directory, sets = [], args = [], env = {} }: ServerOptions): StartedProcess {
+function spawnServer(options: ServerOptions): StartedProcess {
+  const { directory, sets = [], args = [], env = {}, via = [] } = options;
   const folder = directory ?? mkdtempSync(join(tmpdir(), "caxton-server-"));
   const own = [
     "api.grpc.port=0",
@@ -129,7 +132,8 @@ function spawnServer({ directory, sets = [], args = [], env = {} }: ServerOption
   ];
   const setArgs = [...own, ...sets].flatMap((set) => ["--set", set]);
   // Its standard input is our pipe: however the tests end, the server ends with them.
-  const child = spawn(LAUNCHER, ["server", "--stop-on-eof", ...setArgs, ...args], {
+  const [program, ...words] = [...via, LAUNCHER, "server", "--stop-on-eof", ...setArgs, ...args];
+  const child = spawn(program!, words, {
     stdio: ["pipe", "pipe", "pipe"],
     env: { ...process.env, ...env },
   });

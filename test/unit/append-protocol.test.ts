@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { decideAppend, decideFromLog } from "../../src/actors/append-protocol.ts";
 import { LogAppender, PartitionContended } from "../../src/actors/log-appender.ts";
 import { CaxtonError } from "../../src/base/errors.ts";
@@ -57,8 +57,8 @@ describe("what the log holds decides", () => {
 
   test("a frame of a higher epoch fences", () => {
     const records = [
-      { sequence: 5, frame: frame(1, 5) },
-      { sequence: 6, frame: frame(3, 6) },
+      { sequence: 5, frame: frame(3, 5) },
+      { sequence: 6, frame: frame(4, 6) },
     ];
     expect(decideFromLog(sent.frame, 4, records)).toEqual({ kind: "fenced", epoch: 3 });
   });
@@ -71,17 +71,16 @@ describe("what the log holds decides", () => {
     expect(decideFromLog(sent.frame, 4, records)).toEqual({ kind: "durable", sequence: 5 });
   });
 
-  test("frames of lower epochs are passed: resend after them", () => {
-    const records = [
-      { sequence: 5, frame: frame(1, 5) },
-      { sequence: 6, frame: frame(1, 6) },
-    ];
-    expect(decideFromLog(sent.frame, 4, records)).toEqual({ kind: "resend", expectedSequence: 6 });
+  test("what only void messages kept out is resent at its place", () => {
+    expect(decideFromLog(sent.frame, 4, [])).toEqual({ kind: "resend", expectedSequence: 4 });
   });
 
-  test("the same number of another life is not the frame itself", () => {
-    const records = [{ sequence: 5, frame: frame(2, 5, 9) }];
-    expect(decideFromLog(sent.frame, 4, records)).toEqual({ kind: "resend", expectedSequence: 5 });
+  test.each([
+    ["of a lower epoch", frame(1, 5)],
+    ["of the same number and another life", frame(2, 5, 9)],
+  ])("a frame %s can't be there: it is damage", (_, other) => {
+    const decide = () => decideFromLog(sent.frame, 4, [{ sequence: 5, frame: other }]);
+    expect(decide).toThrow(expect.objectContaining({ code: "STORAGE_CORRUPT" }));
   });
 });
 
@@ -113,7 +112,13 @@ function scripted(outcomes: AppendOutcome[], found: Buffer | Error = frame(1, 5)
 
 describe("the appender", () => {
   const bytes = frame(2, 5);
-  const posted = { partition: 3, frameNo: 5, expectedSequence: 4, frame: bytes };
+  const posted = {
+    partition: 3,
+    frameNo: 5,
+    expectedSequence: 4,
+    frame: bytes,
+    hasEvents: false,
+  };
   const hex = bytes.toString("hex");
 
   test("resends the same bytes at the same place until the outcome is known", async () => {
@@ -125,6 +130,22 @@ describe("the appender", () => {
     await appender.appendGroup([posted]);
     const append = { expectedSequence: 4, bytes: hex };
     expect(appends).toEqual([append, append, append]);
+  });
+
+  test("servers that come back are found soon, however long they were away", async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const tries = 1000;
+    const cause = "no server answers for it now";
+    const unknowns = Array.from({ length: tries }, () => ({ kind: "unknown", cause }) as const);
+    const { appends, appender } = scripted([...unknowns, { kind: "acked", sequence: 5 }]);
+    const appended = appender.appendGroup([posted]);
+    // A twentieth of the shortest election.
+    for (let triesBefore = 0; appends.length <= tries; triesBefore = appends.length) {
+      await vi.advanceTimersByTimeAsync(200);
+      expect(appends.length).toBeGreaterThan(triesBefore);
+    }
+    await appended;
   });
 
   test("a frame that lands elsewhere than it says is damage: what refers to it would be lost", async () => {

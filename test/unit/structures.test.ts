@@ -156,6 +156,24 @@ describe("client ids", () => {
     }
   });
 
+  test("one that is accepted again is the newest, and takes no room twice", () => {
+    const ids = new ClientIds(3, 10_000, 1000);
+    ids.accept("again", 500, 1, false);
+    ids.complete("again", reply);
+    ids.accept("second", 500, 1, false);
+    // Its acceptance was dated late: where it was accepted again its window had passed.
+    ids.accept("again", 1400, 2, false);
+    expect([...ids.values()].map(({ id }) => id)).toEqual(["second", "again"]);
+    ids.accept("third", 1400, 2, false);
+    ids.accept("fourth", 1500, 3, false);
+    expect([...ids.values()].map(({ id }) => id)).toEqual(["again", "third", "fourth"]);
+    ids.expire(2500);
+    expect(ids.size).toBe(0);
+    const large = new ClientIds(10, 200, 1000);
+    for (let n = 0; n < 5; n++) large.accept("again", 0, n, false);
+    expect(large.hasRoom(0)).toBe(true);
+  });
+
   test("replies count against the bytes", () => {
     const ids = new ClientIds(100, 200, 1000);
     ids.accept("a", 0, 1, true);

@@ -59,6 +59,9 @@ export class ClientIds {
   }
 
   accept(id: string, nowMs: number, frame: number, wantsReply: boolean): void {
+    // Recovery dates by frames, a little late: one that had run out when it came again is still here.
+    const before = this.entries.get(id);
+    if (before !== undefined) this.forget(before);
     if (this.entries.size >= this.countMax) this.forgetOldest();
     const entry = { id, acceptedAtMs: nowMs, frame, wantsReply, outcome: undefined };
     this.entries.set(id, entry);
@@ -77,7 +80,7 @@ export class ClientIds {
     if (this.overdue.delete(entry)) this.answered.push(entry);
   }
 
-  /** Recovery dates by frames, a little late: what had run out when this id found room has not quite yet. */
+  /** In recovery: what had run out when this id found room has not quite yet. */
   private forgetOldest(): void {
     for (const entry of this.entries.values()) {
       if (isPending(entry)) continue;

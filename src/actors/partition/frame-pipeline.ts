@@ -20,6 +20,7 @@ export interface SealedFrame {
   /** `null` for the epoch frame, the only append without an expected sequence. */
   readonly expectedSequence: number | null;
   readonly frame: Buffer;
+  readonly hasEvents: boolean;
 }
 
 /** Where a partition's log ended when its owner took over. */
@@ -153,12 +154,13 @@ export class FramePipeline {
     });
     this.lastCrc = payloadCrc;
     this.sealedBytes += frame.length;
+    const { hasEvents } = this.filling;
     this.inFlight = this.filling;
     this.filling = this.spare;
     this.filling.reuse();
     this.frameNo++;
     this.runDeferred();
-    return { partition, frameNo, expectedSequence, frame };
+    return { partition, frameNo, expectedSequence, frame, hasEvents };
   }
 
   /** The frame in flight is durable. Its buffer is reused by the next seal. */

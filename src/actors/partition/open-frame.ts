@@ -22,6 +22,7 @@ export class OpenFrame {
   readonly afterCommit: (() => void)[] = [];
   /** Newest number accepted from each source partition in this frame. */
   readonly accepted = new Map<number, number>();
+  hasEvents = false;
 
   constructor(bytesMax: number) {
     this.writer = new FrameWriter(bytesMax);
@@ -33,6 +34,7 @@ export class OpenFrame {
     this.outbound.length = 0;
     this.afterCommit.length = 0;
     this.accepted.clear();
+    this.hasEvents = false;
   }
 
   /** Moves what is still pending out of the buffer. */

@@ -22,7 +22,7 @@ import { SMALL_ENTRY_BYTES } from "./mail.ts";
 import type { PendingMessage } from "./message.ts";
 import { NO_REPLY_REASON } from "./partition-state.ts";
 import type { PartitionState } from "./partition-state.ts";
-import { applyEffects } from "./turn-effects.ts";
+import { type AppliedEffects, applyEffects } from "./turn-effects.ts";
 import type { SendRouter } from "./turn-effects.ts";
 import { sequenceOf } from "./turn-index.ts";
 
@@ -251,7 +251,8 @@ export class Turns {
     );
     const entry = this.frames.position(at - TURN_OVERHEAD_BYTES);
     actor.turns.add(entry, message.logPosition, message.length);
-    this.finish(turn, writer.bytes, at, at + to - from, this.mail.logged);
+    const { events } = this.finish(turn, writer.bytes, at, at + to - from, this.mail.logged);
+    if (events > 0) this.frames.filling.hasEvents = true;
     this.mail.disposeUndelivered();
     if (message.probation) this.ports.hasResult(message);
   }
@@ -262,16 +263,17 @@ export class Turns {
     from: number,
     to: number,
     router: SendRouter,
-  ): void {
+  ): AppliedEffects {
     const { state } = this;
     const { actor, message, open } = turn;
     state.turnDone(actor);
     state.consume(actor, message.seq);
     const handler = state.beginHandler(actor, message, open);
-    applyEffects(state, actor, handler, bytes, from, to, router);
+    const applied = applyEffects(state, actor, handler, bytes, from, to, router);
     if (!open && state.endHandler(handler)) {
       this.mail.sendFailure(actor.address, handler.root, "NO_REPLY", NO_REPLY_REASON);
     }
+    return applied;
   }
 
   // --- Failures -----------------------------------------------------------------------------------------

@@ -41,6 +41,8 @@ export interface NatsDoor {
   stop(): Promise<void>;
 }
 
+/** As whom the door follows the events. */
+export const EVENT_FOLLOWER = "nats";
 const ASK_DRAIN_MS = 5000;
 const FLUSH_MS = 1000;
 const WARN_EVERY_MS = 10_000;
@@ -72,7 +74,7 @@ export async function startNatsDoor(options: NatsDoorOptions): Promise<NatsDoor>
     sendMessage: (request, call) => service.sendMessage(request, call),
   });
   const publishesTopic = topics.publishes.bind(topics);
-  const stopEvents = kernel.events.follow("nats", {
+  const stopEvents = kernel.events.follow(EVENT_FOLLOWER, {
     deliver: (event) => publishEvent({ connection, jetstream: js, log, publishesTopic }, event),
   });
   const sends = new SendStreamDoor({

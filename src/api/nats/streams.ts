@@ -53,6 +53,9 @@ const OWNER_KEY = "caxton.door";
 const DUPLICATE_WINDOW_MS = 120_000;
 const STREAM_NOT_FOUND = 10059;
 const SUBJECTS_OVERLAP = 10065;
+const STREAMS_MAX_REACHED = 10027;
+/** Of a server, of its cluster, of the account. */
+const INSUFFICIENT_STORAGE: readonly number[] = [10023, 10047, 10002, 10028];
 
 type Wanted = Partial<StreamConfig> & { readonly name: string };
 
@@ -137,12 +140,23 @@ async function configOf(jsm: JetStreamManager, name: string): Promise<StreamConf
   }
 }
 
-function explained(error: unknown, { name, subjects = [] }: Wanted): unknown {
+function explained(error: unknown, { name, subjects = [], max_bytes = 0 }: Wanted): unknown {
   if (!(error instanceof JetStreamApiError)) return error;
   if (error.code === SUBJECTS_OVERLAP) {
     return layoutError(`Another stream takes ${subjects.join(", ")} already.`, error);
   }
-  return layoutError(`Stream ${name} can't be made: ${error.message}.`, error);
+  const why = `${error.message} (JetStream error ${String(error.code)})`;
+  if (INSUFFICIENT_STORAGE.includes(error.code)) {
+    const text =
+      `The NATS servers have no room for ${name} of ${String(max_bytes)} bytes: ${why}. ` +
+      "Raise max_file_store of the servers or the account's limit.";
+    return new CaxtonError("STORAGE_FULL", text, { cause: error });
+  }
+  const mend =
+    error.code === STREAMS_MAX_REACHED
+      ? " Raise max_streams of the account or of the servers."
+      : "";
+  return layoutError(`Stream ${name} can't be made: ${why}.${mend}`, error);
 }
 
 function layoutError(text: string, cause?: unknown): CaxtonError {

@@ -2,8 +2,8 @@
  * Blobs as files named by their hash. Owns `blobs/`: directories by the first two digits, made when
  * first needed, and `tmp`, emptied when the data directory is opened.
  */
-import { createHash } from "node:crypto";
 import { CaxtonError } from "../../base/errors.ts";
+import { BlobPuts, checkHash, hashOf } from "../blob-puts.ts";
 import type { Blobs } from "../port.ts";
 import {
   errorCodeOf,
@@ -24,25 +24,18 @@ export class BlobStore implements Blobs {
   readonly #gate: WriteGate;
   /** Directories whose names this process knows to be durable. */
   readonly #directories = new Set<string>();
-  readonly #putting = new Map<string, Promise<void>>();
+  readonly #puts: BlobPuts;
 
   constructor(files: FileSystem, directory: string, gate: WriteGate) {
     this.#files = files;
     this.#open = new OpenBlobs(files);
     this.#gate = gate;
     this.#directory = directory;
+    this.#puts = new BlobPuts(gate, (sha256, content) => this.#write(sha256, content));
   }
 
-  async put(content: Uint8Array): Promise<string> {
-    this.#gate.check();
-    const sha256 = hashOf(content);
-    let putting = this.#putting.get(sha256);
-    if (putting === undefined) {
-      putting = this.#write(sha256, content).finally(() => this.#putting.delete(sha256));
-      this.#putting.set(sha256, putting);
-    }
-    await putting;
-    return sha256;
+  put(content: Uint8Array): Promise<string> {
+    return this.#puts.put(content);
   }
 
   async get(sha256: string): Promise<Uint8Array | undefined> {
@@ -94,7 +87,7 @@ export class BlobStore implements Blobs {
   /** Resolves when no put is under way. */
   async close(): Promise<void> {
     this.#open.closeAll();
-    await Promise.allSettled(this.#putting.values());
+    await this.#puts.idle();
   }
 
   async #write(sha256: string, content: Uint8Array): Promise<void> {
@@ -122,9 +115,7 @@ export class BlobStore implements Blobs {
   }
 
   #path(sha256: string): string {
-    if (!/^[0-9a-f]{64}$/.test(sha256)) {
-      throw new CaxtonError("INVALID_ARGUMENT", `"${sha256}" is no SHA-256 in lowercase hex.`);
-    }
+    checkHash(sha256);
     return `${this.#directory}/${sha256.slice(0, 2)}/${sha256}`;
   }
 }
@@ -133,8 +124,4 @@ export async function removeUnfinishedBlobs(files: FileSystem, directory: string
   for (const name of await files.list(`${directory}/${TEMPORARY}`)) {
     await files.unlink(`${directory}/${TEMPORARY}/${name}`);
   }
-}
-
-function hashOf(content: Uint8Array): string {
-  return createHash("sha256").update(content).digest("hex");
 }

@@ -6,7 +6,7 @@
  * wanted is therefore emptied by carrying that little to the end of the log.
  */
 import { CaxtonError } from "../../base/errors.ts";
-import type { AppendOutcome, FrameRange, Log, LogRecord, LogUsage } from "../port.ts";
+import type { AppendOutcome, AppendRoom, FrameRange, Log, LogRecord, LogUsage } from "../port.ts";
 import type { LogIndex } from "./log-index.ts";
 import { LogReader } from "./log-reader.ts";
 import type { LogEnd } from "./log-recovery.ts";
@@ -42,8 +42,10 @@ export class EmbeddedLog implements Log {
     partition: number,
     expectedSequence: number | null,
     frame: Uint8Array,
+    _epoch: number,
+    room?: AppendRoom,
   ): Promise<AppendOutcome> {
-    return this.#writer.append(partition, expectedSequence, frame);
+    return this.#writer.append(partition, expectedSequence, frame, room);
   }
 
   lastSequence(partition: number): Promise<number> {
@@ -73,6 +75,7 @@ export class EmbeddedLog implements Log {
     return {
       bytes: this.#segments.bytes,
       bytesMax: this.#bytesMax,
+      fullShare: this.#segments.fullShare(this.#writer.end.position),
       ...this.#writer.counts,
       heldBackBy: [],
     };

@@ -12,7 +12,7 @@
 import { crc32 } from "node:zlib";
 import { invariant } from "../../base/assert.ts";
 import { CaxtonError } from "../../base/errors.ts";
-import type { AppendOutcome } from "../port.ts";
+import type { AppendOutcome, AppendRoom } from "../port.ts";
 import {
   alignCommit,
   COMMIT_RECORD_BYTES,
@@ -33,8 +33,9 @@ import type { WriteGate } from "../write-gate.ts";
 interface PendingFrame {
   readonly partition: number;
   readonly expectedSequence: number | null;
-  readonly carriedSequence: number | undefined;
+  readonly carriedSequence?: number;
   readonly frame: Uint8Array;
+  readonly room: AppendRoom;
   readonly settle: (outcome: AppendOutcome) => void;
   readonly reject: (error: CaxtonError) => void;
 }
@@ -98,13 +99,16 @@ export class LogWriter {
     partition: number,
     expectedSequence: number | null,
     frame: Uint8Array,
+    room: AppendRoom = "ordinary",
   ): Promise<AppendOutcome> {
-    return this.#enqueue(partition, expectedSequence, undefined, frame);
+    const itsRoom = expectedSequence === null ? "reserve" : room;
+    return this.#enqueue({ partition, expectedSequence, frame, room: itsRoom });
   }
 
   /** Writes a frame the log already holds once more, at its end. */
   carry(partition: number, sequence: number, frame: Uint8Array): Promise<AppendOutcome> {
-    return this.#enqueue(partition, null, sequence, frame);
+    const carried = { expectedSequence: null, carriedSequence: sequence };
+    return this.#enqueue({ partition, ...carried, frame, room: "reserve" });
   }
 
   /** Resolves when everything asked so far is answered. */
@@ -112,20 +116,16 @@ export class LogWriter {
     await this.#running;
   }
 
-  #enqueue(
-    partition: number,
-    expectedSequence: number | null,
-    carriedSequence: number | undefined,
-    frame: Uint8Array,
-  ): Promise<AppendOutcome> {
+  #enqueue(asked: Omit<PendingFrame, "settle" | "reject">): Promise<AppendOutcome> {
     const { frameBytesMax, gate } = this.#options;
+    const { frame } = asked;
     if (gate.refusal !== undefined) return Promise.reject(gate.refusal);
     if (frame.length > frameBytesMax) {
       const text = `A frame of ${frame.length} bytes is over the log's limit of ${frameBytesMax}.`;
       return Promise.reject(new CaxtonError("INTERNAL", text));
     }
     return new Promise((settle, reject) => {
-      this.#queue.push({ partition, expectedSequence, carriedSequence, frame, settle, reject });
+      this.#queue.push({ ...asked, settle, reject });
       this.#running ??= this.#run();
     });
   }
@@ -155,14 +155,23 @@ export class LogWriter {
     };
     let taken = 0;
     for (const pending of this.#queue) {
-      const size = COMMIT_RECORD_BYTES + pending.frame.length;
-      const fits = this.#position + alignCommit(group.bytes + size) <= this.#segment.bytes;
+      const fits = this.#fits(pending, group.bytes) && this.#mayTakeRoom(pending);
       if (!fits || group.frames.length === COMMIT_RECORDS_MAX) break;
       taken += 1;
       this.#add(group, pending);
     }
     this.#queue.splice(0, taken);
     return group;
+  }
+
+  /** Whether the current segment takes it into a commit of so many bytes. */
+  #fits({ frame }: PendingFrame, bytes: number): boolean {
+    const size = COMMIT_RECORD_BYTES + frame.length;
+    return this.#position + alignCommit(bytes + size) <= this.#segment.bytes;
+  }
+
+  #mayTakeRoom({ room }: PendingFrame): boolean {
+    return room === "reserve" || this.#options.segments.hasNext;
   }
 
   #add(group: Group, pending: PendingFrame): void {
@@ -256,8 +265,10 @@ export class LogWriter {
 
   /** Goes on in the next segment; refuses the frame that needs it when there is none. */
   async #advance(): Promise<void> {
-    const carries = this.#queue[0]?.carriedSequence !== undefined;
-    const next = await this.#options.segments.take(carries ? "carry" : "append");
+    const [first] = this.#queue;
+    invariant(first !== undefined, "a frame needs the segment");
+    const isKeptOut = this.#fits(first, commitHeadBytes(0)) && !this.#mayTakeRoom(first);
+    const next = isKeptOut ? undefined : await this.#options.segments.take(first.room);
     if (this.#options.gate.failed) return;
     if (next !== undefined) {
       this.#segment = next;

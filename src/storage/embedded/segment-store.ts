@@ -8,6 +8,7 @@
  * 3. A file that is being read is not given back.
  */
 import { invariant } from "../../base/assert.ts";
+import type { AppendRoom } from "../port.ts";
 import type { FileSystem } from "./file-system.ts";
 import { closeSegmentFile, type Segment, segmentName, trimmedName } from "./segment-file.ts";
 import type { SegmentSupply } from "./segment-supply.ts";
@@ -46,9 +47,20 @@ export class SegmentStore {
     return `${this.#directory}/${segmentName(number)}`;
   }
 
+  /** Whether ordinary frames may go into the newest segment. */
+  get hasNext(): boolean {
+    return this.#supply.hasNext;
+  }
+
+  /** `position`: where the newest segment ends for now. */
+  fullShare(position: number): number {
+    const older = this.#segments.slice(0, -1).reduce((sum, { bytes }) => sum + bytes, 0);
+    return (older + position) / this.#supply.ordinaryBytesMax;
+  }
+
   /** The next segment, now the newest; undefined when there is no room for one. */
-  async take(purpose: "append" | "carry"): Promise<Segment | undefined> {
-    const segment = await this.#supply.take(purpose);
+  async take(room: AppendRoom): Promise<Segment | undefined> {
+    const segment = await this.#supply.take(room);
     if (segment !== undefined) this.#segments.push(segment);
     return segment;
   }

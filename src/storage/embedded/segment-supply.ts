@@ -6,10 +6,11 @@
  * 2. A segment is given out only when the name after it is durable.
  * 3. A trimmed file is filled and headed under its old number, which recovery ignores, and gets its
  *    new name in one step.
- * 4. The last segment the limit allows is for copies only: making them is what gives room back when
- *    the log is full.
+ * 4. The last segment the limit allows is for copies, and for frames that open an epoch or name a checkpoint:
+ *    those give room back when the log is full.
  * 5. Want of space is a state that passes (`take` gives nothing); any other failure is for good.
  */
+import type { AppendRoom } from "../port.ts";
 import { type FileSystem, isWantOfSpace } from "./file-system.ts";
 import type { SectorFlags } from "./direct-io.ts";
 import {
@@ -62,6 +63,16 @@ export class SegmentSupply {
     return this.#bytes;
   }
 
+  /** What ordinary frames may fill. */
+  get ordinaryBytesMax(): number {
+    return this.#options.bytesMax - this.#options.segmentBytes;
+  }
+
+  /** Whether another segment follows, or will when it has been prepared: then the newest is not the last. */
+  get hasNext(): boolean {
+    return this.#ready.length > 0 || this.#preparing !== undefined || this.#mayPrepare();
+  }
+
   /** Begins to prepare the next segment, if there is room and none is ready. */
   prepare(): void {
     if (this.#ready.length > 0 || this.#preparing !== undefined || this.#stopped()) return;
@@ -72,10 +83,10 @@ export class SegmentSupply {
   }
 
   /** Undefined when there is no room for another segment. */
-  async take(purpose: "append" | "carry"): Promise<Segment | undefined> {
+  async take(room: AppendRoom): Promise<Segment | undefined> {
     this.prepare();
     await this.#preparing;
-    if (purpose === "append" && !this.#mayPrepare()) return undefined;
+    if (room === "ordinary" && !this.#mayPrepare()) return undefined;
     const segment = this.#ready.shift();
     if (segment !== undefined) this.prepare();
     return segment;

@@ -6,9 +6,9 @@
  *    was interrupted, write the same.
  * 3. The head of a small blob is the blob.
  */
-import { createHash } from "node:crypto";
 import { CaxtonError } from "../../base/errors.ts";
 import type { Subjects } from "../../base/nats-subjects.ts";
+import { BlobPuts, checkHash, hashOf } from "../blob-puts.ts";
 import type { Blobs } from "../port.ts";
 import type { WriteGate } from "../write-gate.ts";
 import { type BlobHead, headHeaders, readHead } from "./blob-head.ts";
@@ -30,27 +30,18 @@ export interface BlobStoreOptions {
 export class BlobStore implements Blobs {
   readonly #api: JetStreamApi;
   readonly #subjects: Subjects;
-  readonly #gate: WriteGate;
-  readonly #putting = new Map<string, Promise<void>>();
+  readonly #puts: BlobPuts;
   /** Heads of large blobs that were read from lately, those read last at the end. */
   readonly #heads = new Map<string, BlobHead>();
 
   constructor({ api, subjects, gate }: BlobStoreOptions) {
     this.#api = api;
     this.#subjects = subjects;
-    this.#gate = gate;
+    this.#puts = new BlobPuts(gate, (sha256, content) => this.#write(sha256, content));
   }
 
-  async put(content: Uint8Array): Promise<string> {
-    this.#gate.check();
-    const sha256 = hashOf(content);
-    let putting = this.#putting.get(sha256);
-    if (putting === undefined) {
-      putting = this.#write(sha256, content).finally(() => this.#putting.delete(sha256));
-      this.#putting.set(sha256, putting);
-    }
-    await putting;
-    return sha256;
+  put(content: Uint8Array): Promise<string> {
+    return this.#puts.put(content);
   }
 
   async get(sha256: string): Promise<Uint8Array | undefined> {
@@ -88,7 +79,7 @@ export class BlobStore implements Blobs {
 
   /** Resolves when no put is under way. */
   async close(): Promise<void> {
-    await Promise.allSettled(this.#putting.values());
+    await this.#puts.idle();
   }
 
   async #write(sha256: string, content: Uint8Array): Promise<void> {
@@ -167,13 +158,4 @@ export class BlobStore implements Blobs {
     const message = await this.#api.message(this.#subjects.blobStream, { last_by_subj });
     return message === undefined ? undefined : readHead(message);
   }
-}
-
-function checkHash(sha256: string): void {
-  if (/^[0-9a-f]{64}$/.test(sha256)) return;
-  throw new CaxtonError("INVALID_ARGUMENT", `"${sha256}" is no SHA-256 in lowercase hex.`);
-}
-
-function hashOf(content: Uint8Array): string {
-  return createHash("sha256").update(content).digest("hex");
 }

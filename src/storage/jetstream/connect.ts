@@ -30,7 +30,7 @@ export interface NatsObserver {
 }
 
 /** A connection that lasts until it is closed, however often the servers are away. */
-export interface NatsLink {
+export interface LastingConnection {
   readonly connection: NatsConnection;
   /** How long the servers have been away; undefined while they are there. */
   awayMs(): number | undefined;
@@ -50,7 +50,7 @@ export async function connectNats(
   target: NatsTarget,
   log: Logger,
   observer: NatsObserver = {},
-): Promise<NatsLink> {
+): Promise<LastingConnection> {
   const ends = performance.now() + (target.firstConnectMs ?? FIRST_CONNECT_MS);
   for (;;) {
     try {
@@ -70,7 +70,7 @@ async function connectOnce(
   target: NatsTarget,
   log: Logger,
   observer: NatsObserver,
-): Promise<NatsLink> {
+): Promise<LastingConnection> {
   const options = optionsOf(target);
   // One that may not reconnect says why it failed; one that may would try for ever.
   const trial = await connect({ ...options, reconnect: false });

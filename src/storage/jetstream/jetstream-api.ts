@@ -11,6 +11,7 @@ const STREAM_NOT_FOUND = 10059;
 const MESSAGE_NOT_FOUND = 10037;
 export const SUBJECTS_OVERLAP = 10065;
 export const INSUFFICIENT_STORAGE: readonly number[] = [10023, 10047, 10002, 10028];
+export const STREAMS_MAX_REACHED = 10027;
 const UNAVAILABLE = 503;
 const RETRY_MS_MIN = 25;
 const RETRY_MS_MAX = 400;

@@ -1,6 +1,6 @@
 /** The log of the JetStream engine: its partitions, their streams, and the counts. */
 import { CaxtonError } from "../../base/errors.ts";
-import type { AppendOutcome, FrameRange, Log, LogRecord, LogUsage } from "../port.ts";
+import type { AppendOutcome, AppendRoom, FrameRange, Log, LogRecord, LogUsage } from "../port.ts";
 import type { LogPartition } from "./log-partition.ts";
 import type { LogScanner } from "./log-scanner.ts";
 import type { LogStream } from "./log-stream.ts";
@@ -44,6 +44,7 @@ export class JetStreamLog implements Log {
     expectedSequence: number | null,
     frame: Uint8Array,
     epoch: number,
+    room: AppendRoom = "ordinary",
   ): Promise<AppendOutcome> {
     if (frame.length > this.frameBytesMax) {
       const text = `A frame of ${frame.length} bytes; at most ${this.frameBytesMax} fit.`;
@@ -54,7 +55,7 @@ export class JetStreamLog implements Log {
       const text = `There is no partition ${partition} of ${this.#partitions.size}.`;
       throw new CaxtonError("INTERNAL", text);
     }
-    return found.partition.append(expectedSequence, frame, epoch);
+    return found.partition.append(expectedSequence, frame, epoch, room);
   }
 
   async lastSequence(partition: number): Promise<number> {
@@ -87,8 +88,9 @@ export class JetStreamLog implements Log {
 
   usage(): LogUsage {
     return {
-      bytes: this.#streams.reduce((sum, stream) => sum + stream.bytes, 0),
+      bytes: this.#streams.reduce((sum, stream) => sum + stream.room.bytes, 0),
       bytesMax: this.#bytesMax,
+      fullShare: Math.max(...this.#streams.map(({ room }) => room.fullShare)),
       commits: 0,
       fsyncs: 0,
       ...this.#counts,

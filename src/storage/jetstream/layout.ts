@@ -12,6 +12,7 @@ import {
   INSUFFICIENT_STORAGE,
   type JetStreamApi,
   JetStreamRefusal,
+  STREAMS_MAX_REACHED,
   type StreamConfig,
   type StreamInfo,
   SUBJECTS_OVERLAP,
@@ -164,6 +165,10 @@ async function explain(
       `The NATS servers have no room for ${name} of ${max_bytes} bytes: ${refusal.message}. ` +
       "Lower storage.sizeBytesMax, or raise max_file_store of the servers or the account's limit.";
     return new CaxtonError("STORAGE_FULL", text, { cause: refusal });
+  }
+  if (refusal.number === STREAMS_MAX_REACHED) {
+    const text = `The NATS servers have no room for stream ${name}: ${refusal.message}.`;
+    return layoutError(text, "Raise max_streams of the account or of the servers.");
   }
   const text = `Stream ${name} with ${num_replicas} replicas can't be made: ${refusal.message}.`;
   return layoutError(text, "Look at storage.nats.replicas: three need three servers in a cluster.");

@@ -10,12 +10,13 @@
  *    lasts, the servers have lost frames, and writing stops.
  */
 import { CaxtonError } from "../../base/errors.ts";
-import type { AppendOutcome } from "../port.ts";
+import type { AppendOutcome, AppendRoom } from "../port.ts";
 import type { WriteGate } from "../write-gate.ts";
 import { frameHeaders, indexedMessage } from "./frame-headers.ts";
 import { type JetStreamApi, type StoredMessage, unavailable } from "./jetstream-api.ts";
 import { PartitionIndex } from "./partition-index.ts";
 import { full, publish, type PublishOutcome } from "./publisher.ts";
+import type { StreamRoom } from "./stream-room.ts";
 
 export interface LogPartitionOptions {
   readonly api: JetStreamApi;
@@ -24,6 +25,8 @@ export interface LogPartitionOptions {
   readonly partition: number;
   readonly gate: WriteGate;
   readonly appended: (bytes: number) => void;
+  /** Of the stream. */
+  readonly room: StreamRoom;
   /** How long a leader may show less than was acknowledged. */
   readonly behindMsMax: number;
 }
@@ -47,11 +50,16 @@ export class LogPartition {
     return this.#options.subject;
   }
 
-  append(expected: number | null, frame: Uint8Array, epoch: number): Promise<AppendOutcome> {
+  append(
+    expected: number | null,
+    frame: Uint8Array,
+    epoch: number,
+    room: AppendRoom,
+  ): Promise<AppendOutcome> {
     return this.#inTurn(async () => {
       this.#options.gate.check();
       if (expected === null) return this.#appendAnywhere(frame, epoch);
-      return this.#appendAfter(expected, frame, epoch);
+      return this.#appendAfter(expected, frame, epoch, room);
     });
   }
 
@@ -74,7 +82,12 @@ export class LogPartition {
     return result;
   }
 
-  async #appendAfter(expected: number, frame: Uint8Array, epoch: number): Promise<AppendOutcome> {
+  async #appendAfter(
+    expected: number,
+    frame: Uint8Array,
+    epoch: number,
+    room: AppendRoom,
+  ): Promise<AppendOutcome> {
     const { index } = this;
     if (index.last !== expected || epoch < index.epoch) {
       const failure = await this.#tryRefresh();
@@ -82,7 +95,8 @@ export class LogPartition {
     }
     if (index.last !== expected || epoch < index.epoch) return refused(index.last);
     const sequence = expected + 1;
-    const outcome = await this.#publish(frame, epoch, { sequence, expected: index.newestMessage });
+    const place = { sequence, expected: index.newestMessage };
+    const outcome = await this.#publish(frame, epoch, room, place);
     switch (outcome.kind) {
       case "acked": {
         const { streamSequence } = outcome;
@@ -102,7 +116,7 @@ export class LogPartition {
 
   /** Its number is known when everything up to it is. */
   async #appendAnywhere(frame: Uint8Array, epoch: number): Promise<AppendOutcome> {
-    const outcome = await this.#publish(frame, epoch, {});
+    const outcome = await this.#publish(frame, epoch, "reserve", {});
     switch (outcome.kind) {
       case "acked": {
         const failure = await this.#tryRefresh(outcome.streamSequence);
@@ -119,15 +133,27 @@ export class LogPartition {
     }
   }
 
-  #publish(
+  async #publish(
     frame: Uint8Array,
     epoch: number,
+    itsRoom: AppendRoom,
     { sequence, expected }: { sequence?: number; expected?: number },
   ): Promise<PublishOutcome> {
-    const { api, stream, subject } = this.#options;
-    const headers = frameHeaders(epoch, sequence);
-    const publication = { stream, subject, body: frame, headers };
-    return publish(api.link, expected === undefined ? publication : { ...publication, expected });
+    const { api, stream, subject, room } = this.#options;
+    if (!(await room.claim(frame.length, itsRoom))) {
+      return { kind: "full", cause: `${stream} keeps the rest for frames that make room` };
+    }
+    let isStored = true;
+    try {
+      const headers = frameHeaders(epoch, sequence);
+      const fixed = { stream, subject, body: frame, headers };
+      const publication = expected === undefined ? fixed : { ...fixed, expected };
+      const outcome = await publish(api.link, publication);
+      isStored = outcome.kind === "acked" || outcome.kind === "unknown";
+      return outcome;
+    } finally {
+      room.settle(frame.length, isStored);
+    }
   }
 
   #acked(sequence: number, frame: Uint8Array): AppendOutcome {

@@ -14,11 +14,14 @@ import type { WriteGate } from "../write-gate.ts";
 import { JetStreamRefusal, type JetStreamApi } from "./jetstream-api.ts";
 import type { LogPartition } from "./log-partition.ts";
 import type { PartitionIndex } from "./partition-index.ts";
+import type { StreamRoom } from "./stream-room.ts";
 
 /** A purge rewrites files: it has to be worth it. */
 const PURGE_BYTES_MIN = 8 * 1024 * 1024;
 /** Of what the stream may take. */
 const PURGE_FRACTION = 1 / 16;
+/** Of what ordinary frames may take: above it every purge is worth it. */
+const TIGHT_SHARE = 3 / 4;
 /** Of what the stream may take: so much of it behind a wanted frame is a long time. */
 const HELD_FRACTION = 1 / 4;
 
@@ -28,11 +31,13 @@ export interface LogStreamOptions {
   readonly bytesMax: number;
   readonly partitions: readonly LogPartition[];
   readonly gate: WriteGate;
+  readonly room: StreamRoom;
 }
 
 export class LogStream {
   readonly name: string;
   readonly partitions: readonly LogPartition[];
+  readonly room: StreamRoom;
   readonly #api: JetStreamApi;
   readonly #gate: WriteGate;
   readonly #bytesMax: number;
@@ -40,27 +45,14 @@ export class LogStream {
   readonly #floors = new Map<number, number>();
   #purging: Promise<void> | undefined;
   #asksForPurge = false;
-  /** At the last look, and what was appended since. */
-  #bytes = 0;
 
-  constructor({ api, name, bytesMax, partitions, gate }: LogStreamOptions) {
+  constructor({ api, name, bytesMax, partitions, gate, room }: LogStreamOptions) {
     this.name = name;
     this.partitions = partitions;
     this.#api = api;
     this.#gate = gate;
     this.#bytesMax = bytesMax;
-  }
-
-  get bytes(): number {
-    return this.#bytes;
-  }
-
-  appended(bytes: number): void {
-    this.#bytes += bytes;
-  }
-
-  async measure(): Promise<void> {
-    this.#bytes = (await this.#api.streamInfo(this.name)).state.bytes;
+    this.room = room;
   }
 
   /** Resolves when what may go has gone, or there is too little of it. */
@@ -100,20 +92,24 @@ export class LogStream {
 
   async #purge(): Promise<void> {
     try {
-      const worthIt = Math.min(PURGE_BYTES_MIN, this.#bytesMax * PURGE_FRACTION);
-      if (this.#bytesBelow(this.#floor()) < worthIt) return;
+      if (this.#bytesBelow(this.#floor()) < this.#purgeBytesMin) return;
       await Promise.all(this.partitions.map((partition) => partition.newest()));
       const floor = this.#floor();
       if (this.#gate.refusal !== undefined || floor === 0) return;
       await this.#api.purgeBelow(this.name, floor);
       for (const { index } of this.partitions) index.dropBelow(floor);
-      await this.measure();
+      await this.room.look();
     } catch (error) {
       // The next trim tries again.
       if (error instanceof JetStreamRefusal) return;
       if (error instanceof CaxtonError && error.code === "STORAGE_UNAVAILABLE") return;
       throw error;
     }
+  }
+
+  get #purgeBytesMin(): number {
+    if (this.room.fullShare > TIGHT_SHARE) return 1;
+    return Math.min(PURGE_BYTES_MIN, this.#bytesMax * PURGE_FRACTION);
   }
 
   /** Stream sequence below which no partition wants anything, 0 when there is nothing. */

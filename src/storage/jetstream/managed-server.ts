@@ -6,6 +6,8 @@
  *    that runs at the start was left over by a node that is gone, and is ended first.
  * 2. It ends with the node, however that ends.
  * 3. One that ends by itself is started again on the same port, later each time it does not last.
+ * 4. One that hangs is ended, and so started again; one that is merely slow is left alone.
+ * 5. One that can't store any more, for its disk was full, is started again when there is room.
  */
 import { randomBytes } from "node:crypto";
 import { mkdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
@@ -14,9 +16,13 @@ import { CaxtonError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import { EndWithNode } from "./end-with-node.ts";
 import { freePort } from "./free-port.ts";
+import { hangs } from "./hang-watch.ts";
 import { managedConfiguration, type ManagedPlaces, placesIn } from "./managed-config.ts";
 import { NatsProcess } from "./nats-process.ts";
 import { endProcess, isRunningWith } from "./processes.ts";
+import { full } from "./publisher.ts";
+import type { Room } from "./room.ts";
+import { RoomWatch } from "./room-watch.ts";
 
 export interface ManagedServerOptions {
   /** Of the data; the caller holds its lock. */
@@ -26,8 +32,14 @@ export interface ManagedServerOptions {
   /** What clients need; undefined: nothing. */
   readonly clientPassword: string | undefined;
   readonly log: Logger;
+  /** How long it may say nothing at all before it counts as hanging. Default: 30 s. */
+  readonly silentMsMax?: number;
+  /** How much of the disk is not for storing. Default: 64 MiB. */
+  readonly bytesKept?: number;
 }
 
+const BYTES_KEPT = 64 * 1024 * 1024;
+const SILENT_MS_MAX = 30_000;
 const GRACE_MS = 10_000;
 const PORT_TRIES_MAX = 5;
 const RESTART_MS_MIN = 100;
@@ -35,13 +47,14 @@ const RESTART_MS_MAX = 5000;
 /** One that has run so long has lasted. */
 const LASTED_MS = 60_000;
 
-export class ManagedNatsServer {
+export class ManagedNatsServer implements Room {
   readonly port: number;
   /** Of the user `caxton`; another one at each start of the node. */
   readonly password: string;
   readonly #options: ManagedServerOptions;
   readonly #plan: ServerPlan;
   readonly #ending: EndWithNode;
+  readonly #room: RoomWatch;
   #process: NatsProcess;
   #startedAt = performance.now();
   #restartMs = RESTART_MS_MIN;
@@ -49,28 +62,35 @@ export class ManagedNatsServer {
   #restart: NodeJS.Timeout | undefined;
   #restarting: Promise<void> = Promise.resolve();
 
-  private constructor(options: ManagedServerOptions, started: StartedServer) {
+  private constructor(options: ManagedServerOptions, started: StartedServer, room: RoomWatch) {
     this.#options = options;
     this.#plan = started.plan;
     this.#ending = started.ending;
+    this.#room = room;
     this.#process = started.process;
     this.port = started.plan.port;
     this.password = started.plan.password;
     this.#supervise();
+    void this.#endIfItHangs(this.#process);
+    room.onRefilled = () => void this.#renew("its disk was full");
   }
 
-  /** Resolves when it lets clients in. Rejects with NATS_SERVER_FAILED or LISTEN_FAILED. */
+  /** Resolves when it lets clients in. Rejects with NATS_SERVER_FAILED, LISTEN_FAILED or STORAGE_FULL. */
   static async start(options: ManagedServerOptions): Promise<ManagedNatsServer> {
     await mkdir(`${options.directory}/nats`, { recursive: true, mode: 0o700 });
     // Left-overs are known by this path, whichever way the folder was named when they were started.
     const places = placesIn(await realpath(`${options.directory}/nats`));
     await endLeftOver(places, options.log);
+    const { log, bytesKept = BYTES_KEPT } = options;
+    const room = await RoomWatch.open({ directory: places.store, bytesKept, log });
     const password = randomBytes(24).toString("hex");
     const ending = new EndWithNode(places.configuration, GRACE_MS / 1000);
     try {
+      if (room.lack !== undefined) throw full(room.lack);
       const started = await startOnPort(options, places, password, ending);
-      return new ManagedNatsServer(options, { ...started, ending });
+      return new ManagedNatsServer(options, { ...started, ending }, room);
     } catch (error) {
+      room.close();
       await ending.stop();
       throw error;
     }
@@ -80,8 +100,18 @@ export class ManagedNatsServer {
     return this.#process.pid;
   }
 
+  lack(): string | undefined {
+    return this.#room.lack;
+  }
+
+  storesNothing(stream: string): void {
+    // Without room a new one could not store anything either.
+    if (this.#room.lack === undefined) void this.#renew(`nothing is stored in ${stream}`);
+  }
+
   async stop(): Promise<void> {
     this.#isStopping = true;
+    this.#room.close();
     clearTimeout(this.#restart);
     await this.#restarting;
     await this.#process.stop(GRACE_MS);
@@ -106,12 +136,29 @@ export class ManagedNatsServer {
 
   async #startAgain(): Promise<void> {
     this.#startedAt = performance.now();
-    this.#process = await startProcess(this.#options, this.#plan, this.#ending);
+    const process = await startProcess(this.#options, this.#plan, this.#ending);
+    this.#process = process;
     this.#supervise();
     // Stopping need not wait for a store that is being read.
-    void this.#process.ready().then((isReady) => {
+    void process.ready().then((isReady) => {
       if (isReady) this.#options.log.warn({ port: this.port }, "the node's nats-server runs again");
+      return this.#endIfItHangs(process);
     });
+  }
+
+  async #renew(why: string): Promise<void> {
+    if (this.#isStopping || this.#process.hasEnded) return;
+    this.#options.log.error({ pid: this.#process.pid, why }, "the node's nats-server is ended");
+    await this.#process.stop(GRACE_MS);
+  }
+
+  /** While it reads its store nobody is let in: it is looked at only after that. */
+  async #endIfItHangs(process: NatsProcess): Promise<void> {
+    const silentMs = this.#options.silentMsMax ?? SILENT_MS_MAX;
+    if (!(await hangs(process, silentMs)) || this.#isStopping) return;
+    const text = "the node's nats-server hangs: it is ended";
+    this.#options.log.error({ pid: process.pid, silentMs }, text);
+    process.signal("SIGKILL");
   }
 }
 

@@ -14,11 +14,13 @@ import {
   type Subscription,
 } from "@nats-io/transport-node";
 import { CaxtonError, ensureError } from "../../base/errors.ts";
+import { type Room, UNKNOWN_ROOM } from "./room.ts";
+import { StuckStreams } from "./stuck-streams.ts";
 
 export type Answer =
   | { readonly kind: "answered"; readonly data: Uint8Array }
   /** It may have arrived or not, and may still arrive. */
-  | { readonly kind: "lost"; readonly cause: string };
+  | { readonly kind: "lost"; readonly cause: string; readonly isLate?: true };
 
 export interface RequestOptions {
   readonly headers?: MsgHdrs;
@@ -37,6 +39,8 @@ const NO_RESPONDERS = 503;
 
 export class NatsLink {
   readonly connection: NatsConnection;
+  readonly room: Room;
+  readonly stuck: StuckStreams;
   readonly #inbox: string;
   readonly #subscriptions: Subscription[];
   readonly #waiting = new Map<string, Waiting>();
@@ -46,8 +50,10 @@ export class NatsLink {
   #isEnding = false;
   #isClosed = false;
 
-  constructor(connection: NatsConnection, inboxPrefix: string) {
+  constructor(connection: NatsConnection, inboxPrefix: string, room = UNKNOWN_ROOM) {
     this.connection = connection;
+    this.room = room;
+    this.stuck = new StuckStreams(room);
     this.#inbox = createInbox(inboxPrefix);
     const answered = this.#subscribe(`${this.#inbox}.*`, (message) => this.#answered(message));
     this.#subscriptions = [answered];
@@ -81,7 +87,8 @@ export class NatsLink {
     return new Promise((settle) => {
       const token = (this.#requests++).toString(36);
       const timer = setTimeout(() => {
-        this.#settle(token, lost(`no answer within ${ANSWER_WAIT_MS} ms`));
+        const cause = `no answer within ${ANSWER_WAIT_MS} ms`;
+        this.#settle(token, { kind: "lost", cause, isLate: true });
       }, ANSWER_WAIT_MS);
       this.#waiting.set(token, { stream, settle, timer });
       const reply = `${this.#inbox}.${token}`;

@@ -73,6 +73,21 @@ export class NatsProcess {
     return false;
   }
 
+  /** Whether it says anything in time to who connects. */
+  answers(withinMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const socket = connect({ port: this.#plan.port, host: "127.0.0.1" });
+      const settle = (answers: boolean): void => {
+        clearTimeout(timer);
+        socket.destroy();
+        resolve(answers);
+      };
+      // One that refuses is given the whole time as well.
+      const timer = setTimeout(() => settle(false), withinMs).unref();
+      socket.once("data", () => settle(true)).once("error", () => undefined);
+    });
+  }
+
   /** What it wrote last, errors only where there are any. */
   async lastWords(): Promise<string> {
     const said = `${this.#standardError}\n${await this.#logged()}`.split("\n");

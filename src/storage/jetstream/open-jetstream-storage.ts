@@ -11,6 +11,7 @@ import { NatsLink } from "./nats-link.ts";
 import { type LogOptions, openLog } from "./open-log.ts";
 import { RecordStore } from "./record-store.ts";
 import { RecordWatch } from "./record-watch.ts";
+import type { Room } from "./room.ts";
 import { readStopMark, writeStopMark } from "./stop-mark.ts";
 
 export interface JetStreamStorageOptions {
@@ -27,6 +28,8 @@ export interface JetStreamStorageOptions {
   readonly sizeBytesMax: number;
   /** How long a leader may lack what was acknowledged, before it counts as lost. Default: 30 s. */
   readonly behindMsMax?: number;
+  /** Of the servers' disks, where it is known. */
+  readonly room?: Room;
   /** Called once, when writing has stopped for good. */
   readonly onFailed?: (error: CaxtonError) => void;
 }
@@ -44,7 +47,7 @@ export async function openJetStreamStorage(options: JetStreamStorageOptions): Pr
   const subjects = subjectsOf(options.cluster ?? "default");
   const gate = new WriteGate(options.onFailed ?? (() => undefined));
   const layout = { subjects, partitions, replicas, bytesMax };
-  const link = new NatsLink(connection, inboxPrefixOf(subjects.cluster));
+  const link = new NatsLink(connection, inboxPrefixOf(subjects.cluster), options.room);
   try {
     const frameBytesMax = frameBytesMaxOf(link);
     const api = new JetStreamApi(link);

@@ -9,6 +9,7 @@ import { loadIndexes } from "./log-loader.ts";
 import { LogPartition } from "./log-partition.ts";
 import { LogScanner } from "./log-scanner.ts";
 import { LogStream } from "./log-stream.ts";
+import { StreamRoom } from "./stream-room.ts";
 
 export interface LogOptions {
   readonly connection: NatsConnection;
@@ -43,16 +44,16 @@ async function openLogStream(
   const appended = (bytes: number): void => {
     counts.framesAppended++;
     counts.bytesAppended += bytes;
-    stream.appended(bytes);
   };
+  const bytesMax = logStreamBytesMax(layout);
+  const bytesNow = async (): Promise<number> => (await api.streamInfo(name)).state.bytes;
+  const room = new StreamRoom(bytesNow, bytesMax);
   const partitions = numbers.map((partition) => {
     const subject = subjects.log(partition);
-    const fixed = { api, stream: name, gate, appended, behindMsMax };
+    const fixed = { api, stream: name, gate, appended, room, behindMsMax };
     return new LogPartition({ ...fixed, subject, partition });
   });
-  const bytesMax = logStreamBytesMax(layout);
-  const stream = new LogStream({ api, name, bytesMax, partitions, gate });
   await loadIndexes(connection, api, name, partitions);
-  await stream.measure();
-  return stream;
+  await room.look();
+  return new LogStream({ api, name, bytesMax, partitions, gate, room });
 }

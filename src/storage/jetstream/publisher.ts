@@ -3,7 +3,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { headers as createHeaders } from "@nats-io/transport-node";
 import { CaxtonError } from "../../base/errors.ts";
 import { INSUFFICIENT_STORAGE, unavailable } from "./jetstream-api.ts";
-import type { NatsLink } from "./nats-link.ts";
+import type { Answer, NatsLink } from "./nats-link.ts";
 
 export type PublishOutcome =
   | { readonly kind: "acked"; readonly streamSequence: number }
@@ -44,12 +44,35 @@ export async function publish(
   link: NatsLink,
   { stream, subject, body, headers, expected }: Publication,
 ): Promise<PublishOutcome> {
+  const lack = link.room.lack();
+  if (lack !== undefined) return { kind: "full", cause: lack };
   const all = createHeaders();
   for (const [name, value] of Object.entries(headers)) all.set(name, value);
   if (expected !== undefined) all.set(EXPECTED_HEADER, String(expected));
   const answer = await link.request(subject, body, { headers: all, stream });
-  if (answer.kind === "lost") return { kind: "unknown", cause: answer.cause };
-  return outcomeOf(JSON.parse(new TextDecoder().decode(answer.data)) as PublishAnswer);
+  if (answer.kind === "lost")
+    return { kind: "unknown", cause: await whyLost(link, stream, answer) };
+  const outcome = outcomeOf(parse(answer));
+  if (outcome.kind === "acked") link.stuck.acknowledged(stream);
+  return outcome;
+}
+
+/** Servers that are away are told from one that is there and can't write. */
+async function whyLost(
+  link: NatsLink,
+  stream: string,
+  { cause, isLate }: Extract<Answer, { kind: "lost" }>,
+): Promise<string> {
+  if (isLate !== true) return cause;
+  const info = await link.request(`$JS.API.STREAM.INFO.${stream}`, "", { stream });
+  if (info.kind === "lost" || parse(info).error !== undefined) return cause;
+  link.stuck.silent(stream);
+  const why = "its leader is there but stores nothing";
+  return `${cause} from ${stream}: ${why}; is its disk full? Its log says so. Make room, then start it again`;
+}
+
+function parse({ data }: Extract<Answer, { kind: "answered" }>): PublishAnswer {
+  return JSON.parse(new TextDecoder().decode(data)) as PublishAnswer;
 }
 
 function outcomeOf({ seq, stream, error }: PublishAnswer): PublishOutcome {

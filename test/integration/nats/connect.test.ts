@@ -6,7 +6,7 @@ import { afterAll, afterEach, expect, test } from "vitest";
 import type { NatsConfig } from "../../../src/base/config-nats.ts";
 import { loadConfig } from "../../../src/base/config.ts";
 import { CaxtonError } from "../../../src/base/errors.ts";
-import { connectNats, type NatsLink } from "../../../src/storage/jetstream/connect.ts";
+import { connectNats, type LastingConnection } from "../../../src/storage/jetstream/connect.ts";
 import { reconnectDelayMs } from "../../../src/storage/jetstream/connection-watch.ts";
 import { readLogin } from "../../../src/storage/jetstream/nats-login.ts";
 import { isNewEnough } from "../../../src/storage/jetstream/server-version.ts";
@@ -45,7 +45,7 @@ function natsOf(servers: string, settings: Readonly<Record<string, string>> = {}
 }
 
 interface Seen {
-  readonly link: NatsLink;
+  readonly link: LastingConnection;
   readonly events: (string | number)[];
   readonly lines: () => Record<string, unknown>[];
 }

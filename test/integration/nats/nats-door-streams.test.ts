@@ -2,9 +2,14 @@
 import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { CaxtonError } from "../../src/base/errors.ts";
-import { connectAs, newDirectory, startDoorNode, startDoorServer } from "../support/door-node.ts";
-import type { NatsServer } from "../support/nats-servers.ts";
+import { CaxtonError } from "../../../src/base/errors.ts";
+import {
+  connectAs,
+  newDirectory,
+  startDoorNode,
+  startDoorServer,
+} from "../../support/door-node.ts";
+import type { NatsServer } from "../../support/nats-servers.ts";
 
 let server: NatsServer;
 let connection: NatsConnection;

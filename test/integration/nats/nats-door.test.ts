@@ -10,9 +10,9 @@ import {
   startDoorNode,
   startDoorServer,
   until,
-} from "../support/door-node.ts";
-import type { Message } from "../../src/actors/index.ts";
-import type { NatsServer } from "../support/nats-servers.ts";
+} from "../../support/door-node.ts";
+import type { Message } from "../../../src/actors/index.ts";
+import type { NatsServer } from "../../support/nats-servers.ts";
 
 const PARTITIONS = 16;
 const SEND_STREAM = "CAXTON_test_SEND";

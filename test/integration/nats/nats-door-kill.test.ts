@@ -10,8 +10,8 @@ import {
   startDoorNode,
   startDoorServer,
   until,
-} from "../support/door-node.ts";
-import type { NatsServer } from "../support/nats-servers.ts";
+} from "../../support/door-node.ts";
+import type { NatsServer } from "../../support/nats-servers.ts";
 
 const MAIN = join(import.meta.dirname, "nats-door-node/main.ts");
 const ACTORS = 10;

@@ -9,9 +9,9 @@ import {
   startDoorNode,
   startDoorServer,
   until,
-} from "../support/door-node.ts";
-import type { NatsServer } from "../support/nats-servers.ts";
-import { bytes } from "../support/wire.ts";
+} from "../../support/door-node.ts";
+import type { NatsServer } from "../../support/nats-servers.ts";
+import { bytes } from "../../support/wire.ts";
 
 const EVENT_STREAM = "CAXTON_test_EVENTS";
 const ACTORS = 8;

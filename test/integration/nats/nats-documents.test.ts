@@ -5,11 +5,16 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { connectAs, type DoorNode, startDoorNode, startDoorServer } from "../support/door-node.ts";
-import type { NatsServer } from "../support/nats-servers.ts";
-import { manifest } from "../support/wire.ts";
+import {
+  connectAs,
+  type DoorNode,
+  startDoorNode,
+  startDoorServer,
+} from "../../support/door-node.ts";
+import type { NatsServer } from "../../support/nats-servers.ts";
+import { manifest } from "../../support/wire.ts";
 
-const ROOT = join(import.meta.dirname, "../..");
+const ROOT = join(import.meta.dirname, "../../..");
 const TEXT = readFileSync(join(ROOT, "docs/nats.md"), "utf8");
 const BLOCKS = [...TEXT.matchAll(/^```(\w+) ?(.*)\n([\s\S]*?)^```$/gm)].map(
   ([, language = "", info = "", body = ""]) => ({ language, info, body }),

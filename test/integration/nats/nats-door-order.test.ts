@@ -2,7 +2,7 @@
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { escapeKey, hashAddressText, partitionOf } from "../../src/actors/address.ts";
+import { escapeKey, hashAddressText, partitionOf } from "../../../src/actors/address.ts";
 import {
   connectAs,
   type DoorNode,
@@ -10,8 +10,8 @@ import {
   startDoorNode,
   startDoorServer,
   until,
-} from "../support/door-node.ts";
-import type { NatsServer } from "../support/nats-servers.ts";
+} from "../../support/door-node.ts";
+import type { NatsServer } from "../../support/nats-servers.ts";
 
 const PARTITIONS = 16;
 const SEND_STREAM = "CAXTON_test_SEND";

@@ -9,9 +9,9 @@ import {
   startDoorNode,
   startDoorServer,
   until,
-} from "../support/door-node.ts";
-import type { NatsServer } from "../support/nats-servers.ts";
-import { bytes } from "../support/wire.ts";
+} from "../../support/door-node.ts";
+import type { NatsServer } from "../../support/nats-servers.ts";
+import { bytes } from "../../support/wire.ts";
 
 let directory: ReturnType<typeof newDirectory>;
 let server: NatsServer;

@@ -1,5 +1,5 @@
 /** A node with the door in a process of its own, to be killed: `main.ts DIRECTORY PORT`. Ends with its standard input. */
-import { startDoorNode } from "../../support/door-node.ts";
+import { startDoorNode } from "../../../support/door-node.ts";
 
 const [directory = "", port = ""] = process.argv.slice(2);
 const node = await startDoorNode({ directory, server: { url: `127.0.0.1:${port}` } });

@@ -1,0 +1,34 @@
+/**
+ * Streams that take nothing, though their leader is there: after a write that failed, for want of space above all,
+ * nats-server acknowledges nothing in that stream until it is started again, and gives no reason either.
+ *
+ * Owns since when what was published to a stream got no answer in time.
+ * 1. One acknowledgement ends it.
+ */
+import type { Room } from "./room.ts";
+
+/** After the first publish that had no answer in time: those that were under way with it prove no more than it. */
+const LONG_MS = 4000;
+
+export class StuckStreams {
+  readonly #room: Room;
+  readonly #sinceMs = new Map<string, number>();
+
+  constructor(room: Room) {
+    this.#room = room;
+  }
+
+  acknowledged(stream: string): void {
+    this.#sinceMs.delete(stream);
+  }
+
+  /** Something published got no answer in time, and a question to the leader did. */
+  silent(stream: string): void {
+    const nowMs = performance.now();
+    const sinceMs = this.#sinceMs.get(stream) ?? nowMs;
+    this.#sinceMs.set(stream, sinceMs);
+    if (nowMs - sinceMs < LONG_MS) return;
+    this.#sinceMs.delete(stream);
+    this.#room.storesNothing(stream);
+  }
+}
