@@ -55,6 +55,9 @@ function stateWithEverything(): PartitionState {
   Object.assign(state, { lastNowMs: 1_700_000_000_000.5, lastSeq: 77, nextSendNo: 2 ** 33 });
   Object.assign(state, { turns: 9, turnsFailed: 4, logFloor: 12 });
   state.cursors.set(2, 2 ** 34);
+  state.stream.begin(0x12345678, 2 ** 35);
+  state.stream.wait(2 ** 34);
+  state.stream.done(2 ** 34 + 7);
   state.outboxes.set(7, Outbox.restored(10, [{ position: logPosition(38, 100), length: 64 }]));
   const share = new AgentShare("default/agent", environment(2));
   Object.assign(share, { drainUntilMs: 1_700_000_030_000, suspended: "zu groß" });
@@ -98,7 +101,7 @@ describe("a checkpoint", () => {
   const written = writeCheckpoint(stateWithEverything(), LOG);
 
   test("is the committed bytes", () => {
-    expect(written.content.toString("hex")).toBe(golden("checkpoint-v1.bin").toString("hex"));
+    expect(written.content.toString("hex")).toBe(golden("checkpoint-v2.bin").toString("hex"));
   });
 
   test("knows how far back the log is needed: a turn's message, not one that waits", () => {
@@ -107,22 +110,33 @@ describe("a checkpoint", () => {
 
   test("gives, once read, the same bytes again", () => {
     const state = new PartitionState(IDENTITY, limits);
-    expect(readCheckpoint(state, golden("checkpoint-v1.bin"), environment)).toEqual(LOG);
+    expect(readCheckpoint(state, golden("checkpoint-v2.bin"), environment)).toEqual(LOG);
     expect(state.pending).toBe(2);
     const again = writeCheckpoint(state, LOG).content;
-    expect(again.toString("hex")).toBe(golden("checkpoint-v1.bin").toString("hex"));
+    expect(again.toString("hex")).toBe(golden("checkpoint-v2.bin").toString("hex"));
+  });
+
+  test("of version 1 is read as one that knows of no stream", () => {
+    const state = new PartitionState(IDENTITY, limits);
+    expect(readCheckpoint(state, golden("checkpoint-v1.bin"), environment)).toEqual(LOG);
+    expect(state.stream).toMatchObject({ incarnation: 0, upTo: 0, floor: 0 });
+    state.stream.begin(0x12345678, 2 ** 35);
+    state.stream.wait(2 ** 34);
+    state.stream.done(2 ** 34 + 7);
+    const again = writeCheckpoint(state, LOG).content;
+    expect(again.toString("hex")).toBe(golden("checkpoint-v2.bin").toString("hex"));
   });
 
   test("of another kind or a newer version is refused", () => {
     const refuse = (change: (bytes: Buffer) => void): (() => void) => {
-      const bytes = Buffer.from(golden("checkpoint-v1.bin"));
+      const bytes = Buffer.from(golden("checkpoint-v2.bin"));
       change(bytes);
       return () => readCheckpoint(new PartitionState(IDENTITY, limits), bytes, environment);
     };
     const corrupt = expect.objectContaining({ code: "STORAGE_CORRUPT" }) as Error;
     const newer = expect.objectContaining({ code: "STORAGE_FORMAT_NEWER" }) as Error;
     expect(refuse((bytes) => bytes.writeUInt8(0))).toThrow(corrupt);
-    expect(refuse((bytes) => bytes.writeUInt32LE(2, 4))).toThrow(newer);
+    expect(refuse((bytes) => bytes.writeUInt32LE(3, 4))).toThrow(newer);
   });
 });
 

@@ -14,6 +14,7 @@ import {
   SOURCE_EPHEMERAL,
   SOURCE_MASK,
   SOURCE_PARTITION,
+  SOURCE_STREAM,
   SOURCE_SYSTEM,
   SOURCE_TIMER,
   readFrameHeader,
@@ -211,7 +212,10 @@ export class Ledger {
     else if (kind === SOURCE_EPHEMERAL) {
       coverage.hit("message of an ephemeral actor accepted");
       this.bear(envelope);
-    } else this.takeFromClient(envelope, (flags & ACCEPTED_REMEMBERED) !== 0);
+    } else {
+      if (kind === SOURCE_STREAM) coverage.hit("streamed message accepted");
+      this.takeFromClient(envelope, (flags & ACCEPTED_REMEMBERED) !== 0);
+    }
   }
 
   private takeFromClient(envelope: Buffer, remembered: boolean): void {
@@ -367,6 +371,12 @@ export class Ledger {
         return;
       case "dead-letter-drop":
         coverage.hit("dead letter dropped");
+        return;
+      case "stream-wait":
+        coverage.hit("streamed message waits");
+        return;
+      case "stream-begin":
+      case "stream-done":
     }
   }
 

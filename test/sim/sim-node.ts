@@ -7,6 +7,8 @@
 import type { Environment } from "../../src/actors/environment.ts";
 import type { Control } from "../../src/actors/partition/control.ts";
 import type { PartitionProcessor } from "../../src/actors/partition/processor.ts";
+import type { Query } from "../../src/actors/queries.ts";
+import { Packer } from "../../src/actors/worker-protocol.ts";
 import type {
   FromWorker,
   PackedResult,
@@ -37,6 +39,20 @@ interface Seat {
   opened: number;
 }
 
+interface Numbered {
+  readonly partition: number;
+  readonly n: number;
+}
+
+interface StreamParts {
+  readonly messages?: readonly (Numbered & {
+    readonly id: string | undefined;
+    readonly envelope: Buffer;
+  })[];
+  readonly disposed?: readonly Numbered[];
+  readonly givenUp?: readonly Numbered[];
+}
+
 export type ClientAnswer = PackedResult | { readonly kind: "lost" };
 
 export interface SimNodePorts extends SimWorkerPorts {
@@ -52,6 +68,8 @@ export interface SimNodePorts extends SimWorkerPorts {
   /** It could not take a partition over as it had read it: it starts again. */
   contended(node: SimNode): void;
   escalate(agent: string, reason: string): void;
+  streamed(node: SimNode, message: Extract<FromWorker, { kind: "streamed" }>): void;
+  workerLost(node: SimNode, partitions: readonly number[]): void;
   recovered(processor: PartitionProcessor): void;
   committed(processor: PartitionProcessor): void;
 }
@@ -176,6 +194,7 @@ export class SimNode implements Writer {
       request.answer({ kind: "lost" }, undefined);
     }
     for (const [id, { seat: of }] of this.answers) if (of === seat) this.answers.delete(id);
+    this.ports.workerLost(this, seat.partitions);
     this.replaceWhenDecided(seat);
   }
 
@@ -402,6 +421,9 @@ export class SimNode implements Writer {
       case "results":
         this.results(message);
         return;
+      case "streamed":
+        this.ports.streamed(this, message);
+        return;
       case "escalate":
         this.ports.escalate(message.agent, message.reason);
         return;
@@ -466,6 +488,35 @@ export class SimNode implements Writer {
     const seat = this.seatOf(partition);
     const requestId = this.request(seat, done);
     this.post(seat, { kind: "control", requestId, partition, control });
+  }
+
+  query<T>(query: Query, done: (value: T) => void): void {
+    const seat = this.seatOf(query.partition);
+    const requestId = this.request(seat, (value) => {
+      done(value as T);
+    });
+    this.post(seat, { kind: "query", requestId, query });
+  }
+
+  /** To the workers of all partitions named; a message has an envelope of its own. */
+  stream(parts: StreamParts): void {
+    const { messages = [], disposed = [], givenUp = [] } = parts;
+    for (const seat of this.seats) {
+      const isHere = ({ partition }: { readonly partition: number }): boolean =>
+        this.seatOf(partition) === seat;
+      const packer = new Packer();
+      const packed = messages.filter(isHere).map(({ envelope, ...rest }) => ({
+        ...rest,
+        ...packer.add(envelope, 0, envelope.length),
+      }));
+      this.post(seat, {
+        kind: "stream",
+        messages: packed,
+        bytes: packer.finish(),
+        disposed: disposed.filter(isHere),
+        givenUp: givenUp.filter(isHere),
+      });
+    }
   }
 
   announce(environment: Environment): void {

@@ -49,6 +49,7 @@ function dumpState(state: PartitionState): Record<string, unknown> {
     ]),
     evicted: state.deadLetters.evicted,
     cursors: sorted([...state.cursors]),
+    stream: [state.stream.incarnation, state.stream.upTo, ...state.stream.waiting],
     outboxes: sorted(
       [...state.outboxes]
         .map(([destination, outbox]) => [destination, outbox.firstN + outbox.length])

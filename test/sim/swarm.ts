@@ -28,6 +28,8 @@ export interface Swarm {
   readonly workers: number;
   readonly keys: number;
   readonly requests: number;
+  /** Messages of clients that send by the stream. */
+  readonly streamed: number;
   readonly loadMs: number;
   /** Chance of each fault where it can strike; faults that are off are missing. */
   readonly faults: ReadonlySet<Fault>;
@@ -76,6 +78,7 @@ export function drawSwarm(seed: number): Swarm {
     ),
     keys: pick(random, [1, 3, 8, 20]),
     requests: pick(random, [10, 25, 60]),
+    streamed: pick(random, [0, 10, 40]),
     loadMs,
     faults: drawFaults(random),
     faultEveryMs: loadMs / pick(random, [4, 12, 30]),

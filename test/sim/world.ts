@@ -18,6 +18,7 @@ import { Shadow } from "./shadow.ts";
 import type { ReadsAt } from "./sim-blobs.ts";
 import { SimLog } from "./sim-log.ts";
 import { SimNode } from "./sim-node.ts";
+import { SendStream, SimStreamReader } from "./send-stream.ts";
 import { difference } from "./state-dump.ts";
 import { FAULTS, fork, pick } from "./swarm.ts";
 import type { Fault, Swarm } from "./swarm.ts";
@@ -43,6 +44,8 @@ export class World {
   private readonly log: SimLog;
   private readonly shadows: Shadow[];
   private readonly clients: Clients;
+  private readonly sends: SendStream;
+  private readonly readers = new Map<SimNode, SimStreamReader>();
   private readonly operator: Operator;
   private readonly chaos: SeededRandom;
   private readonly checks: SeededRandom;
@@ -75,16 +78,26 @@ export class World {
       node: () => this.node,
       wallMs: () => this.wallMs(),
     });
+    this.sends = new SendStream({
+      swarm,
+      timeline,
+      coverage,
+      random: fork(seed, "sends"),
+      wallMs: () => this.wallMs(),
+    });
     this.ledger = new Ledger({
       partitions,
       coverage,
       dedupWindowMs: swarm.limits.dedupWindowMs,
       checksWindow: !swarm.faults.has("clockJumps"),
-      firstSentMs: (token) => this.clients.firstSentMs(token),
+      firstSentMs: (token) => this.clients.firstSentMs(token) || this.sends.firstSentMs(token),
       wallMs: () => this.wallMs(),
       isEphemeral: (address) => address.startsWith(`${EPHEMERAL}/`),
       frame: (partition, sequence) => this.log.frames.frame(partition, sequence)!,
-      isOutOfOrder: (token) => this.clients.isOutOfOrder(token) || this.operator.retried.has(token),
+      isOutOfOrder: (token) =>
+        this.clients.isOutOfOrder(token) ||
+        this.sends.isOutOfOrder(token) ||
+        this.operator.retried.has(token),
     });
     const environment = (id: number) => this.operator.environments.get(id)!;
     this.shadows = Array.from(
@@ -113,6 +126,7 @@ export class World {
     const { timeline, swarm } = this;
     this.boot(true);
     this.clients.start();
+    this.sends.start();
     this.nextFault();
     timeline.after(swarm.loadMs * 1.5, () => {
       this.heal();
@@ -158,6 +172,12 @@ export class World {
       diverged: (actor) => {
         this.diverged.add(actor);
       },
+      streamed: (from, message) => {
+        this.readers.get(from)?.streamed(message);
+      },
+      workerLost: (of, partitions) => {
+        this.readers.get(of)?.lost(partitions);
+      },
       recovered: (processor) => {
         this.compare(processor, "state compared in recovery");
       },
@@ -168,6 +188,9 @@ export class World {
         this.checkLeaving(result, reply);
       },
     });
+    const reader = new SimStreamReader(this.sends, node);
+    this.readers.set(node, reader);
+    reader.start();
     return node;
   }
 
@@ -337,7 +360,13 @@ export class World {
   }
 
   private isDone(): boolean {
-    if (!this.healing || this.clients.active > 0 || this.node?.isOpen !== true) return false;
+    if (
+      !this.healing ||
+      this.clients.active > 0 ||
+      !this.sends.isDone ||
+      this.node?.isOpen !== true
+    )
+      return false;
     return (
       this.zombies.length + this.unresumed === 0 &&
       this.node.isQuiet &&
@@ -349,7 +378,7 @@ export class World {
     const states = this.processors()
       .filter((processor) => !isIdle(processor))
       .map(describe);
-    return `${this.clients.active} requests open, node ${this.node?.isOpen === true ? "open" : "down"}\n${states.join("\n")}`;
+    return `${this.clients.active} requests open, unsettled: ${this.sends.unsettled}; node ${this.node?.isOpen === true ? "open" : "down"}\n${states.join("\n")}`;
   }
 
   private checkEnd(): void {
@@ -365,6 +394,7 @@ export class World {
     }
     const untaken = this.ledger.untaken();
     promise(untaken.length === 0, () => untaken.join("\n"));
+    this.sends.checkEnd(this.ledger.accepted);
     for (const token of this.clients.acked) this.checkKept(token);
     for (const token of this.ledger.born) this.checkEnded(token);
     this.checkPoison();

@@ -93,8 +93,12 @@ export class StreamDoor {
 
   get hasWork(): boolean {
     const next = this.arrived.peek();
-    if (next !== undefined) return this.processor.frames.hasRoom(roomFor(next));
-    return this.settled.length > 0 && this.processor.frames.hasRoom(SMALL_ENTRY_BYTES);
+    const { frames } = this.processor;
+    // Larger ones will be refused.
+    if (next !== undefined) {
+      return frames.hasRoom(Math.min(roomFor(next), frames.writer.entriesBytesMax));
+    }
+    return this.settled.length > 0 && frames.hasRoom(SMALL_ENTRY_BYTES);
   }
 
   /** When what waits is tried again, Infinity when nothing does. */
@@ -172,10 +176,11 @@ export class StreamDoor {
     const envelope = message.envelope!;
     const { processor } = this;
     const { state, frames, mail } = processor;
-    if (!frames.hasRoom(roomFor(message))) return "no room";
+    if (!frames.hasRoom(SMALL_ENTRY_BYTES)) return "no room";
     if (id !== undefined && state.clients.get(id) !== undefined) return this.pass(n);
     const refusal = refusalOf(processor, envelope, id !== undefined);
     if (refusal !== undefined) return this.refuse(n, refusal);
+    if (!frames.hasRoom(roomFor(message))) return "no room";
     if (isEphemeral(processor, envelope)) {
       mail.acceptUnlogged(envelope, 0, envelope.length);
       this.accepted++;

@@ -1,0 +1,263 @@
+/**
+ * The stream that clients send by, and its readers, one in each node's process.
+ *
+ * 1. What is published is never lost, and taken in once, in order, or refused.
+ * 2. Nothing is trimmed that a partition may still ask for.
+ */
+import { hashAddressText, partitionOf } from "../../src/actors/address.ts";
+import type { StreamPlace } from "../../src/actors/queries.ts";
+import { FLAG_CLIENT, encodeEnvelope } from "../../src/actors/wasm/envelope.ts";
+import type { FromWorker } from "../../src/actors/worker-protocol.ts";
+import type { SeededRandom } from "../../src/base/random.ts";
+import { EPHEMERAL } from "./agents.ts";
+import type { Coverage } from "./coverage.ts";
+import { promise } from "./failure.ts";
+import type { SimNode } from "./sim-node.ts";
+import type { Swarm } from "./swarm.ts";
+import type { Timeline } from "./timeline.ts";
+import { Workload } from "./workload.ts";
+
+const INCARNATION = 7;
+const READ_EVERY_MS = 8;
+const BURIED_AFTER_MS = 30;
+const TRIM_EVERY_MS = 100;
+
+interface Streamed {
+  readonly n: number;
+  readonly partition: number;
+  readonly token: string;
+  readonly ownId: string | undefined;
+  readonly envelope: Buffer;
+  readonly isUnlogged: boolean;
+}
+
+export interface SendStreamPorts {
+  readonly swarm: Swarm;
+  readonly timeline: Timeline;
+  readonly random: SeededRandom;
+  readonly coverage: Coverage;
+  wallMs(): number;
+}
+
+export class SendStream {
+  readonly messages: Streamed[] = [];
+  readonly ports: SendStreamPorts;
+  private readonly workload: Workload;
+  private readonly settled = new Set<number>();
+  private readonly buried = new Set<string>();
+  private readonly firstMs = new Map<string, number>();
+  private readonly repeated = new Set<string>();
+  private unpublished = 0;
+  private trimmed = 0;
+
+  constructor(ports: SendStreamPorts) {
+    this.ports = ports;
+    const { swarm } = ports;
+    // How often a crash may be blamed on the innocent is counted by what the other clients send.
+    const faults = new Set([...swarm.faults].filter((fault) => fault !== "poison"));
+    this.workload = new Workload({ ...swarm, faults }, ports.random);
+  }
+
+  start(): void {
+    const { swarm, timeline, random } = this.ports;
+    for (let i = 0; i < swarm.streamed; i++) {
+      this.unpublished++;
+      timeline.after(random.nextFloat() * swarm.loadMs, () => {
+        this.unpublished--;
+        this.publish(i);
+      });
+    }
+    if (swarm.streamed > 0) this.trimNowAndThen();
+  }
+
+  private publish(i: number): void {
+    const { random, swarm, wallMs } = this.ports;
+    const receiver = this.workload.receiver();
+    const token = `s${swarm.seed}-${i}`;
+    const place = this.messages.length;
+    const { plan } = this.workload.plan(receiver);
+    const isOwn = random.chance(0.3);
+    const envelope = encodeEnvelope({
+      flags: FLAG_CLIENT,
+      id: token,
+      sender: "stream",
+      receiver,
+      content: Buffer.from(JSON.stringify({ ...plan, place })),
+    });
+    const partition = partitionOf(hashAddressText(receiver), swarm.partitions);
+    const isUnlogged = receiver.startsWith(EPHEMERAL);
+    const message = { partition, token, ownId: isOwn ? token : undefined, envelope, isUnlogged };
+    this.firstMs.set(token, wallMs());
+    this.append(message);
+    if (isOwn && random.chance(0.5)) this.publishAgain(message);
+  }
+
+  private publishAgain(message: Omit<Streamed, "n">): void {
+    const { timeline, random } = this.ports;
+    this.unpublished++;
+    timeline.after(random.nextFloat() ** 2 * 2000, () => {
+      this.unpublished--;
+      this.repeated.add(message.token);
+      this.append(message);
+    });
+  }
+
+  private append(message: Omit<Streamed, "n">): void {
+    this.messages.push({ ...message, n: this.messages.length + 1 });
+  }
+
+  firstSentMs(token: string): number {
+    return this.firstMs.get(token) ?? 0;
+  }
+
+  /** One that its agent has forgotten may come a second time, after others. */
+  isOutOfOrder(token: string): boolean {
+    return this.repeated.has(token);
+  }
+
+  settle(n: number): void {
+    this.settled.add(n);
+  }
+
+  bury(n: number): void {
+    this.buried.add(this.messages[n - 1]!.token);
+    this.ports.coverage.hit("streamed message refused");
+  }
+
+  /** The log lost its end: what it had taken in since is to be taken in again. */
+  tailLost(): void {
+    this.settled.clear();
+  }
+
+  private trimNowAndThen(): void {
+    this.ports.timeline.after(TRIM_EVERY_MS, () => {
+      while (this.settled.has(this.trimmed + 1)) this.trimmed++;
+      if (!this.isDone) this.trimNowAndThen();
+    });
+  }
+
+  /** A partition reads on behind this number. */
+  begun(partition: number, floor: number): void {
+    const own = this.messages.filter((message) => message.partition === partition);
+    const missing = own.find(({ n }) => n > floor && n <= this.trimmed);
+    promise(missing === undefined, () => `${missing?.token ?? ""} was trimmed and is asked for`);
+    for (const { n } of own) if (n <= floor) this.settled.add(n);
+  }
+
+  get isDone(): boolean {
+    return this.unpublished === 0 && this.settled.size === this.messages.length;
+  }
+
+  /** For people: what nobody has settled. */
+  get unsettled(): string {
+    const left = this.messages.filter(({ n }) => !this.settled.has(n));
+    return left.map(({ n, partition, token }) => `${n} ${token} of ${partition}`).join(", ");
+  }
+
+  checkEnd(accepted: ReadonlySet<string>): void {
+    for (const { token, isUnlogged } of this.messages) {
+      promise(
+        isUnlogged || accepted.has(token) || this.buried.has(token),
+        () => `${token} was published and is lost`,
+      );
+    }
+  }
+}
+
+/** What a node's main thread does for the stream, after src/api/nats/send-intake.ts. */
+export class SimStreamReader {
+  private readonly stream: SendStream;
+  private readonly node: SimNode;
+  /** Number to go on from; a partition that has not begun is not there. */
+  private readonly next = new Map<number, number>();
+  private readonly beginning = new Set<number>();
+
+  constructor(stream: SendStream, node: SimNode) {
+    this.stream = stream;
+    this.node = node;
+  }
+
+  start(): void {
+    if (this.stream.ports.swarm.streamed > 0) this.readOn();
+  }
+
+  /** The partitions' worker is gone. */
+  lost(partitions: readonly number[]): void {
+    for (const partition of partitions) {
+      this.next.delete(partition);
+      this.beginning.delete(partition);
+    }
+  }
+
+  streamed({ settled, refused }: Extract<FromWorker, { kind: "streamed" }>): void {
+    const { coverage, timeline } = this.stream.ports;
+    for (const each of settled) {
+      coverage.hit("streamed message settled", each.settled.length);
+      for (const n of each.settled) this.stream.settle(n);
+    }
+    for (const { partition, n } of refused) {
+      timeline.after(BURIED_AFTER_MS, () => {
+        this.stream.bury(n);
+        if (this.node.alive) this.node.stream({ disposed: [{ partition, n }] });
+      });
+    }
+  }
+
+  private readOn(): void {
+    const { timeline, random, swarm } = this.stream.ports;
+    timeline.after(random.nextFloat() * 2 * READ_EVERY_MS, () => {
+      if (!this.node.alive || this.stream.isDone) return;
+      for (let partition = 0; partition < swarm.partitions; partition++) this.read(partition);
+      this.readOn();
+    });
+  }
+
+  private read(partition: number): void {
+    const { random, coverage } = this.stream.ports;
+    if (!this.node.isReady(partition)) return;
+    const next = this.next.get(partition);
+    if (next === undefined || random.chance(0.01)) {
+      this.begin(partition);
+      return;
+    }
+    const { messages } = this.stream;
+    if (random.chance(0.02)) {
+      coverage.hit("stream given up on");
+      this.node.stream({ givenUp: [{ partition, n: random.below(messages.length + 1) }] });
+    }
+    // Now and then all of it again.
+    const from = random.chance(0.05) ? 1 : next;
+    const found = messages.slice(from - 1).filter((m) => m.partition === partition);
+    const taken = found.slice(0, 1 + random.below(10));
+    if (taken.length === 0) return;
+    this.next.set(partition, Math.max(next, taken.at(-1)!.n + 1));
+    this.node.stream({
+      messages: taken.map(({ n, ownId: id, envelope }) => ({ partition, n, id, envelope })),
+    });
+  }
+
+  private begin(partition: number): void {
+    const { stream, node } = this;
+    if (this.beginning.has(partition)) return;
+    this.beginning.add(partition);
+    const last = stream.messages.length;
+    node.query<StreamPlace>({ kind: "stream", partition }, (found) => {
+      if (found.incarnation === INCARNATION && found.upTo <= last) {
+        this.begun(partition, found.floor);
+        return;
+      }
+      node.control(partition, { kind: "stream-begin", incarnation: INCARNATION, last }, () => {
+        node.query<StreamPlace>({ kind: "stream", partition }, ({ floor }) => {
+          this.begun(partition, floor);
+        });
+      });
+    });
+  }
+
+  private begun(partition: number, floor: number): void {
+    if (!this.beginning.delete(partition)) return;
+    this.stream.ports.coverage.hit("stream begun");
+    this.stream.begun(partition, floor);
+    this.next.set(partition, floor + 1);
+  }
+}
