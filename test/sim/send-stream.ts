@@ -7,7 +7,7 @@
 import { hashAddressText, partitionOf } from "../../src/actors/address.ts";
 import type { StreamPlace } from "../../src/actors/queries.ts";
 import { FLAG_CLIENT, encodeEnvelope } from "../../src/actors/wasm/envelope.ts";
-import type { FromWorker } from "../../src/actors/worker-protocol.ts";
+import { Packer, type FromWorker } from "../../src/actors/worker-protocol.ts";
 import type { SeededRandom } from "../../src/base/random.ts";
 import { EPHEMERAL } from "./agents.ts";
 import type { Coverage } from "./coverage.ts";
@@ -29,6 +29,17 @@ interface Streamed {
   readonly ownId: string | undefined;
   readonly envelope: Buffer;
   readonly isUnlogged: boolean;
+}
+
+interface Numbered {
+  readonly partition: number;
+  readonly n: number;
+}
+
+interface Parts {
+  readonly messages?: readonly Streamed[];
+  readonly disposed?: readonly Numbered[];
+  readonly givenUp?: readonly Numbered[];
 }
 
 export interface SendStreamPorts {
@@ -71,7 +82,7 @@ export class SendStream {
   }
 
   private publish(i: number): void {
-    const { random, swarm, wallMs } = this.ports;
+    const { random, swarm } = this.ports;
     const receiver = this.workload.receiver();
     const token = `s${swarm.seed}-${i}`;
     const place = this.messages.length;
@@ -87,7 +98,7 @@ export class SendStream {
     const partition = partitionOf(hashAddressText(receiver), swarm.partitions);
     const isUnlogged = receiver.startsWith(EPHEMERAL);
     const message = { partition, token, ownId: isOwn ? token : undefined, envelope, isUnlogged };
-    this.firstMs.set(token, wallMs());
+    this.firstMs.set(token, this.ports.wallMs());
     this.append(message);
     if (isOwn && random.chance(0.5)) this.publishAgain(message);
   }
@@ -168,9 +179,9 @@ export class SendStream {
 export class SimStreamReader {
   private readonly stream: SendStream;
   private readonly node: SimNode;
-  /** Number to go on from; a partition that has not begun is not there. */
-  private readonly next = new Map<number, number>();
-  private readonly beginning = new Set<number>();
+  /** Number to go on from, of the worker that said so; a partition that has not begun is not there. */
+  private readonly next = new Map<number, { readonly n: number; readonly by: unknown }>();
+  private readonly beginning = new Map<number, unknown>();
 
   constructor(stream: SendStream, node: SimNode) {
     this.stream = stream;
@@ -179,14 +190,6 @@ export class SimStreamReader {
 
   start(): void {
     if (this.stream.ports.swarm.streamed > 0) this.readOn();
-  }
-
-  /** The partitions' worker is gone. */
-  lost(partitions: readonly number[]): void {
-    for (const partition of partitions) {
-      this.next.delete(partition);
-      this.beginning.delete(partition);
-    }
   }
 
   streamed({ settled, refused }: Extract<FromWorker, { kind: "streamed" }>): void {
@@ -198,7 +201,7 @@ export class SimStreamReader {
     for (const { partition, n } of refused) {
       timeline.after(BURIED_AFTER_MS, () => {
         this.stream.bury(n);
-        if (this.node.alive) this.node.stream({ disposed: [{ partition, n }] });
+        if (this.node.alive) this.post({ disposed: [{ partition, n }] });
       });
     }
   }
@@ -216,48 +219,65 @@ export class SimStreamReader {
     const { random, coverage } = this.stream.ports;
     if (!this.node.isReady(partition)) return;
     const next = this.next.get(partition);
-    if (next === undefined || random.chance(0.01)) {
+    const by = this.node.processor(partition);
+    if (next === undefined || next.by !== by || random.chance(0.01)) {
       this.begin(partition);
       return;
     }
     const { messages } = this.stream;
     if (random.chance(0.02)) {
       coverage.hit("stream given up on");
-      this.node.stream({ givenUp: [{ partition, n: random.below(messages.length + 1) }] });
+      this.post({ givenUp: [{ partition, n: random.below(messages.length + 1) }] });
     }
     // Now and then all of it again.
-    const from = random.chance(0.05) ? 1 : next;
+    const from = random.chance(0.05) ? 1 : next.n;
     const found = messages.slice(from - 1).filter((m) => m.partition === partition);
     const taken = found.slice(0, 1 + random.below(10));
     if (taken.length === 0) return;
-    this.next.set(partition, Math.max(next, taken.at(-1)!.n + 1));
-    this.node.stream({
-      messages: taken.map(({ n, ownId: id, envelope }) => ({ partition, n, id, envelope })),
+    this.next.set(partition, { n: Math.max(next.n, taken.at(-1)!.n + 1), by });
+    this.post({ messages: taken });
+  }
+
+  private post({ messages = [], disposed = [], givenUp = [] }: Parts): void {
+    this.node.postAll((isHere) => {
+      const packer = new Packer();
+      const packed = messages.filter(isHere).map(({ partition, n, ownId: id, envelope }) => {
+        return { partition, n, id, ...packer.add(envelope, 0, envelope.length) };
+      });
+      return {
+        kind: "stream",
+        messages: packed,
+        bytes: packer.finish(),
+        disposed: disposed.filter(isHere),
+        givenUp: givenUp.filter(isHere),
+      };
     });
   }
 
   private begin(partition: number): void {
     const { stream, node } = this;
-    if (this.beginning.has(partition)) return;
-    this.beginning.add(partition);
+    const by = node.processor(partition);
+    if (this.beginning.get(partition) === by) return;
+    this.beginning.set(partition, by);
     const last = stream.messages.length;
     node.query<StreamPlace>({ kind: "stream", partition }, (found) => {
       if (found.incarnation === INCARNATION && found.upTo <= last) {
-        this.begun(partition, found.floor);
+        this.begun(partition, found.floor, by);
         return;
       }
       node.control(partition, { kind: "stream-begin", incarnation: INCARNATION, last }, () => {
         node.query<StreamPlace>({ kind: "stream", partition }, ({ floor }) => {
-          this.begun(partition, floor);
+          this.begun(partition, floor, by);
         });
       });
     });
   }
 
-  private begun(partition: number, floor: number): void {
-    if (!this.beginning.delete(partition)) return;
+  private begun(partition: number, floor: number, by: unknown): void {
+    if (this.beginning.get(partition) !== by) return;
+    this.beginning.delete(partition);
     this.stream.ports.coverage.hit("stream begun");
     this.stream.begun(partition, floor);
-    this.next.set(partition, floor + 1);
+    this.next.set(partition, { n: floor + 1, by });
   }
 }

@@ -8,7 +8,6 @@ import type { Environment } from "../../src/actors/environment.ts";
 import type { Control } from "../../src/actors/partition/control.ts";
 import type { PartitionProcessor } from "../../src/actors/partition/processor.ts";
 import type { Query } from "../../src/actors/queries.ts";
-import { Packer } from "../../src/actors/worker-protocol.ts";
 import type {
   FromWorker,
   PackedResult,
@@ -20,38 +19,13 @@ import { SimAppender } from "./sim-appender.ts";
 import type { ReadsAt } from "./sim-blobs.ts";
 import type { SimLog, Writer } from "./sim-log.ts";
 import { SimRecovery } from "./sim-recovery.ts";
+import { type Cursors, type Seat, seatsOf } from "./sim-seat.ts";
 import { SimStore } from "./sim-store.ts";
 import { SimWorker, replyOf } from "./sim-worker.ts";
 import type { SimWorkerPorts } from "./sim-worker.ts";
 
 const REPLACE_MS = 5;
 const READ_MS_MAX = 30;
-
-type Cursors = Extract<FromWorker, { kind: "recovered" }>["cursors"];
-
-interface Seat {
-  readonly index: number;
-  readonly partitions: readonly number[];
-  readonly notReady: Set<number>;
-  worker: SimWorker | undefined;
-  appending: number;
-  cursors: Map<number, Cursors>;
-  opened: number;
-}
-
-interface Numbered {
-  readonly partition: number;
-  readonly n: number;
-}
-
-interface StreamParts {
-  readonly messages?: readonly (Numbered & {
-    readonly id: string | undefined;
-    readonly envelope: Buffer;
-  })[];
-  readonly disposed?: readonly Numbered[];
-  readonly givenUp?: readonly Numbered[];
-}
 
 export type ClientAnswer = PackedResult | { readonly kind: "lost" };
 
@@ -69,7 +43,6 @@ export interface SimNodePorts extends SimWorkerPorts {
   contended(node: SimNode): void;
   escalate(agent: string, reason: string): void;
   streamed(node: SimNode, message: Extract<FromWorker, { kind: "streamed" }>): void;
-  workerLost(node: SimNode, partitions: readonly number[]): void;
   recovered(processor: PartitionProcessor): void;
   committed(processor: PartitionProcessor): void;
 }
@@ -123,21 +96,7 @@ export class SimNode implements Writer {
         ports.fenced(this);
       },
     });
-    const { partitions, workers } = ports.swarm;
-    this.seats = Array.from({ length: workers }, (_, index) => {
-      const own = Array.from({ length: partitions }, (_p, p) => p).filter(
-        (p) => p % workers === index,
-      );
-      return {
-        index,
-        partitions: own,
-        notReady: new Set(own),
-        worker: undefined,
-        appending: 0,
-        cursors: new Map(),
-        opened: 0,
-      };
-    });
+    this.seats = seatsOf(ports.swarm);
   }
 
   // --- Life ---------------------------------------------------------------------------------------------
@@ -194,7 +153,6 @@ export class SimNode implements Writer {
       request.answer({ kind: "lost" }, undefined);
     }
     for (const [id, { seat: of }] of this.answers) if (of === seat) this.answers.delete(id);
-    this.ports.workerLost(this, seat.partitions);
     this.replaceWhenDecided(seat);
   }
 
@@ -316,18 +274,13 @@ export class SimNode implements Writer {
         done();
         return;
       }
-      const requestId = this.request(this.seatOf(partition), (value) => {
-        for (const [source, n] of value as Cursors) {
+      this.query<Cursors>({ kind: "cursors", partition }, (cursors) => {
+        for (const [source, n] of cursors) {
           if (seat.partitions.includes(source)) {
             this.post(seat, { kind: "acknowledged", source, destination: partition, n });
           }
         }
         next();
-      });
-      this.post(this.seatOf(partition), {
-        kind: "query",
-        requestId,
-        query: { kind: "cursors", partition },
       });
     };
     next();
@@ -498,24 +451,13 @@ export class SimNode implements Writer {
     this.post(seat, { kind: "query", requestId, query });
   }
 
-  /** To the workers of all partitions named; a message has an envelope of its own. */
-  stream(parts: StreamParts): void {
-    const { messages = [], disposed = [], givenUp = [] } = parts;
+  /** To each worker what is for it. */
+  postAll(build: (isHere: (of: { readonly partition: number }) => boolean) => ToWorker): void {
     for (const seat of this.seats) {
-      const isHere = ({ partition }: { readonly partition: number }): boolean =>
-        this.seatOf(partition) === seat;
-      const packer = new Packer();
-      const packed = messages.filter(isHere).map(({ envelope, ...rest }) => ({
-        ...rest,
-        ...packer.add(envelope, 0, envelope.length),
-      }));
-      this.post(seat, {
-        kind: "stream",
-        messages: packed,
-        bytes: packer.finish(),
-        disposed: disposed.filter(isHere),
-        givenUp: givenUp.filter(isHere),
-      });
+      this.post(
+        seat,
+        build(({ partition }) => this.seatOf(partition) === seat),
+      );
     }
   }
 

@@ -175,9 +175,6 @@ export class World {
       streamed: (from, message) => {
         this.readers.get(from)?.streamed(message);
       },
-      workerLost: (of, partitions) => {
-        this.readers.get(of)?.lost(partitions);
-      },
       recovered: (processor) => {
         this.compare(processor, "state compared in recovery");
       },

@@ -6,6 +6,7 @@ import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { type Logger, pino } from "pino";
 import { type RunningKernel, startKernel } from "../../src/actors/index.ts";
 import { type ApiContext, ApiMetrics, startNatsDoor } from "../../src/api/index.ts";
+import type { StreamSizes } from "../../src/api/nats/streams.ts";
 import { LiveConfig } from "../../src/base/live-config.ts";
 import { RecentLog } from "../../src/base/recent-log.ts";
 import { openEmbeddedStorage } from "../../src/storage/index.ts";
@@ -74,6 +75,7 @@ export interface DoorNodeOptions {
   readonly server: Pick<NatsServer, "url">;
   readonly partitions?: number;
   readonly sets?: readonly string[];
+  readonly sizes?: Partial<StreamSizes>;
   readonly log?: Logger;
 }
 
@@ -84,7 +86,7 @@ export interface DoorNode {
 }
 
 export async function startDoorNode(options: DoorNodeOptions): Promise<DoorNode> {
-  const { directory, server, partitions = 16, sets = [] } = options;
+  const { directory, server, partitions = 16, sets = [], sizes = {} } = options;
   const log = options.log ?? pino({ enabled: false });
   const live = new LiveConfig({
     sets: [
@@ -114,7 +116,7 @@ export async function startDoorNode(options: DoorNodeOptions): Promise<DoorNode>
     await storage.close();
     metrics.close();
   };
-  const doorOptions = { connection, cluster: "test", partitions, replicas: 1, context, log };
+  const doorOptions = { connection, cluster: "test", partitions, replicas: 1, context, log, sizes };
   const door = await startNatsDoor(doorOptions).catch(async (error: unknown) => {
     await stopKernel();
     throw error;

@@ -1,0 +1,33 @@
+/** Where a worker sits, and what the main thread knows of it. */
+import type { FromWorker } from "../../src/actors/worker-protocol.ts";
+import type { SimWorker } from "./sim-worker.ts";
+import type { Swarm } from "./swarm.ts";
+
+export type Cursors = Extract<FromWorker, { kind: "recovered" }>["cursors"];
+
+export interface Seat {
+  readonly index: number;
+  readonly partitions: readonly number[];
+  readonly notReady: Set<number>;
+  worker: SimWorker | undefined;
+  appending: number;
+  cursors: Map<number, Cursors>;
+  opened: number;
+}
+
+export function seatsOf({ partitions, workers }: Swarm): Seat[] {
+  return Array.from({ length: workers }, (_, index) => {
+    const own = Array.from({ length: partitions }, (_p, p) => p).filter(
+      (p) => p % workers === index,
+    );
+    return {
+      index,
+      partitions: own,
+      notReady: new Set(own),
+      worker: undefined,
+      appending: 0,
+      cursors: new Map(),
+      opened: 0,
+    };
+  });
+}
