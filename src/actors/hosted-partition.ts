@@ -17,8 +17,11 @@ export interface HostedPartition {
   readonly checkpointer: Checkpointer;
   readonly door: ClientDoor;
   readonly relay: Relay;
-  /** Work begins when the owner's epoch frame is durable. */
-  phase: "recovered" | "opening" | "open";
+  /**
+   * Work begins when the owner's epoch frame is durable, and the log not full: until then a checkpoint is all it
+   * does.
+   */
+  phase: "recovered" | "opening" | "making-room" | "open";
 }
 
 export interface HostPorts {
