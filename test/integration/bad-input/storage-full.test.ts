@@ -95,6 +95,7 @@ describe.each(["embedded", "jetstream"])("%s", (engine) => {
   });
 
   test("killed while it is full it starts, has what was acknowledged, and makes room for more", async () => {
+    await fill();
     wire.close();
     await server.kill("SIGKILL");
     await start(SIZE_BYTES_MAX);
