@@ -2,7 +2,7 @@
  * Follows the events of all partitions for one follower.
  *
  * Owns the follower, and the record of how far it came in each partition.
- * 1. A record says no more than was delivered; it may lag, so that events come again after a crash.
+ * 1. No event up to the frame that a record names is undelivered; it may lag, so that events come again after a crash.
  * 2. While somebody follows or is awaited, the log keeps what is not delivered yet, and the messages that it came from.
  */
 import { CaxtonError, ensureError } from "../base/errors.ts";
@@ -96,15 +96,18 @@ export class EventFeed implements EventOperations {
     try {
       const cursor = await this.readCursor(name, partition);
       const to = await log.lastSequence(partition);
-      let floor = cursor + 1;
-      for await (const { header, frame } of scanInTimeOrder(log, [
-        { partition, from: floor, to },
-      ])) {
+      const range = { partition, from: cursor + 1, to };
+      let oldest = Infinity;
+      let passed = to;
+      for await (const { header, frame } of scanInTimeOrder(log, [range])) {
         for (const { messagePosition } of eventsOf(frame, header)) {
-          floor = Math.min(floor, sequenceOf(messagePosition));
+          oldest = Math.min(oldest, header.frameNo, sequenceOf(messagePosition));
+          passed = Math.min(passed, header.frameNo - 1);
         }
       }
-      return floor;
+      // The follower would take the frames without events for lost ones.
+      if (passed > cursor) await this.saveCursor(name, partition, passed);
+      return oldest;
     } catch (error) {
       logger.warn({ err: ensureError(error), partition }, "the log keeps all, for its events");
       return 0;
@@ -154,6 +157,11 @@ export class EventFeed implements EventOperations {
     return Math.min(frame, await log.lastSequence(partition));
   }
 
+  private async saveCursor(name: string, partition: number, frame: number): Promise<void> {
+    const value = Buffer.from(JSON.stringify({ frame }));
+    await this.ports.records.put(keyOf(name, partition), value, null);
+  }
+
   private async end(following: Following): Promise<void> {
     following.isEnded = true;
     if (this.following === following) this.following = undefined;
@@ -168,8 +176,7 @@ export class EventFeed implements EventOperations {
       const frame = events?.cursor ?? 0;
       if (frame === saved[partition]) continue;
       try {
-        const value = Buffer.from(JSON.stringify({ frame }));
-        await this.ports.records.put(keyOf(name, partition), value, null);
+        await this.saveCursor(name, partition, frame);
         saved[partition] = frame;
       } catch (error) {
         this.ports.logger.warn({ err: ensureError(error) }, "how far events came is not saved");

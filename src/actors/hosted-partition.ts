@@ -19,8 +19,11 @@ export interface HostedPartition {
   readonly door: ClientDoor;
   readonly stream: StreamDoor;
   readonly relay: Relay;
-  /** Work begins when the owner's epoch frame is durable. */
-  phase: "recovered" | "opening" | "open";
+  /**
+   * Work begins when the owner's epoch frame is durable, and the log not full: until then a checkpoint is all it
+   * does.
+   */
+  phase: "recovered" | "opening" | "making-room" | "open";
 }
 
 export interface HostPorts {

@@ -5,14 +5,16 @@
  * 1. A frame is resent until it is decided; while there is no room it waits, and new messages are refused.
  * 2. While storage doesn't answer frames wait as well, and `away` knows.
  * 3. After a failed write, or when another node has taken over, nothing is appended any more.
- * 4. A frame counts as waiting from its first refusal until it is decided, not only between two tries.
+ * 4. A frame that names a checkpoint may take the reserve of a full log: it leads to more room.
+ * 5. A start does not wait for room: nobody would make any.
+ * 6. A frame counts as waiting from its first refusal until it is decided, not only between two tries.
  */
 import { systemClock } from "../base/clock.ts";
 import { CaxtonError, ensureError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { systemScheduler } from "../base/scheduler.ts";
-import { epochOfFrame } from "../storage/frame-codec.ts";
-import type { AppendOutcome, Log, LogRecord, StorageAway } from "../storage/index.ts";
+import { epochOfFrame, readFrameHeader } from "../storage/frame-codec.ts";
+import type { AppendOutcome, AppendRoom, Log, LogRecord, StorageAway } from "../storage/index.ts";
 import { decideAppend, decideFromLog } from "./append-protocol.ts";
 import type { AppendDecision } from "./append-protocol.ts";
 import type { PostedFrame } from "./worker-protocol.ts";
@@ -39,6 +41,7 @@ export class LogAppender {
   private waitingForRoom = 0;
   private waitingForAnswer = 0;
   private awaySinceMs: number | undefined;
+  private isStarted = false;
   failed: CaxtonError | undefined;
 
   constructor(storageLog: Log, log: Logger, away: StorageAway) {
@@ -49,6 +52,11 @@ export class LogAppender {
 
   get isFull(): boolean {
     return this.waitingForRoom > 0;
+  }
+
+  /** All partitions are open. */
+  started(): void {
+    this.isStarted = true;
   }
 
   /** Resolves when every frame is durable; rejects when the log failed or another node has taken over. */
@@ -131,10 +139,16 @@ export class LogAppender {
     expectedSequence: number | null,
   ): Promise<AppendOutcome> {
     let waits = false;
+    let room: AppendRoom = "ordinary";
     try {
       for (;;) {
-        const outcome = await this.appendOnce(partition, frame, expectedSequence);
+        const outcome = await this.appendOnce(partition, frame, expectedSequence, room);
         if (outcome !== "full") return outcome;
+        if (room === "ordinary" && namesCheckpoint(frame)) {
+          room = "reserve";
+          continue;
+        }
+        if (expectedSequence === null && !this.isStarted) throw noRoomToStart();
         if (!waits) this.beginWaiting();
         waits = true;
         await this.pause(FULL_RETRY_MS);
@@ -148,10 +162,11 @@ export class LogAppender {
     partition: number,
     frame: Uint8Array,
     expectedSequence: number | null,
+    room: AppendRoom,
   ): Promise<AppendOutcome | "full"> {
     try {
       const epoch = epochOfFrame(frame);
-      return await this.storageLog.append(partition, expectedSequence, frame, epoch);
+      return await this.storageLog.append(partition, expectedSequence, frame, epoch, room);
     } catch (thrown) {
       const error = ensureError(thrown);
       if (error instanceof CaxtonError && error.code === "STORAGE_FULL") return "full";
@@ -191,6 +206,17 @@ export class LogAppender {
     }
     return records;
   }
+}
+
+function namesCheckpoint(frame: Uint8Array): boolean {
+  const header = readFrameHeader(Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength));
+  return header.checkpointFrameNo === header.frameNo;
+}
+
+function noRoomToStart(): CaxtonError {
+  const text =
+    "The log is full, and no checkpoint allows it to be trimmed: a start needs some room.";
+  return new CaxtonError("STORAGE_FULL", text);
 }
 
 function isAway(error: unknown): boolean {

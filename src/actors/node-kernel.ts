@@ -186,6 +186,7 @@ class LocalKernel implements RunningKernel {
     this.pool = this.createPool(options, registry, incarnation);
     const partitions = new PartitionAccess(this.pool, count, {
       failure: () => this.failure,
+      stuck: () => this.stuck(),
       full: () => this.full(),
     });
     this.requests = new ClientRequests({
@@ -230,7 +231,7 @@ class LocalKernel implements RunningKernel {
       startedAtMs: systemClock.wallMs(),
       failure: () => this.failure,
       isStopping: () => this.stopping,
-      isFull: () => this.appender.isFull,
+      isFull: () => this.isFull,
       away: () => this.away.reason,
     });
     this.away.onLong((error) => this.requests.failAll(error));
@@ -381,9 +382,18 @@ class LocalKernel implements RunningKernel {
     return this.full();
   }
 
+  private get isFull(): boolean {
+    return this.appender.isFull || this.pool.isShort;
+  }
+
+  /** Why an answer would hang on a frame that waits. */
+  private stuck(): CaxtonError | undefined {
+    return this.away.refusal ?? (this.appender.isFull ? this.full() : undefined);
+  }
+
   private full(): CaxtonError | undefined {
     if (this.away.refusal !== undefined) return this.away.refusal;
-    if (!this.appender.isFull) return undefined;
+    if (!this.isFull) return undefined;
     return new CaxtonError("STORAGE_FULL", undefined, { retryAfterMs: FULL_RETRY_AFTER_MS });
   }
 }

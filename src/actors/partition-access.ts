@@ -11,7 +11,8 @@ const NO_PAGE_TOKEN = "";
 export interface PartitionAccessPorts {
   /** Why the node can't go on. */
   failure(): CaxtonError | undefined;
-  /** Why nothing becomes durable for now. */
+  /** Why nothing can be read now: an answer would hang on a frame that waits. */
+  stuck(): CaxtonError | undefined;
   /** Why nothing is accepted now. */
   full(): CaxtonError | undefined;
 }
@@ -35,13 +36,13 @@ export class PartitionAccess {
     return partitionOf(hashAddressText(address), this.count);
   }
 
-  /** Why nothing can be read or changed now: an answer would hang on a frame that waits for room. */
+  /** Why nothing can be changed now. */
   get refusal(): CaxtonError | undefined {
     return this.ports.failure() ?? this.ports.full();
   }
 
   query<T>(query: Query): Promise<T> {
-    const { refusal } = this;
+    const refusal = this.ports.failure() ?? this.ports.stuck();
     if (refusal !== undefined) return Promise.reject(refusal);
     const { partition } = query;
     return this.pool.request<T>(partition, (requestId) => ({ kind: "query", requestId, query }));

@@ -14,25 +14,19 @@ import type { Scheduler } from "../base/scheduler.ts";
 import type { Span } from "../base/trace.ts";
 import { partitionOf } from "./address.ts";
 import type { Environment } from "./environment.ts";
-import { hostPartition } from "./hosted-partition.ts";
-import type { HostedPartition } from "./hosted-partition.ts";
+import { type HostedPartition, hostPartition } from "./hosted-partition.ts";
 import type { Actor } from "./partition/actor.ts";
 import type { PartitionPorts, PartitionProcessor } from "./partition/processor.ts";
 import type { SealedFrame } from "./partition/frame-pipeline.ts";
 import { PartitionRecovery } from "./partition/recovery.ts";
 import { PartitionState } from "./partition/partition-state.ts";
-import { answerQuery } from "./queries.ts";
-import type { Query } from "./queries.ts";
-
-import { ShardOutput } from "./shard-output.ts";
-import type { Post } from "./shard-output.ts";
-import { Replayer } from "./replayer.ts";
-import type { ReplayPorts } from "./replayer.ts";
+import { answerQuery, type Query } from "./queries.ts";
+import { type Post, ShardOutput } from "./shard-output.ts";
+import { Replayer, type ReplayPorts } from "./replayer.ts";
 import { handOver } from "./streamed-messages.ts";
 import { TailFrames } from "./tail-frames.ts";
 import { TurnTraces } from "./turn-traces.ts";
-import { TurnBatch } from "./turn-batch.ts";
-import type { TurnExecutor } from "./turn-batch.ts";
+import { TurnBatch, type TurnExecutor } from "./turn-batch.ts";
 import { EffectRing } from "./wasm/effects.ts";
 import type { LoadedModule } from "./wasm/loaded-module.ts";
 import type { PackedRelay, ToWorker, WorkerStart } from "./worker-protocol.ts";
@@ -177,7 +171,7 @@ export class Shard {
         this.finishRecovery(message.partition);
         return;
       case "open":
-        this.open(message.partition, message.wasClean);
+        this.open(message.partition, message.wasClean, message.isShort === true);
         break;
       case "submit":
         this.submit(message);
@@ -306,20 +300,29 @@ export class Shard {
   }
 
   /** Starts the owner's epoch; work begins when the epoch frame is durable. */
-  private open(id: number, wasClean: boolean): void {
+  private open(id: number, wasClean: boolean, isShort: boolean): void {
     const partition = this.partition(id);
-    const { processor, images, relay } = partition;
+    if (partition.phase === "making-room" && !isShort) this.takeUpWork(partition, wasClean);
+    if (partition.phase !== "recovered") return;
     partition.phase = "opening";
-    processor.frames.startEpoch(() => {
-      partition.phase = "open";
-      processor.resume(wasClean);
-      for (const destination of processor.state.outboxes.keys()) {
-        relay.catchUp(destination, processor.state.outbox(destination).firstN);
-      }
-      const behind = [...processor.state.actors].filter((actor) => actor.turns.length > 0);
-      this.replayer.addBackground(behind.map((actor) => ({ processor, images, actor })));
+    partition.processor.frames.startEpoch(() => {
+      if (isShort) {
+        partition.phase = "making-room";
+        partition.checkpointer.demand();
+      } else this.takeUpWork(partition, wasClean);
       this.ports.post({ kind: "opened", partition: id }, []);
     });
+  }
+
+  private takeUpWork(partition: HostedPartition, wasClean: boolean): void {
+    const { processor, images, relay } = partition;
+    partition.phase = "open";
+    processor.resume(wasClean);
+    for (const destination of processor.state.outboxes.keys()) {
+      relay.catchUp(destination, processor.state.outbox(destination).firstN);
+    }
+    const behind = [...processor.state.actors].filter((actor) => actor.turns.length > 0);
+    this.replayer.addBackground(behind.map((actor) => ({ processor, images, actor })));
   }
 
   /** An actor's memory is about to go to make room: its image keeps the log out of its return. */
@@ -358,11 +361,12 @@ export class Shard {
     this.output.flush();
     let hasWork = this.replayer.hasWork;
     for (const { processor, images, checkpointer, stream, phase } of this.partitions.values()) {
-      if (phase === "open") checkpointer.step();
+      if (phase === "open" || phase === "making-room") checkpointer.step();
       for (const actor of processor.turns.takeReplays()) {
         this.replayer.request({ processor, images, actor });
       }
-      hasWork ||= processor.turns.hasReady || checkpointer.hasWork || stream.hasWork;
+      hasWork ||= processor.turns.hasReady || checkpointer.hasWork;
+      hasWork ||= phase === "open" && stream.hasWork;
     }
     if (hasWork) this.schedulePump();
     else this.scheduleTick();
@@ -398,7 +402,10 @@ export class Shard {
     const frames: SealedFrame[] = [];
     for (const { processor, phase } of this.partitions.values()) {
       if (phase === "recovered") continue;
-      const sealed = phase === "open" ? processor.frames.seal() : processor.frames.sealEpochOnce();
+      const { frames: pipeline } = processor;
+      // Ahead of a checkpoint nothing may wait for the room that it makes.
+      if (phase === "making-room" && !pipeline.namesCheckpoint) continue;
+      const sealed = phase === "opening" ? pipeline.sealEpochOnce() : pipeline.seal();
       if (sealed !== undefined) frames.push(sealed);
     }
     if (frames.length === 0) return;

@@ -11,21 +11,21 @@ import { Worker } from "node:worker_threads";
 import { CaxtonError } from "../base/errors.ts";
 import type { NodeLimits, SnapshotConfig } from "../base/config-schema.ts";
 import type { Logger } from "../base/log.ts";
+import { systemScheduler } from "../base/scheduler.ts";
 import type { FrameRange, Storage } from "../storage/index.ts";
 import type { AgentRegistry } from "./agent-registry.ts";
 import { GUEST_STACK_MEGABYTES } from "./wasm/rewrite/bounds.ts";
 import type { KernelWatcher } from "./kernel-watcher.ts";
-import { type LogAppender, PartitionContended } from "./log-appender.ts";
-import { newestCheckpoint, type StoredCheckpoint } from "./newest-checkpoint.ts";
+import type { LogAppender } from "./log-appender.ts";
+import { LogRoom } from "./log-room.ts";
+import { readPartition } from "./partition-reader.ts";
 import type { BlobRequest, WorkerBlobs } from "./worker-blobs.ts";
-import { RecoveryTail } from "./recovery-tail.ts";
 import { Packer } from "./worker-protocol.ts";
 import type { FromWorker, PostedFrame, ToWorker, WorkerStart } from "./worker-protocol.ts";
 
 const HANG_CHECK_MS = 1000;
 /** Beyond the longest turn time any manifest can ask for. */
 const HANG_CHECKS_MAX = 90;
-const RECOVERY_BATCH_BYTES = 4 * 1024 * 1024;
 /** A worker that dies again and again comes back ever later. */
 const RESPAWN_MS = 50;
 const RESPAWN_MS_MAX = 30_000;
@@ -72,6 +72,8 @@ export class WorkerPool {
   private readonly storage: Storage;
   private readonly seats: Seat[];
   private readonly suspects = new SharedArrayBuffer(4);
+  private readonly room: LogRoom;
+  private wasClean = false;
   private stopping = false;
   private observation = 0;
   private watchdog: NodeJS.Timeout | undefined;
@@ -86,6 +88,17 @@ export class WorkerPool {
   constructor(options: WorkerPoolOptions) {
     this.options = options;
     this.storage = options.storage;
+    this.room = new LogRoom({
+      log: options.storage.log,
+      scheduler: systemScheduler,
+      logger: options.log,
+      demandCheckpoints: () => {
+        for (const seat of this.seats) this.demandCheckpoints(seat.partitions);
+      },
+      found: () => {
+        for (const seat of this.seats) this.takeUpWork(seat);
+      },
+    });
     this.seats = Array.from({ length: options.workers }, (_, index) => ({
       index,
       partitions: partitionsOf(index, options.workers, options.partitions),
@@ -107,11 +120,17 @@ export class WorkerPool {
     return !this.seats[this.workerOf(partition)]!.notReady.has(partition);
   }
 
+  /** The log is full since the start, and room is being made. */
+  get isShort(): boolean {
+    return this.room.isShort;
+  }
+
   restartsOf(worker: number): number {
     return this.seats[worker]!.restarts;
   }
 
   async start(wasClean: boolean): Promise<void> {
+    this.wasClean = wasClean;
     const { registry } = this.options;
     for (const seat of this.seats) this.spawn(seat);
     const recovered = await Promise.all(this.seats.map((seat) => this.recoverSeat(seat)));
@@ -125,8 +144,11 @@ export class WorkerPool {
     ]);
     // An epoch begins with a frame, and a full log has no room for it.
     await blobs.recovered(recovered.flat());
-    await Promise.all(this.seats.map((seat) => this.open(seat, wasClean)));
+    this.room.begin();
+    await Promise.all(this.seats.map((seat) => this.open(seat)));
     await blobs.remove(orphans);
+    this.options.appender.started();
+    await this.room.make();
     this.watchdog = setInterval(() => {
       this.checkHangs();
     }, HANG_CHECK_MS);
@@ -138,6 +160,7 @@ export class WorkerPool {
     clearInterval(this.watchdog);
     this.options.appender.stop();
     this.options.blobs.stop();
+    this.room.stop();
     for (const seat of this.seats) await Promise.allSettled([...seat.appending]);
     await Promise.all(this.seats.map(async (seat) => seat.thread?.terminate()));
     const error = new CaxtonError("NOT_READY", "The node is stopping.");
@@ -216,64 +239,12 @@ export class WorkerPool {
       const recovered = new Promise<RecoveredMessage>((resolve) => {
         this.recovered.set(partition, resolve);
       });
-      const before = await this.storage.log.lastSequence(partition);
-      const checkpoint = await this.checkpointOf(partition, before);
-      if (checkpoint !== undefined) {
-        const { sha256, content } = checkpoint;
-        this.post(seat.index, { kind: "checkpoint", partition, sha256, content }, [content.buffer]);
-      }
-      await this.recoverFrames(seat, partition, checkpoint, before);
-      this.post(seat.index, { kind: "recovered", partition });
+      await readPartition(this.storage, partition, (message, transfer) => {
+        this.post(seat.index, message, transfer);
+      });
       results.push(await recovered);
     }
     return results;
-  }
-
-  /** `before` is where the log ended before anything of it was read. */
-  private async checkpointOf(
-    partition: number,
-    before: number,
-  ): Promise<StoredCheckpoint | undefined> {
-    const { log, blobs } = this.storage;
-    try {
-      return await newestCheckpoint(log, blobs, partition, before);
-    } catch (error) {
-      // The old owner may have named another one meanwhile and deleted this.
-      if ((await log.lastSequence(partition)) === before) throw error;
-      throw new PartitionContended(partition);
-    }
-  }
-
-  private async recoverFrames(
-    seat: Seat,
-    partition: number,
-    checkpoint: StoredCheckpoint | undefined,
-    before: number,
-  ): Promise<void> {
-    const from = (checkpoint?.stateFrameNo ?? 0) + 1;
-    const tail = new RecoveryTail(from, checkpoint?.frameNo ?? 0);
-    const { log } = this.storage;
-    let frames: { sequence: number; frame: Uint8Array }[] = [];
-    let bytes = 0;
-    const flush = (): void => {
-      // Scanned frames own their memory.
-      const buffers = frames.map(({ frame }) => frame.buffer as ArrayBuffer);
-      this.post(seat.index, { kind: "recover", partition, frames }, buffers);
-      frames = [];
-      bytes = 0;
-    };
-    for await (const record of log.scan(partition, from)) {
-      const { sequence, frame } = record;
-      const finding = tail.take(record);
-      // A hole that nobody else can have made is damage, and recovery says so.
-      const isContended =
-        finding === "hole" ? (await log.lastSequence(partition)) !== before : finding !== "follows";
-      if (isContended) throw new PartitionContended(partition);
-      frames.push({ sequence, frame });
-      bytes += frame.length;
-      if (bytes > RECOVERY_BATCH_BYTES) flush();
-    }
-    flush();
   }
 
   /** Everything a recovered partition has accepted needs no resending. */
@@ -307,16 +278,31 @@ export class WorkerPool {
     }
   }
 
-  private async open(seat: Seat, wasClean: boolean): Promise<void> {
+  private async open(seat: Seat): Promise<void> {
+    const { isShort } = this;
+    const wasClean = this.isClean(seat);
     await Promise.all(
       seat.partitions.map(
         (partition) =>
           new Promise<void>((resolve) => {
             this.opened.set(partition, resolve);
-            this.post(seat.index, { kind: "open", partition, wasClean });
+            this.post(seat.index, { kind: "open", partition, wasClean, isShort });
           }),
       ),
     );
+    if (isShort && !this.isShort) this.takeUpWork(seat);
+  }
+
+  /** Of partitions that made room so far. */
+  private takeUpWork(seat: Seat): void {
+    const wasClean = this.isClean(seat);
+    for (const partition of seat.partitions.filter((id) => !seat.notReady.has(id))) {
+      this.post(seat.index, { kind: "open", partition, wasClean, isShort: false });
+    }
+  }
+
+  private isClean(seat: Seat): boolean {
+    return this.wasClean && seat.restarts === 0;
   }
 
   private received(seat: Seat, message: FromWorker): void {
@@ -411,7 +397,7 @@ export class WorkerPool {
     const { thread } = seat;
     const served = this.options.blobs.serve(message).then(
       (answer) => {
-        if (message.kind === "trim") this.demandCheckpoints();
+        if (message.kind === "trim") this.trimmed();
         if (answer === undefined || seat.thread !== thread) return;
         const transfer = answer.kind === "fetched" && answer.bytes !== undefined;
         this.post(seat.index, answer, transfer ? [answer.bytes.buffer as ArrayBuffer] : []);
@@ -424,9 +410,14 @@ export class WorkerPool {
     void served.finally(() => seat.appending.delete(served));
   }
 
-  /** Where partitions share a log, one that rests would keep what the others have written since. */
-  private demandCheckpoints(): void {
-    for (const { partition } of this.storage.log.usage().heldBackBy) {
+  private trimmed(): void {
+    this.room.check();
+    // Where partitions share a log, one that rests would keep what the others have written since.
+    this.demandCheckpoints(this.storage.log.usage().heldBackBy.map(({ partition }) => partition));
+  }
+
+  private demandCheckpoints(partitions: readonly number[]): void {
+    for (const partition of partitions) {
       this.post(this.workerOf(partition), { kind: "demand-checkpoint", partition });
     }
   }
@@ -459,7 +450,7 @@ export class WorkerPool {
     const recovered = await this.recoverSeat(seat);
     for (const { partition, cursors } of recovered) this.acknowledgeSources(partition, cursors);
     await this.learnCursors(seat);
-    await this.open(seat, false);
+    await this.open(seat);
     for (const { partition, cursors } of recovered) this.refetchLost(seat, partition, cursors);
     this.options.watcher.workerReplaced();
     this.options.log.warn({ worker: seat.index }, "worker replaced, its partitions are recovered");

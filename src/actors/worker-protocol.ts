@@ -112,7 +112,13 @@ export type ToWorker =
     }
   | { readonly kind: "recovered"; readonly partition: number }
   /** All partitions are recovered as far as the log goes: take up work. */
-  | { readonly kind: "open"; readonly partition: number; readonly wasClean: boolean }
+  | {
+      readonly kind: "open";
+      readonly partition: number;
+      readonly wasClean: boolean;
+      /** The log is full: make room, and wait to be asked again without this. */
+      readonly isShort?: boolean;
+    }
   | {
       readonly kind: "submit";
       readonly submissions: readonly PackedSubmission[];

@@ -82,6 +82,11 @@ export class FramePipeline {
     return this.writer.isEmpty ? this.frameNo - 1 : this.frameNo;
   }
 
+  /** Whether the frame that fills does. */
+  get namesCheckpoint(): boolean {
+    return this.checkpointFrameNo === this.frameNo;
+  }
+
   get hasDeferred(): boolean {
     return this.deferred.length > 0;
   }
