@@ -1,6 +1,5 @@
 /** A long queue that grew while no node ran: all of it is handled, once and in order for each actor. */
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
-import { headers } from "@nats-io/transport-node";
 import { expect, onTestFinished, test } from "vitest";
 import {
   connectAs,
