@@ -13,15 +13,19 @@ import {
 } from "../../support/door-node.ts";
 import type { NatsServer } from "../../support/nats-servers.ts";
 import { manifest } from "../../support/wire.ts";
+import { removeFolders } from "./support.ts";
+import { go, python } from "./toolchains.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
 const TEXT = readFileSync(join(ROOT, "docs/nats.md"), "utf8");
 const BLOCKS = [...TEXT.matchAll(/^```(\w+) ?(.*)\n([\s\S]*?)^```$/gm)].map(
   ([, language = "", info = "", body = ""]) => ({ language, info, body }),
 );
-const SCRIPTS = BLOCKS.flatMap(({ info, body }, i) =>
-  info === "run" ? [{ script: body, output: BLOCKS[i + 1]!.body }] : [],
-);
+const scriptsOf = (how: string) =>
+  BLOCKS.flatMap(({ info, body }, i) =>
+    info === how ? [{ script: body, output: BLOCKS[i + 1]!.body }] : [],
+  );
+const SCRIPTS = scriptsOf("run");
 
 let folder: string;
 let server: NatsServer;
@@ -54,6 +58,7 @@ afterAll(async () => {
   await node.stop();
   await server.dispose();
   rmSync(folder, { recursive: true, force: true });
+  removeFolders();
 });
 
 test.each(SCRIPTS)("$script", async ({ script, output }) => {
@@ -61,8 +66,21 @@ test.each(SCRIPTS)("$script", async ({ script, output }) => {
   expect(stdout).toBe(output);
 });
 
+test.for([await python(), await go()])("the program in $name", async (toolchain, { skip }) => {
+  const { name, env, missing } = toolchain;
+  if (missing !== undefined) {
+    console.warn(`SKIPPED: the program in ${name} of docs/nats.md is not run, no ${missing} here`);
+    skip();
+  }
+  const [found] = scriptsOf(`run with ${name}`);
+  const options = { cwd: folder, env: { ...process.env, ...env } };
+  const { stdout } = await promisify(execFile)("sh", ["-ec", found!.script], options);
+  expect(stdout).toBe(found!.output);
+});
+
 test("there is something to run", () => {
   expect(SCRIPTS).toHaveLength(4);
+  for (const name of ["python", "go"]) expect(scriptsOf(`run with ${name}`)).toHaveLength(1);
 });
 
 test("the accounts of the page let no client into the node's subjects, as those of the tests", async () => {
