@@ -103,6 +103,11 @@ export async function startNatsServers(
   }
 }
 
+/** Processor time they have used, all together. */
+export function cpuSecondsOfServers(servers: readonly NatsServer[]): number {
+  return servers.reduce((sum, server) => sum + server.cpuSeconds(), 0);
+}
+
 function natsServerProgram(): string {
   const found = spawnSync("sh", [SCRIPT], {
     stdio: ["ignore", "pipe", "inherit"],

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { type Child, withChild } from "../harness/child.ts";
 import { atOnce, inTurn } from "../harness/latency.ts";
+import { cpuSecondsOfServers } from "../harness/nats-server.ts";
 import { storedIn, streamOf } from "../harness/nats-streams.ts";
 import { percentile } from "../harness/percentile.ts";
 import { cpuSecondsOf, mainThreadCpuSecondsOf } from "../harness/process-stat.ts";
@@ -26,7 +27,7 @@ const ACKED_SHARE = 1 / 4;
 const PAYLOAD_BYTES_MIN = 40;
 /** Of those that wait; the stream takes no more than 256 MiB. */
 const WAITING_BYTES_MAX = 200 * 1024 * 1024;
-const ENVELOPE_BYTES = 150;
+const ENVELOPE_BYTES = 100;
 const WARM_UP_ASKS = 500;
 const ASKS = 2000;
 const LANES = 64;
@@ -106,15 +107,14 @@ async function publish(
 ) {
   const cpu = (): readonly number[] => [
     cpuSecondsOf(publisher.pid),
-    nats.reduce((sum, each) => sum + each.cpuSeconds(), 0),
+    cpuSecondsOfServers(nats),
     server.cpuSeconds(),
     mainThreadCpuSecondsOf(server.pid),
   ];
   const turns = await turnsOf(wire);
   const cpuBefore = cpu();
   const start = performance.now();
-  const publishing = publisher.ask(`${mode} ${messages} ${payloadBytes}`);
-  const publishedMs = Number(await publishing);
+  const publishedMs = Number(await publisher.ask(`${mode} ${messages} ${payloadBytes}`));
   await turnsDone(wire, turns + messages);
   const handledMs = performance.now() - start;
   const used = cpu().map((seconds, i) => ((seconds - cpuBefore[i]!) * 1e6) / messages);

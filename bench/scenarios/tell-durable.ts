@@ -2,6 +2,7 @@
  * Durable messages between actors, on one core. The server is killed while the ring runs; the reopened one
  * takes up what was in flight, and every message and every turn must be there, once.
  */
+import { cpuSecondsOfServers } from "../harness/nats-server.ts";
 import type { Report } from "../harness/report.ts";
 import { askRing, type RingCounts, verifyRing } from "../harness/ring.ts";
 import { turnsAtRest } from "../harness/turns.ts";
@@ -21,14 +22,16 @@ export function tellDurable(
 
 export async function measureDurable(
   running: RunningRing,
-  { inFlight, say }: RingLoadOptions,
+  { inFlight, say, nats }: RingLoadOptions,
 ): Promise<Record<string, number>> {
   const { server, wire, actors, fromMs, stopMs } = running;
   await waitUntil(fromMs);
   const cpuBefore = server.cpuSeconds();
+  const natsCpuBefore = cpuSecondsOfServers(nats);
   const writtenBefore = server.writtenBytes();
   await waitUntil(stopMs - KILLED_BEFORE_STOP_MS);
   const cpuAfter = server.cpuSeconds();
+  const natsCpu = cpuSecondsOfServers(nats) - natsCpuBefore;
   const writtenAfter = server.writtenBytes();
   const killedMs = Date.now();
   wire.close();
@@ -41,6 +44,7 @@ export async function measureDurable(
     p50_ms: ring.p50Ms,
     p99_ms: ring.p99Ms,
     cpu_us_per_message: ((cpuAfter - cpuBefore) * 1e6) / ring.measured,
+    ...(nats.length > 0 && { nats_server_cpu_us_per_message: (natsCpu * 1e6) / ring.measured }),
     written_bytes_per_message: (writtenAfter - writtenBefore) / ring.measured,
     reopened_ms: readyMs,
     verified_actors: actors,
