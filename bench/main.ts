@@ -3,6 +3,7 @@ import { homedir, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
+import { exitOnSignals } from "./harness/at-exit.ts";
 import { withScratch } from "./harness/disk.ts";
 import { describeEnvironment } from "./harness/environment.ts";
 import { type BenchStorage, STORAGES, withStorage } from "./harness/nats-storage.ts";
@@ -239,6 +240,7 @@ async function run(
   args: CommonArguments,
   measure: (options: ScenarioOptions) => Promise<Measured>,
 ): Promise<void> {
+  exitOnSignals();
   moveToObserverCore();
   const say = (text: string): void => {
     process.stderr.write(`bench: ${text}\n`);

@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { endsWithUs } from "./at-exit.ts";
 import { onServerCores } from "./pinning.ts";
 
 export interface Child {
@@ -22,7 +23,7 @@ export async function withChild<T>(
   const line = [...node, ...command];
   const [program, ...args] = cores === 0 ? line : onServerCores(line, cores);
   const child = spawn(program!, args, { stdio: ["pipe", "pipe", "inherit"] });
-  const ended = once(child, "close");
+  const ended = endsWithUs(child);
   const lines = createInterface(child.stdout);
   const nextLine = async (): Promise<string> => {
     const end = ended.then(() => Promise.reject(new Error(`${command[0]!} ended`)));

@@ -2,6 +2,7 @@
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
+import { atExit } from "./at-exit.ts";
 
 const FILE_SYSTEMS = new Map([
   [0x01021994, "tmpfs"],
@@ -31,10 +32,13 @@ export async function withScratch<T>(
     throw new Error(`${parent} is ${type}, which is no disk; name another with --directory`);
   }
   const directory = mkdtempSync(join(parent, "caxton-bench-"));
+  const remove = (): void => rmSync(directory, { recursive: true, force: true });
+  const isRemoved = atExit(remove);
   try {
     return await work(directory);
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    remove();
+    isRemoved();
   }
 }
 

@@ -5,6 +5,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { connect, createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import { endsWithUs } from "./at-exit.ts";
 import { cpuSecondsOf } from "./process-stat.ts";
 
 const SCRIPT = join(import.meta.dirname, "../../scripts/nats-server.sh");
@@ -42,7 +43,7 @@ export class NatsServer {
   async start(): Promise<void> {
     const child = spawn(this.#program, ["-c", this.#configuration], { stdio: "ignore" });
     this.#child = child;
-    this.#ended = once(child, "close");
+    this.#ended = endsWithUs(child);
     const giveUpAt = performance.now() + START_MS_MAX;
     while (!(await accepts(this.#ports.clients))) {
       if (child.exitCode !== null || performance.now() > giveUpAt) {

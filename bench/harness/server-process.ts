@@ -1,9 +1,9 @@
 /** A server in a process of its own, on the server's cores, with the configuration it ships with. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { endsWithUs } from "./at-exit.ts";
 import { onServerCores } from "./pinning.ts";
 import { cpuSecondsOf } from "./process-stat.ts";
 
@@ -19,13 +19,17 @@ export class ServerProcess {
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown>;
 
-  private constructor(child: ChildProcess, [endpoint, http, rest]: readonly string[]) {
+  private constructor(
+    child: ChildProcess,
+    ended: Promise<unknown>,
+    [endpoint, http, rest]: readonly string[],
+  ) {
     this.#child = child;
     this.endpoint = endpoint!;
     this.httpEndpoint = http!;
     this.restEndpoint = rest!;
     this.pid = child.pid!;
-    this.#ended = once(child, "close");
+    this.#ended = ended;
   }
 
   /** Resolves when the server takes work. */
@@ -40,6 +44,7 @@ export class ServerProcess {
     const node = [process.execPath, "--disable-wasm-trap-handler", "--no-warnings"];
     const [command, ...args] = onServerCores([...node, MAIN, ...sets], cores);
     const child = spawn(command!, args, { stdio: ["ignore", "pipe", "pipe"] });
+    const ended = endsWithUs(child);
     const said: string[] = [];
     createInterface(child.stderr).on("line", (line) => {
       said.push(line);
@@ -48,7 +53,7 @@ export class ServerProcess {
     return new Promise((resolve, reject) => {
       createInterface(child.stdout).on("line", (line) => {
         const ready = READY.exec(line);
-        if (ready !== null) resolve(new ServerProcess(child, ready.slice(1)));
+        if (ready !== null) resolve(new ServerProcess(child, ended, ready.slice(1)));
       });
       child.once("close", () => {
         reject(new Error(`the server ended before it was ready:\n${said.join("\n")}`));

@@ -157,8 +157,11 @@ function result(
   windows: readonly Window[],
   load: Record<string, number>,
 ): Pick<Report, "figures" | "ratios"> {
-  const first = windows[0]!;
-  const last = windows.at(-1)!;
+  // A server that answers slowly may have had no look in some.
+  const seen = windows.filter(({ rssMb, latenciesMs }) => rssMb.length * latenciesMs.length > 0);
+  const first = seen[0];
+  const last = seen.at(-1);
+  if (first === undefined || last === undefined) throw new Error("the server answered nothing");
   const firstMb = median(first.rssMb);
   const lastMb = median(last.rssMb);
   const firstP99 = percentile(first.latenciesMs, 0.99);
