@@ -46,8 +46,8 @@ test("text files end with one newline and hold no tabs or carriage returns", () 
   const untidy = texts
     .filter(({ path }) => !path.startsWith("src/gen/"))
     .filter(({ path, text }) => {
-      // gofmt indents with tabs.
-      const unwanted = path.endsWith(".go") ? /\r/ : /[\t\r]/;
+      // gofmt indents with tabs, in documents too.
+      const unwanted = /\.(go|md)$/.test(path) ? /\r/ : /[\t\r]/;
       return text !== "" && (!/[^\n]\n$/.test(text) || unwanted.test(text));
     })
     .map(({ path }) => path);
