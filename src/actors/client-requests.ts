@@ -26,6 +26,7 @@ const ASK_TIMEOUT_DEFAULT_MS = 30_000;
 const RETRY_AFTER_MS = 100;
 /** Id, addresses, headers and the like: a frame has room for them beside the largest content. */
 const ENVELOPE_FIELDS_BYTES_MAX = 64 * 1024;
+const DESTINATIONS_MAX = 10_000;
 const CLIENT_NAME = /^[^/\0]{1,128}$/;
 
 interface Request {
@@ -37,6 +38,11 @@ interface Request {
   accepted(duplicate: boolean, frame: number): void;
   replied(duplicate: boolean, reply: Message): void;
   failed(error: CaxtonError): void;
+}
+
+interface Destination {
+  readonly receiver: string;
+  readonly partition: number;
 }
 
 interface Outgoing {
@@ -58,6 +64,8 @@ export class ClientRequests {
   private readonly requests = new Map<number, Request>();
   private readonly outgoing = new Map<number, Outgoing>();
   private readonly bytesUnderWay = new Map<number, number>();
+  /** By the address as clients write it: parsing costs more than the rest of a small message. */
+  private readonly destinations = new Map<string, Destination>();
   private lastRequestId = 0;
   accepted = 0;
 
@@ -93,7 +101,7 @@ export class ClientRequests {
 
   /** A send as its partition gets it. Throws when something is wrong with it. */
   prepare(input: SendInput, flags = 0) {
-    const receiver = formatAddress(parseAddress(input.receiver));
+    const { receiver, partition } = this.destinationOf(input.receiver);
     const { messageBytesMax } = this.ports.limits;
     if (input.content.length > messageBytesMax) {
       throw new CaxtonError(
@@ -123,8 +131,18 @@ export class ClientRequests {
         `The message's fields besides its content have ${String(fieldsBytes)} bytes, the maximum is ${max}.`,
       );
     }
-    const partition = partitionOf(hashAddressText(receiver), this.ports.partitions);
     return { id, partition, envelope };
+  }
+
+  private destinationOf(text: string): Destination {
+    const known = this.destinations.get(text);
+    if (known !== undefined) return known;
+    const receiver = formatAddress(parseAddress(text));
+    const partition = partitionOf(hashAddressText(receiver), this.ports.partitions);
+    const destination = { receiver, partition };
+    if (this.destinations.size === DESTINATIONS_MAX) this.destinations.clear();
+    this.destinations.set(text, destination);
+    return destination;
   }
 
   private submit(

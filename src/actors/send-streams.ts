@@ -86,7 +86,8 @@ export class SendStreams implements SendStream {
     if (outgoing === undefined) {
       outgoing = { packer: new Packer(), messages: [], disposed: [], givenUp: [] };
       this.outgoing.set(worker, outgoing);
-      queueMicrotask(() => {
+      // Behind the microtasks: a reader gets on by those from message to message.
+      process.nextTick(() => {
         this.flush(worker);
       });
     }

@@ -113,7 +113,13 @@ export function inboxPrefixOf(cluster: string): string {
 
 /** The address that the last three tokens of a subject stand for; the kernel says whether it is one. */
 export function addressOf(subject: string): string {
-  return subject.split(".").slice(-3).join("/");
+  return lastThreeOf(subject).replaceAll(".", "/");
+}
+
+function lastThreeOf(subject: string): string {
+  const third = subject.lastIndexOf(".");
+  const second = subject.lastIndexOf(".", third - 1);
+  return subject.slice(subject.lastIndexOf(".", second - 1) + 1);
 }
 
 /** Of a message of the send stream. */
@@ -123,7 +129,7 @@ export function sentPartitionOf(stored: string): number {
 
 /** The subject that a client published to. */
 export function sendSubjectOf(stored: string): string {
-  return `${ROOT}.send.${stored.split(".").slice(-3).join(".")}`;
+  return `${ROOT}.send.${lastThreeOf(stored)}`;
 }
 
 export function topicSubjectOf(topic: string): string {

@@ -15,6 +15,11 @@ export function receiverOf(envelope: Buffer): string {
   return envelope.toString("latin1", parts.receiver, parts.extensions);
 }
 
+function agentOf(envelope: Buffer): string {
+  const address = receiverOf(envelope);
+  return address.slice(0, address.lastIndexOf("/"));
+}
+
 /** Why the message can't be accepted now. `isRemembered`: its id takes a place among the client ids. */
 export function refusalOf(
   processor: PartitionProcessor,
@@ -23,10 +28,11 @@ export function refusalOf(
 ): Refusal | undefined {
   const { state } = processor;
   const parts = envelopeParts(envelope, 0);
-  const address = envelope.toString("latin1", parts.receiver, parts.extensions);
-  const share = state.agents.get(address.slice(0, address.lastIndexOf("/")));
+  const length = parts.extensions - parts.receiver;
+  const actor = state.actors.find(receiverHash(envelope, 0), envelope, parts.receiver, length);
+  const share = actor?.agent ?? state.agents.get(agentOf(envelope));
   if (share === undefined) {
-    return { code: "AGENT_NOT_FOUND", reason: `No agent is deployed for ${address}.` };
+    return { code: "AGENT_NOT_FOUND", reason: `No agent is deployed for ${receiverOf(envelope)}.` };
   }
   const { limits } = share.environment.manifest;
   const bytes = parts.end - parts.content;
@@ -37,11 +43,12 @@ export function refusalOf(
       reason: `The content has ${String(bytes)} bytes, limits.messageBytesMax of ${share.name} is ${max}.`,
     };
   }
-  const hash = receiverHash(envelope, 0);
-  const actor = state.actors.find(hash, envelope, parts.receiver, address.length);
   if (actor !== undefined && actor.inbox.length >= limits.mailboxMessagesMax) {
     const count = String(actor.inbox.length);
-    return { code: "MAILBOX_FULL", reason: `${address} has ${count} unhandled messages.` };
+    return {
+      code: "MAILBOX_FULL",
+      reason: `${receiverOf(envelope)} has ${count} unhandled messages.`,
+    };
   }
   if (share.pendingBytes + envelope.length > limits.mailboxBytesMax) {
     const max = String(limits.mailboxBytesMax);

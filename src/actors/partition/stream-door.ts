@@ -144,14 +144,13 @@ export class StreamDoor {
     }
     if (this.disposed.delete(n)) return this.pass(n) === "taken";
     if (envelope === undefined) return this.noteWaiting(n);
-    const receiver = receiverOf(envelope);
-    const lane = this.lanes.get(receiver);
+    const lane = this.lanes.size === 0 ? undefined : this.lanes.get(receiverOf(envelope));
     if (lane !== undefined) return this.wait(message, lane);
     const outcome = this.take(message);
     if (outcome !== "waits") return outcome === "taken";
     const opened = new Queue<StreamedMessage>();
     if (!this.wait(message, opened)) return false;
-    this.lanes.set(receiver, opened);
+    this.lanes.set(receiverOf(envelope), opened);
     this.retryAtMs = Math.min(this.retryAtMs, this.processor.nowMs() + RETRY_MS);
     return true;
   }

@@ -72,6 +72,7 @@ export const TAG_HEADER = 10;
 export const TAG_CHAIN = 11;
 export const TAG_ERROR_CODE = 12;
 
+const NO_BYTES = new Uint8Array(0);
 const utf8 = new TextEncoder();
 const utf8Decoder = new TextDecoder();
 
@@ -148,11 +149,10 @@ function encodeExtensions(
   add(TAG_PROTOCOL, fields.protocol);
   add(TAG_PERFORMATIVE, performative === OTHER ? fields.performative : undefined);
   add(TAG_CONTENT_TYPE, contentType === OTHER ? fields.contentType : undefined);
-  for (const [key, value] of Object.entries(fields.headers ?? {})) {
-    add(TAG_HEADER, `${key}\0${value}`);
-  }
+  const { headers = {} } = fields;
+  for (const key in headers) add(TAG_HEADER, `${key}\0${headers[key]!}`);
   add(TAG_ERROR_CODE, fields.errorCode);
-  return parts.length === 0 ? new Uint8Array(0) : Buffer.concat(parts);
+  return parts.length === 0 ? NO_BYTES : Buffer.concat(parts);
 }
 
 export function extension(tag: number, value: Uint8Array): Buffer {

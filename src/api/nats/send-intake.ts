@@ -47,8 +47,8 @@ interface InHand {
   readonly bytes: number;
 }
 
-const IN_HAND_MAX = 8192;
-const IN_HAND_BYTES_MAX = 16 * 1024 * 1024;
+const IN_HAND_MAX = 4096;
+const IN_HAND_BYTES_MAX = 4 * 1024 * 1024;
 const RETRY_MS = 500;
 
 export class SendIntake {
@@ -58,6 +58,7 @@ export class SendIntake {
   private readonly inHand = new Map<number, InHand>();
   private inHandBytes = 0;
   private incarnation = 0;
+  private idPrefix = "";
   /** Newest that each partition was handed. */
   private readonly newest = new Map<number, number>();
   private isStopped = false;
@@ -138,6 +139,7 @@ export class SendIntake {
     const newest = Math.max(0, ...this.newest.values());
     if (incarnation !== this.incarnation || newest > last) this.forget(partitions);
     this.incarnation = incarnation;
+    this.idPrefix = `nats-${incarnation.toString(16)}-`;
     const starts = partitions.map((partition) => kernel.begin(partition, incarnation, last));
     return Math.min(...(await Promise.all(starts)));
   }
@@ -173,7 +175,7 @@ export class SendIntake {
   }
 
   private idOf({ seq }: JsMsg): string {
-    return `nats-${this.incarnation.toString(16)}-${seq}`;
+    return `${this.idPrefix}${seq}`;
   }
 
   /** Again and again, until it is durable. */

@@ -26,7 +26,7 @@ export interface SendStreamOptions extends Omit<SendIntakePorts, "stream" | "ker
 }
 
 /** Each reads the partitions of its number, modulo this. */
-const READERS_MAX = 4;
+const READERS_MAX = 16;
 const TRIM_EVERY_MS = 1000;
 
 export class SendStreamDoor {
