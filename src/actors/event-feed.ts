@@ -78,6 +78,11 @@ export class EventFeed implements EventOperations {
     this.isStarted = true;
   }
 
+  /** Why events wait, and with them the log; undefined while none is known to. */
+  get failure(): string | undefined {
+    return this.following?.partitions.find((each) => each?.failure !== undefined)?.failure;
+  }
+
   /** Lowest frame of a partition that must stay in the log. */
   async floor(partition: number): Promise<number> {
     const { following } = this;

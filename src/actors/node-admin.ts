@@ -19,6 +19,8 @@ export interface NodeHealth {
   failure(): CaxtonError | undefined;
   isStopping(): boolean;
   isFull(): boolean;
+  /** Why events can't leave the log. */
+  eventsFailure(): string | undefined;
   /** That the storage servers are away, and for how long. */
   away(): string | undefined;
 }
@@ -109,7 +111,7 @@ export class NodeAdmin implements NodeOperations {
       add(component, `${failure.code}: ${failure.message}`);
     }
     if (this.health.isStopping()) add("node", "the node is stopping");
-    if (this.health.isFull()) add("storage", "STORAGE_FULL: storage.sizeBytesMax is reached");
+    if (this.health.isFull()) add("storage", `STORAGE_FULL: ${this.whyFull()}`);
     const away = this.health.away();
     if (away !== undefined) add("storage", `storage: ${away}`);
     const waiting = partitions.filter((p) => !p.ready).map((p) => p.partition);
@@ -117,6 +119,13 @@ export class NodeAdmin implements NodeOperations {
       add("partitions", `partitions recovering: ${waiting.join(", ")}`);
     }
     return troubles;
+  }
+
+  private whyFull(): string {
+    const failure = this.health.eventsFailure();
+    const events =
+      failure === undefined ? "" : `; events that can't leave keep the log: ${failure}`;
+    return `storage.sizeBytesMax is reached${events}`;
   }
 
   private async partitionStatus(partition: number): Promise<PartitionStatus> {

@@ -232,6 +232,7 @@ class LocalKernel implements RunningKernel {
       failure: () => this.failure,
       isStopping: () => this.stopping,
       isFull: () => this.isFull,
+      eventsFailure: () => this.events.failure,
       away: () => this.away.reason,
     });
     this.away.onLong((error) => this.requests.failAll(error));

@@ -48,7 +48,8 @@ export class PartitionEvents {
   private isIdle = false;
   /** Whether there was a moment with nothing left to deliver: only from then on `floor` knows of all messages. */
   hasCaughtUp = false;
-  private isFailing = false;
+  /** Why events wait; undefined while they don't. */
+  failure: string | undefined;
   private lowestMessageFrame = Infinity;
   private wake: () => void = () => undefined;
   private stopped = false;
@@ -91,7 +92,7 @@ export class PartitionEvents {
       this.waitingBytes += next.bytes;
     }
     // What failed is tried again in a while, not with every commit.
-    if (!this.isFailing) this.wake();
+    if (this.failure === undefined) this.wake();
   }
 
   async stop(): Promise<void> {
@@ -107,8 +108,8 @@ export class PartitionEvents {
       } catch (error) {
         const { logger, scheduler } = this.ports;
         const facts = { err: ensureError(error), partition: this.partition };
-        if (!this.isFailing) logger.warn(facts, "events wait, and are tried again");
-        this.isFailing = true;
+        if (this.failure === undefined) logger.warn(facts, "events wait, and are tried again");
+        this.failure = facts.err.message;
         this.mustScan = true;
         await this.changed((wake) => scheduler.after(RETRY_MS, wake));
       }
@@ -127,7 +128,7 @@ export class PartitionEvents {
       if (next === undefined) {
         this.isIdle = true;
         this.hasCaughtUp = true;
-        this.isFailing = false;
+        this.failure = undefined;
         this.lowestMessageFrame = Infinity;
         await this.changed();
       } else if (next.frameNo > this.cursor + 1) this.mustScan = true;
@@ -188,7 +189,7 @@ export class PartitionEvents {
       await follower.deliver({ id, address, topic, content, atMs });
     });
     await Promise.all(delivered);
-    this.isFailing = false;
+    this.failure = undefined;
     this.cursor = Math.max(this.cursor, frameNo);
   }
 

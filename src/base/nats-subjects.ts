@@ -38,6 +38,7 @@ export interface Subjects {
   readonly allRecords: string;
   /** The last message of every whole blob. */
   readonly allBlobHeads: string;
+  readonly allBlobMessages: string;
   /** Says whether the node that used the streams last stopped cleanly. */
   readonly stopMark: string;
   readonly logStreams: (partitions: number) => LogStreamName[];
@@ -47,7 +48,8 @@ export interface Subjects {
   readonly blobHead: (sha256: string) => string;
   readonly blobChunk: (sha256: string, chunk: number) => string;
   readonly wholeBlob: (sha256: string) => string;
-  readonly hashOfBlobHead: (subject: string) => string;
+  /** Of a head or a chunk. */
+  readonly hashOfBlob: (subject: string) => string;
 }
 
 export interface LogStreamName {
@@ -66,6 +68,7 @@ export function subjectsOf(cluster: string): Subjects {
     blobStreamSubjects: [`${root}.blob.*.*`],
     allRecords: `${root}.record.*`,
     allBlobHeads: `${root}.blob.*.head`,
+    allBlobMessages: `${root}.blob.*.*`,
     stopMark: `${root}.mark.stop`,
     logStreams: (partitions) => logStreamsOf(name("LOG"), partitions),
     log: (partition) => `${root}.log.${partition}`,
@@ -74,7 +77,7 @@ export function subjectsOf(cluster: string): Subjects {
     blobHead: (sha256) => `${root}.blob.${sha256}.head`,
     blobChunk: (sha256, chunk) => `${root}.blob.${sha256}.${chunk}`,
     wholeBlob: (sha256) => `${root}.blob.${sha256}.*`,
-    hashOfBlobHead: (subject) => subject.split(".").at(-2) ?? "",
+    hashOfBlob: (subject) => subject.split(".").at(-2) ?? "",
   };
 }
 

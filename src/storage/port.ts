@@ -145,6 +145,7 @@ export interface Blobs {
   has(sha256: string): Promise<boolean>;
   /** Hashes of all blobs. */
   list(): Promise<string[]>;
+  /** What another node has stored since this one was opened may stay: it is about to need it. */
   delete(sha256: string): Promise<void>;
 }
 

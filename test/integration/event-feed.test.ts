@@ -19,11 +19,15 @@ let checkpoints = 0;
 /** What the log was trimmed below. */
 let trims: number[] = [];
 
-async function start(checkpointMs = 100, awaitedFollower?: string): Promise<void> {
+async function start(
+  checkpointMs = 100,
+  awaitedFollower?: string,
+  sizeBytesMax = 67_108_864,
+): Promise<void> {
   const config = loadConfig({
     sets: [
       `storage.directory=${directory}`,
-      "storage.sizeBytesMax=67108864",
+      `storage.sizeBytesMax=${sizeBytesMax}`,
       "workers.count=1",
       "partitions.count=1",
       "retention.logMs=0",
@@ -50,6 +54,11 @@ async function start(checkpointMs = 100, awaitedFollower?: string): Promise<void
   });
 }
 
+async function deploy(): Promise<void> {
+  const source = { kind: "module" as const, bytes: fixtureModule("probe") };
+  await kernel.agents.deploy({ manifest: manifest("probe"), source, resetMemory: false });
+}
+
 async function stop(): Promise<void> {
   await kernel.stop();
   await storage.close();
@@ -60,8 +69,7 @@ beforeEach(async () => {
   checkpoints = 0;
   trims = [];
   await start();
-  const source = { kind: "module" as const, bytes: fixtureModule("probe") };
-  await kernel.agents.deploy({ manifest: manifest("probe"), source, resetMemory: false });
+  await deploy();
 });
 
 afterEach(async () => {
@@ -251,4 +259,35 @@ test("a start keeps the messages from which events came that nobody has got yet"
   const endLater = follow();
   await expect.poll(() => got, { timeout: 10_000 }).toEqual(["a", "late"]);
   await endLater();
+});
+
+test("events that can't leave fill the log, which is said; when they can, all goes on", async () => {
+  await stop();
+  rmSync(directory, { recursive: true });
+  await start(100, "one", 16 * 1024 * 1024);
+  await deploy();
+  let isOpen = false;
+  const got = new Set<string>();
+  const end = kernel.events.follow("one", {
+    deliver: (event) => {
+      if (!isOpen) return Promise.reject(new Error("nobody takes events"));
+      got.add(event.id);
+      return Promise.resolve();
+    },
+  });
+  const isFull = async () => (await kernel.node.status()).storage.full;
+  const sending: Promise<unknown>[] = [];
+  while (!(await isFull())) {
+    const sent = emit("x".repeat(100_000));
+    sending.push(sent);
+    await Promise.race([sent, until(isFull)]);
+  }
+  const { notReady } = await kernel.node.status();
+  expect(notReady.map(({ reason }) => reason).join()).toMatch(
+    /STORAGE_FULL.*keep the log: nobody takes events/,
+  );
+  isOpen = true;
+  await Promise.all(sending);
+  await expect.poll(() => got.size, { timeout: 10_000 }).toBe(sending.length);
+  await end();
 });

@@ -4,12 +4,23 @@ import { LogAppender, PartitionContended } from "../../src/actors/log-appender.t
 import { CaxtonError } from "../../src/base/errors.ts";
 import { createLog } from "../../src/base/log.ts";
 import { FRAME_FLAG_EPOCH, FrameWriter } from "../../src/storage/frame-codec.ts";
-import { type AppendOutcome, type Log, StorageAway } from "../../src/storage/index.ts";
+import {
+  type AppendOutcome,
+  type AppendRoom,
+  type Log,
+  StorageAway,
+} from "../../src/storage/index.ts";
 
-function frame(epoch: number, frameNo: number, incarnation = 1, flags = 0): Buffer {
+function frame(
+  epoch: number,
+  frameNo: number,
+  incarnation = 1,
+  flags = 0,
+  checkpointFrameNo = 0,
+): Buffer {
   const writer = new FrameWriter(4096);
   writer.intent(epoch, frameNo);
-  const fixed = { flags, partition: 3, previousCrc: 0, timeMs: 1, checkpointFrameNo: 0 };
+  const fixed = { flags, partition: 3, previousCrc: 0, timeMs: 1, checkpointFrameNo };
   return Buffer.from(writer.seal({ ...fixed, epoch, incarnation, frameNo }).frame);
 }
 
@@ -85,13 +96,17 @@ describe("what the log holds decides", () => {
 });
 
 /** A log whose appends end as the script says; it keeps what it was given. */
-function scripted(outcomes: AppendOutcome[], found: Buffer | Error = frame(1, 5)) {
+function scripted(outcomes: (AppendOutcome | Error)[], found: Buffer | Error = frame(1, 5)) {
   const appends: { expectedSequence: number | null; bytes: string }[] = [];
+  const rooms: (AppendRoom | undefined)[] = [];
   const log: Log = {
     frameBytesMax: 1 << 20,
-    append: async (_partition, expectedSequence, bytes) => {
+    append: async (_partition, expectedSequence, bytes, _epoch, room) => {
       appends.push({ expectedSequence, bytes: Buffer.from(bytes).toString("hex") });
-      return outcomes.shift()!;
+      rooms.push(room);
+      const outcome = outcomes.shift()!;
+      if (outcome instanceof Error) throw outcome;
+      return outcome;
     },
     lastSequence: async () => 0,
     beginAt: async () => undefined,
@@ -107,7 +122,7 @@ function scripted(outcomes: AppendOutcome[], found: Buffer | Error = frame(1, 5)
   };
   const away = new StorageAway();
   const logger = createLog({ level: "silent", format: "json" });
-  return { appends, away, appender: new LogAppender(log, logger, away) };
+  return { appends, rooms, away, appender: new LogAppender(log, logger, away) };
 }
 
 describe("the appender", () => {
@@ -165,6 +180,27 @@ describe("the appender", () => {
     const appended = appender.appendGroup([{ ...posted, expectedSequence: null }]);
     await expect(appended).rejects.toThrow(PartitionContended);
     expect(appends).toHaveLength(1);
+  });
+
+  const full = new CaxtonError("STORAGE_FULL");
+
+  test("waits while the log is full, and a frame that names a checkpoint takes the reserve", async () => {
+    const ordinary = scripted([full, full, { kind: "acked", sequence: 5 }]);
+    await ordinary.appender.appendGroup([posted]);
+    expect(ordinary.rooms).toEqual(["ordinary", "ordinary", "ordinary"]);
+    const naming = scripted([full, full, { kind: "acked", sequence: 5 }]);
+    await naming.appender.appendGroup([{ ...posted, frame: frame(2, 5, 1, 0, 5) }]);
+    expect(naming.rooms).toEqual(["ordinary", "reserve", "reserve"]);
+  });
+
+  test("a start does not wait for room for its epoch frames, a worker that comes back does", async () => {
+    const opening = { ...posted, expectedSequence: null };
+    const atStart = scripted([full]).appender.appendGroup([opening]);
+    await expect(atStart).rejects.toMatchObject({ code: "STORAGE_FULL" });
+    const later = scripted([full, { kind: "acked", sequence: 5 }]);
+    later.appender.started();
+    await later.appender.appendGroup([opening]);
+    expect(later.appends).toHaveLength(2);
   });
 
   test("waits for a log that can't be read, and says for how long it was away", async () => {

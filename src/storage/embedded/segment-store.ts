@@ -55,7 +55,10 @@ export class SegmentStore {
   /** `position`: where the newest segment ends for now. */
   fullShare(position: number): number {
     const older = this.#segments.slice(0, -1).reduce((sum, { bytes }) => sum + bytes, 0);
-    return (older + position) / this.#supply.ordinaryBytesMax;
+    const used = older + position;
+    const { hasNext, ordinaryBytesLeft } = this.#supply;
+    const leftHere = hasNext ? this.newest.bytes - position : 0;
+    return used / (used + leftHere + ordinaryBytesLeft);
   }
 
   /** The next segment, now the newest; undefined when there is no room for one. */

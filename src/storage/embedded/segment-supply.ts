@@ -63,9 +63,14 @@ export class SegmentSupply {
     return this.#bytes;
   }
 
-  /** What ordinary frames may fill. */
-  get ordinaryBytesMax(): number {
-    return this.#options.bytesMax - this.#options.segmentBytes;
+  /** In segments that `take` will give for ordinary frames, if nothing is trimmed. */
+  get ordinaryBytesLeft(): number {
+    const { segmentBytes, bytesMax } = this.#options;
+    const unmade = Math.max(0, Math.floor((bytesMax - this.#bytes) / segmentBytes));
+    const toPrepare = this.#spares.length + unmade;
+    const prepared = this.#ready.length + (this.#preparing === undefined ? 0 : 1);
+    // One always remains.
+    return toPrepare === 0 ? 0 : (prepared + toPrepare - 1) * segmentBytes;
   }
 
   /** Whether another segment follows, or will when it has been prepared: then the newest is not the last. */

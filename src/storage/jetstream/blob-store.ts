@@ -5,6 +5,8 @@
  * 2. A blob always has the same chunks, so that two who store it at once, or one who stores it again after it
  *    was interrupted, write the same.
  * 3. The head of a small blob is the blob.
+ * 4. What is stored again is written again, and what is deleted is what this node stored last, or found when it was
+ *    opened: so an old owner can't delete what a new one has stored meanwhile.
  */
 import { CaxtonError } from "../../base/errors.ts";
 import type { Subjects } from "../../base/nats-subjects.ts";
@@ -25,16 +27,22 @@ export interface BlobStoreOptions {
   readonly api: JetStreamApi;
   readonly subjects: Subjects;
   readonly gate: WriteGate;
+  /** Newest message of the stream when storage was opened. */
+  readonly foundUpTo: number;
 }
 
 export class BlobStore implements Blobs {
   readonly #api: JetStreamApi;
   readonly #subjects: Subjects;
   readonly #puts: BlobPuts;
+  readonly #foundUpTo: number;
+  /** Where the heads are that this node wrote. */
+  readonly #written = new Map<string, number>();
   /** Heads of large blobs that were read from lately, those read last at the end. */
   readonly #heads = new Map<string, BlobHead>();
 
-  constructor({ api, subjects, gate }: BlobStoreOptions) {
+  constructor({ api, subjects, gate, foundUpTo }: BlobStoreOptions) {
+    this.#foundUpTo = foundUpTo;
     this.#api = api;
     this.#subjects = subjects;
     this.#puts = new BlobPuts(gate, (sha256, content) => this.#write(sha256, content));
@@ -65,15 +73,19 @@ export class BlobStore implements Blobs {
   }
 
   async list(): Promise<string[]> {
-    const { blobStream, allBlobHeads, hashOfBlobHead } = this.#subjects;
+    const { blobStream, allBlobHeads, hashOfBlob } = this.#subjects;
     const heads = await this.#api.subjectsIn(blobStream, allBlobHeads);
-    return heads.map(hashOfBlobHead);
+    return heads.map(hashOfBlob);
   }
 
   async delete(sha256: string): Promise<void> {
     checkHash(sha256);
     this.#heads.delete(sha256);
-    await this.#api.purgeSubject(this.#subjects.blobStream, this.#subjects.wholeBlob(sha256));
+    const { blobStream, wholeBlob } = this.#subjects;
+    const written = this.#written.get(sha256);
+    const upTo = written ?? this.#foundUpTo;
+    await this.#api.purgeUpTo(blobStream, wholeBlob(sha256), upTo);
+    if (this.#written.get(sha256) === written) this.#written.delete(sha256);
     this.#heads.delete(sha256);
   }
 
@@ -83,7 +95,6 @@ export class BlobStore implements Blobs {
   }
 
   async #write(sha256: string, content: Uint8Array): Promise<void> {
-    if (await this.has(sha256)) return;
     const { link } = this.#api;
     const isSmall = content.length <= SMALL_BYTES_MAX;
     if (!isSmall) await this.#writeChunks(sha256, content);
@@ -95,7 +106,8 @@ export class BlobStore implements Blobs {
     const body = isSmall ? content : new Uint8Array(0);
     const { blobStream: stream } = this.#subjects;
     const subject = this.#subjects.blobHead(sha256);
-    await publishUntilAcked(link, { stream, subject, body, headers });
+    const head = await publishUntilAcked(link, { stream, subject, body, headers });
+    this.#written.set(sha256, head);
   }
 
   async #writeChunks(sha256: string, content: Uint8Array): Promise<void> {

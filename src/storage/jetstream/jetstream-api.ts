@@ -55,11 +55,15 @@ export interface StreamState {
 export interface StreamInfo {
   readonly config: StreamConfig;
   readonly state: StreamState;
+  /** The leader's time. */
+  readonly ts: string;
 }
 
 export interface StoredMessage {
   readonly subject: string;
   readonly streamSequence: number;
+  /** When the leader took it. */
+  readonly atMs: number;
   readonly headers: ReadonlyMap<string, string>;
   /** In memory of its own. */
   readonly body: Uint8Array;
@@ -138,8 +142,9 @@ export class JetStreamApi {
     await this.#call("STREAM.PURGE", stream, { seq: streamSequence });
   }
 
-  async purgeSubject(stream: string, filter: string): Promise<void> {
-    await this.#call("STREAM.PURGE", stream, { filter });
+  /** Removes the messages up to the sequence whose subject the filter fits. */
+  async purgeUpTo(stream: string, filter: string, streamSequence: number): Promise<void> {
+    await this.#call("STREAM.PURGE", stream, { filter, seq: streamSequence + 1 });
   }
 
   async #call<T extends ApiAnswer>(verb: string, stream: string, request: object): Promise<T> {
@@ -177,12 +182,14 @@ function parse<T extends ApiAnswer>(data: Uint8Array): T {
 interface WireMessage {
   readonly subject: string;
   readonly seq: number;
+  readonly time: string;
   readonly hdrs?: string;
   readonly data?: string;
 }
 
-function fromWire({ subject, seq, hdrs = "", data = "" }: WireMessage): StoredMessage {
-  return { subject, streamSequence: seq, headers: parseHeaders(hdrs), body: decode(data) };
+function fromWire({ subject, seq, time, hdrs = "", data = "" }: WireMessage): StoredMessage {
+  const [headers, body] = [parseHeaders(hdrs), decode(data)];
+  return { subject, streamSequence: seq, atMs: Date.parse(time), headers, body };
 }
 
 function decode(base64: string): Uint8Array {

@@ -143,16 +143,17 @@ export class LogPartition {
     if (!(await room.claim(frame.length, itsRoom))) {
       return { kind: "full", cause: `${stream} keeps the rest for frames that make room` };
     }
-    let isStored = true;
+    let became: "stored" | "unknown" | "refused" = "unknown";
     try {
       const headers = frameHeaders(epoch, sequence);
       const fixed = { stream, subject, body: frame, headers };
       const publication = expected === undefined ? fixed : { ...fixed, expected };
       const outcome = await publish(api.link, publication);
-      isStored = outcome.kind === "acked" || outcome.kind === "unknown";
+      if (outcome.kind === "acked") became = "stored";
+      else if (outcome.kind !== "unknown") became = "refused";
       return outcome;
     } finally {
-      room.settle(frame.length, isStored);
+      room.settle(frame.length, became);
     }
   }
 

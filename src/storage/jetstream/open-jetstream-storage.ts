@@ -5,6 +5,7 @@ import { inboxPrefixOf, subjectsOf } from "../../base/nats-subjects.ts";
 import type { Durability, Storage } from "../port.ts";
 import { WriteGate } from "../write-gate.ts";
 import { BlobStore } from "./blob-store.ts";
+import { startSweep } from "./blob-sweep.ts";
 import { JetStreamApi, JetStreamRefusal } from "./jetstream-api.ts";
 import { setUpLayout } from "./layout.ts";
 import { NatsLink } from "./nats-link.ts";
@@ -32,6 +33,8 @@ export interface JetStreamStorageOptions {
   readonly answerWaitMs?: number;
   /** Of the servers' disks, where it is known. */
   readonly room?: Room;
+  /** How long a blob must not have grown to count as abandoned. Default: 10 minutes. */
+  readonly abandonedMs?: number;
   /** Called once, when writing has stopped for good. */
   readonly onFailed?: (error: CaxtonError) => void;
 }
@@ -55,7 +58,9 @@ export async function openJetStreamStorage(options: JetStreamStorageOptions): Pr
     const frameBytesMax = frameBytesMaxOf(link);
     const api = new JetStreamApi(link);
     const behindMsMax = options.behindMsMax ?? BEHIND_MS_MAX;
-    const engine = { api, subjects, gate, layout, connection, frameBytesMax, behindMsMax };
+    const { abandonedMs } = options;
+    const sizes = { frameBytesMax, behindMsMax, abandonedMs };
+    const engine = { api, subjects, gate, layout, connection, ...sizes };
     return await openInTime(engine, {
       profile: options.durability,
       isVerified: options.isDurabilityVerified ?? false,
@@ -66,8 +71,12 @@ export async function openJetStreamStorage(options: JetStreamStorageOptions): Pr
   }
 }
 
+interface EngineOptions extends LogOptions {
+  readonly abandonedMs: number | undefined;
+}
+
 /** A node may start while the servers still look for leaders of their streams. */
-async function openInTime(engine: LogOptions, durability: Durability): Promise<Storage> {
+async function openInTime(engine: EngineOptions, durability: Durability): Promise<Storage> {
   const ends = performance.now() + OPEN_MS_MAX;
   for (;;) {
     try {
@@ -79,7 +88,7 @@ async function openInTime(engine: LogOptions, durability: Durability): Promise<S
   }
 }
 
-async function openEngine(engine: LogOptions, durability: Durability): Promise<Storage> {
+async function openEngine(engine: EngineOptions, durability: Durability): Promise<Storage> {
   const { api, subjects, gate, layout, connection, frameBytesMax } = engine;
   const created = await setUpLayout(api, layout);
   const logs = subjects.logStreams(layout.partitions).map(({ stream }) => stream);
@@ -88,6 +97,7 @@ async function openEngine(engine: LogOptions, durability: Durability): Promise<S
   }
   const clean = (await readStopMark(api, subjects)) ?? created;
   const log = await openLog(engine);
+  const foundUpTo = (await api.streamInfo(subjects.blobStream)).state.last_seq;
   const watch = await RecordWatch.open(connection, api, subjects);
   try {
     await writeStopMark(api, subjects, false);
@@ -96,12 +106,13 @@ async function openEngine(engine: LogOptions, durability: Durability): Promise<S
     throw error;
   }
   const records = new RecordStore({ api, subjects, gate, watch, valueBytesMax: frameBytesMax });
-  const blobs = new BlobStore({ api, subjects, gate });
+  const blobs = new BlobStore({ api, subjects, gate, foundUpTo });
+  const endSweep = startSweep(api, subjects, engine.abandonedMs);
   const close = async (): Promise<void> => {
     gate.close();
     api.link.end();
     try {
-      await Promise.all([log.close(), blobs.close()]);
+      await Promise.all([log.close(), blobs.close(), endSweep()]);
       // Without servers the stop counts as unclean; nothing is lost by that.
       if (!gate.failed) await writeStopMark(api, subjects, true).catch(() => undefined);
     } finally {

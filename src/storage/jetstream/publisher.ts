@@ -91,12 +91,12 @@ function outcomeOf({ seq, stream, error }: PublishAnswer): PublishOutcome {
   return { kind: "unknown", cause };
 }
 
-/** For what may be stored twice: sent until it is acknowledged, for a bounded time. */
-export async function publishUntilAcked(link: NatsLink, publication: Publication): Promise<void> {
+/** For what may be stored twice: sent until it is acknowledged, for a bounded time. Returns where it is in its stream. */
+export async function publishUntilAcked(link: NatsLink, publication: Publication): Promise<number> {
   const ends = performance.now() + TRIES_MS_MAX;
   for (let waitMs = RETRY_MS_MIN; ; waitMs = Math.min(waitMs * 2, RETRY_MS_MAX)) {
     const outcome = await publish(link, publication);
-    if (outcome.kind === "acked") return;
+    if (outcome.kind === "acked") return outcome.streamSequence;
     if (outcome.kind === "full") throw full(outcome.cause);
     const cause = outcome.kind === "unknown" ? outcome.cause : "somebody else writes there";
     const isLastTry = performance.now() >= ends || link.isEnding;

@@ -3,10 +3,11 @@
  *
  * Owns what is known of its size: the last look at it, and what was sent since.
  * 1. What this node sent is never counted too low: a message is taken for larger than it is, and one whose fate is
- *    unknown for stored.
+ *    unknown may have been stored.
  * 2. Ordinary frames are kept out some way below the limit of the stream: what is left is for frames that make room.
- * 3. Before a frame is kept out the stream is looked at, though not all the time.
+ * 3. No frame is kept out before the stream was looked at again; that is done only so often.
  */
+import { setTimeout as wait } from "node:timers/promises";
 import type { AppendRoom } from "../port.ts";
 
 /** Subject, headers and what the server adds, rounded up. */
@@ -21,7 +22,9 @@ export class StreamRoom {
   readonly #ordinaryBytesMax: number;
   #bytes = 0;
   #underWayBytes = 0;
-  #looking: Promise<void> | undefined;
+  /** Of frames since the last look that may be stored or not. */
+  #unsureBytes = 0;
+  #looking: Promise<boolean> | undefined;
   #lookAtMs = 0;
 
   constructor(bytesNow: () => Promise<number>, bytesMax: number) {
@@ -40,35 +43,47 @@ export class StreamRoom {
 
   async look(): Promise<void> {
     this.#bytes = await this.#bytesNow();
+    this.#unsureBytes = 0;
   }
 
   /** Whether a frame may be sent; then `settle` has to follow. */
   async claim(frameBytes: number, room: AppendRoom): Promise<boolean> {
-    const has = (): boolean => room === "reserve" || this.#hasRoom(frameBytes);
-    if (!has()) await this.#lookAgain();
-    if (!has()) return false;
+    if (room === "ordinary" && !this.#hasRoom(frameBytes)) {
+      // Servers that do not answer this will not answer to the frame either.
+      const isKnown = await this.#lookAgain();
+      if (isKnown && !this.#hasRoom(frameBytes)) return false;
+    }
     this.#underWayBytes += frameBytes + MESSAGE_BYTES;
     return true;
   }
 
-  settle(frameBytes: number, isStored: boolean): void {
+  settle(frameBytes: number, outcome: "stored" | "unknown" | "refused"): void {
     const bytes = frameBytes + MESSAGE_BYTES;
     this.#underWayBytes -= bytes;
-    if (isStored) this.#bytes += bytes;
+    if (outcome === "stored") this.#bytes += bytes;
+    else if (outcome === "unknown") this.#unsureBytes += bytes;
   }
 
   #hasRoom(frameBytes: number): boolean {
-    const bytes = this.#bytes + this.#underWayBytes + frameBytes + MESSAGE_BYTES;
-    return bytes <= this.#ordinaryBytesMax;
+    const sent = this.#bytes + this.#underWayBytes + this.#unsureBytes;
+    return sent + frameBytes + MESSAGE_BYTES <= this.#ordinaryBytesMax;
   }
 
-  async #lookAgain(): Promise<void> {
-    if (this.#looking === undefined && performance.now() >= this.#lookAtMs) {
-      this.#lookAtMs = performance.now() + LOOK_MS;
-      // Servers that are away have no room either; whoever waits for it asks again.
-      const looking = this.look().catch(() => undefined);
-      this.#looking = looking.finally(() => (this.#looking = undefined));
+  /** Whether there was an answer. */
+  #lookAgain(): Promise<boolean> {
+    this.#looking ??= this.#lookInTime().finally(() => (this.#looking = undefined));
+    return this.#looking;
+  }
+
+  async #lookInTime(): Promise<boolean> {
+    const waitMs = this.#lookAtMs - performance.now();
+    if (waitMs > 0) await wait(waitMs, undefined, { ref: false });
+    this.#lookAtMs = performance.now() + LOOK_MS;
+    try {
+      await this.look();
+      return true;
+    } catch {
+      return false;
     }
-    await this.#looking;
   }
 }
