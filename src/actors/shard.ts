@@ -14,6 +14,7 @@ import type { Scheduler } from "../base/scheduler.ts";
 import type { Span } from "../base/trace.ts";
 import { partitionOf } from "./address.ts";
 import type { Environment } from "./environment.ts";
+import { sentOf } from "./lost-tail.ts";
 import { hostPartition } from "./hosted-partition.ts";
 import type { HostedPartition } from "./hosted-partition.ts";
 import type { Actor } from "./partition/actor.ts";
@@ -295,10 +296,17 @@ export class Shard {
       },
     });
     this.partitions.set(id, hosted);
-    const { pending, cursors } = hosted.processor.state;
-    const { blobs } = hosted.checkpointer;
+    const { state, frames } = hosted.processor;
     this.ports.post(
-      { kind: "recovered", partition: id, pending, cursors: [...cursors], blobs },
+      {
+        kind: "recovered",
+        partition: id,
+        pending: state.pending,
+        lastFrameNo: frames.committedFrameNo,
+        cursors: [...state.cursors],
+        sent: sentOf(state),
+        blobs: hosted.checkpointer.blobs,
+      },
       [],
     );
   }

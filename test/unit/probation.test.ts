@@ -57,23 +57,26 @@ describe("a message that may have ended the process", () => {
   });
 
   test.each([
-    { what: "done", consumed: true, intents: 1 },
-    { what: "failed", consumed: false, intents: 0 },
-  ])("keeps its intent when it has run, and its result waits for room: $what", (result) => {
-    isCleared();
-    commit();
-    frames.writer.intent(99, 1);
-    frames.whenRoom(frames.writer.entriesBytesMax, () => {
-      message.consumed = result.consumed;
-      message.intents = result.intents;
-      probation.hasResult(message);
-    });
-    // Another message of the same batch failed too often.
-    suspend();
-    expect(commit()).toEqual(["99 1"]);
-    expect(commit()).toEqual([]);
-    expect(message.intents).toBe(result.intents);
-  });
+    ["done", { consumed: true, intents: 1 }],
+    ["failed", { consumed: false, intents: 0 }],
+  ] as const)(
+    "keeps its intent when it has run, and its result waits for room: %s",
+    (_what, result) => {
+      isCleared();
+      commit();
+      frames.writer.intent(99, 1);
+      frames.whenRoom(frames.writer.entriesBytesMax, () => {
+        message.consumed = result.consumed;
+        message.intents = result.intents;
+        probation.hasResult(message);
+      });
+      // Another message of the same batch failed too often.
+      suspend();
+      expect(commit()).toEqual(["99 1"]);
+      expect(commit()).toEqual([]);
+      expect(message.intents).toBe(result.intents);
+    },
+  );
 
   test("gets no intent when it was ended by what waited for room before", () => {
     frames.writer.intent(99, 1);
