@@ -2,6 +2,7 @@
  * One run: nodes on a store, clients and operators round them, and the checks. First the faults, then
  * everything is mended and all work has to come to its end.
  */
+import { CaxtonError } from "../../src/base/errors.ts";
 import type { SeededRandom } from "../../src/base/random.ts";
 import { envelopeParts } from "../../src/actors/wasm/envelope.ts";
 import type { PartitionProcessor } from "../../src/actors/partition/processor.ts";
@@ -11,7 +12,7 @@ import { Clients } from "./clients.ts";
 import { Coverage } from "./coverage.ts";
 import type { Branch } from "./coverage.ts";
 import { EXIT_LIVENESS, SimFailure, promise } from "./failure.ts";
-import { Ledger } from "./ledger.ts";
+import type { Ledger } from "./ledger.ts";
 import { Operator } from "./operator.ts";
 import { tokenOf } from "./plan.ts";
 import { Shadow } from "./shadow.ts";
@@ -22,6 +23,7 @@ import { difference } from "./state-dump.ts";
 import { FAULTS, fork, pick } from "./swarm.ts";
 import type { Fault, Swarm } from "./swarm.ts";
 import { Timeline } from "./timeline.ts";
+import { Witness } from "./witness.ts";
 
 const INCARNATION = 0xc0ffee;
 const START_MS = 1_700_000_000_000;
@@ -37,11 +39,10 @@ const RESUMED_MS = 10_000;
 
 export class World {
   readonly coverage = new Coverage();
-  readonly ledger: Ledger;
   private readonly swarm: Swarm;
   private readonly timeline: Timeline;
   private readonly log: SimLog;
-  private readonly shadows: Shadow[];
+  private readonly witness: Witness;
   private readonly clients: Clients;
   private readonly operator: Operator;
   private readonly chaos: SeededRandom;
@@ -75,7 +76,8 @@ export class World {
       node: () => this.node,
       wallMs: () => this.wallMs(),
     });
-    this.ledger = new Ledger({
+    const environment = (id: number) => this.operator.environments.get(id)!;
+    this.witness = new Witness({
       partitions,
       coverage,
       dedupWindowMs: swarm.limits.dedupWindowMs,
@@ -85,22 +87,25 @@ export class World {
       isEphemeral: (address) => address.startsWith(`${EPHEMERAL}/`),
       frame: (partition, sequence) => this.log.frames.frame(partition, sequence)!,
       isOutOfOrder: (token) => this.clients.isOutOfOrder(token) || this.operator.retried.has(token),
+      newShadow: (partition) => new Shadow(partition, swarm, INCARNATION, environment),
     });
-    const environment = (id: number) => this.operator.environments.get(id)!;
-    this.shadows = Array.from(
-      { length: partitions },
-      (_, id) => new Shadow(id, swarm, INCARNATION, environment),
-    );
     this.log = new SimLog({
       swarm,
       timeline,
       coverage,
       random: fork(seed, "store"),
       durable: (partition, sequence, frame) => {
-        this.ledger.apply(partition, sequence, frame);
-        this.shadows[partition]!.apply(sequence, frame);
+        this.witness.durable(partition, sequence, frame);
       },
     });
+  }
+
+  get ledger(): Ledger {
+    return this.witness.ledger;
+  }
+
+  private get shadows(): readonly Shadow[] {
+    return this.witness.shadows;
   }
 
   private wallMs(): number {
@@ -124,9 +129,22 @@ export class World {
           `not done after ${timeline.steps} steps: ${this.stuck()}`,
         );
       }
-      if (!timeline.step()) throw new SimFailure(EXIT_LIVENESS, `nothing moves: ${this.stuck()}`);
+      if (!this.step()) return;
     }
     this.checkEnd();
+  }
+
+  /** False when a node has noticed that the servers lost what was acknowledged: somebody has to restore a copy. */
+  private step(): boolean {
+    try {
+      if (this.timeline.step()) return true;
+    } catch (error) {
+      const isNoticed = error instanceof CaxtonError && error.code === "STORAGE_CORRUPT";
+      if (!isNoticed || !this.log.hasLostTail) throw error;
+      this.coverage.hit("lost tail noticed");
+      return false;
+    }
+    throw new SimFailure(EXIT_LIVENESS, `nothing moves: ${this.stuck()}`);
   }
 
   private nodeOf(): SimNode {
@@ -175,6 +193,10 @@ export class World {
     const node = this.nodeOf();
     this.node = node;
     node.start(wasClean, () => {
+      promise(
+        !this.ledger.isTorn,
+        () => "no node noticed that the log of a partition was cut short",
+      );
       this.operator.converge(node);
     });
   }
@@ -236,6 +258,10 @@ export class World {
         coverage.hit("storage stalled");
         this.log.stall(chaos.nextFloat() * 500);
         return;
+      case "tailLosses":
+        this.down(node, true);
+        this.loseTail();
+        return;
       case "leaderLosses":
         this.loseLeader();
         return;
@@ -247,6 +273,17 @@ export class World {
       case "appendsRefused":
       case "poison":
     }
+  }
+
+  /** The servers lose power together with the node. */
+  private loseTail(): void {
+    const { log, witness, clients } = this;
+    log.loseTail();
+    clients.tailLost(
+      witness.tailLost(
+        (partition, sequence) => log.frames.frame(partition, sequence) !== undefined,
+      ),
+    );
   }
 
   private loseLeader(): void {
