@@ -2,7 +2,8 @@
  * What to do after an append, until it is decided. Owns nothing; the caller does the IO.
  *
  * 1. A frame is resent byte-identical, never changed.
- * 2. Only a frame of a higher epoch fences; a refusal alone proves nothing.
+ * 2. Only a frame of a higher epoch fences, or one of the same that has its number and is another; a refusal
+ *    alone proves nothing.
  * 3. An epoch frame is sent once: it is appended wherever the log ends, so nothing would keep a second copy out. Unless it is
  *    known to be where it says, the partition is contended, and its log is read again.
  */
@@ -64,7 +65,8 @@ export function decideFromLog(
   if (next === undefined) return { kind: "resend", expectedSequence };
   const found = headerOf(next.frame);
   if (isSame(own, found)) return { kind: "durable", sequence: next.sequence };
-  if (found.epoch > own.epoch) return { kind: "fenced", epoch: found.epoch };
+  // Of the same epoch: servers lost the end of the log, and the epoch was given out again.
+  if (found.epoch >= own.epoch) return { kind: "fenced", epoch: found.epoch };
   const what = `frame ${String(next.sequence)} of epoch ${String(found.epoch)} is not of this owner`;
   const text = `Partition ${String(own.partition)} is damaged: ${what}, whose epoch is ${String(own.epoch)}.`;
   throw new CaxtonError("STORAGE_CORRUPT", text);
@@ -75,5 +77,11 @@ function headerOf(frame: Uint8Array): FrameHeader {
 }
 
 function isSame(a: FrameHeader, b: FrameHeader): boolean {
-  return a.epoch === b.epoch && a.incarnation === b.incarnation && a.frameNo === b.frameNo;
+  return (
+    a.epoch === b.epoch &&
+    a.incarnation === b.incarnation &&
+    a.frameNo === b.frameNo &&
+    a.previousCrc === b.previousCrc &&
+    a.payloadCrc === b.payloadCrc
+  );
 }

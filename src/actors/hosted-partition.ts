@@ -1,4 +1,5 @@
 /** A partition of this worker: its processor and what connects it to the rest. */
+import { sentOf } from "./lost-tail.ts";
 import type { Actor } from "./partition/actor.ts";
 import { ActorImages } from "./partition/actor-images.ts";
 import type { BlobPorts } from "./partition/actor-images.ts";
@@ -10,7 +11,9 @@ import type { PartitionRecovery } from "./partition/recovery.ts";
 import { StreamDoor } from "./partition/stream-door.ts";
 import { Relay } from "./relay.ts";
 import type { ShardOutput } from "./shard-output.ts";
-import type { WorkerStart } from "./worker-protocol.ts";
+import type { FromWorker, WorkerStart } from "./worker-protocol.ts";
+
+type RecoveredPartition = Extract<FromWorker, { kind: "recovered" }>;
 
 export interface HostedPartition {
   readonly processor: PartitionProcessor;
@@ -95,4 +98,19 @@ export function hostPartition(
     phase: "recovered",
   };
   return hosted;
+}
+
+/** What the main thread is told of a partition that was recovered. */
+export function recoveredOf({ processor, checkpointer }: HostedPartition): RecoveredPartition {
+  const { state, frames } = processor;
+  return {
+    kind: "recovered",
+    partition: processor.id,
+    pending: state.pending,
+    lastFrameNo: frames.committedFrameNo,
+    cursors: [...state.cursors],
+    sent: sentOf(state),
+    blobs: checkpointer.blobs,
+    logFloor: state.logFloor,
+  };
 }

@@ -14,7 +14,7 @@ import type { Scheduler } from "../base/scheduler.ts";
 import type { Span } from "../base/trace.ts";
 import { partitionOf } from "./address.ts";
 import type { Environment } from "./environment.ts";
-import { type HostedPartition, hostPartition } from "./hosted-partition.ts";
+import { type HostedPartition, hostPartition, recoveredOf } from "./hosted-partition.ts";
 import type { Actor } from "./partition/actor.ts";
 import type { PartitionPorts, PartitionProcessor } from "./partition/processor.ts";
 import type { SealedFrame } from "./partition/frame-pipeline.ts";
@@ -291,12 +291,7 @@ export class Shard {
       },
     });
     this.partitions.set(id, hosted);
-    const { pending, cursors, logFloor } = hosted.processor.state;
-    const { blobs } = hosted.checkpointer;
-    this.ports.post(
-      { kind: "recovered", partition: id, pending, cursors: [...cursors], blobs, logFloor },
-      [],
-    );
+    this.ports.post(recoveredOf(hosted), []);
   }
 
   /** Starts the owner's epoch; work begins when the epoch frame is durable. */

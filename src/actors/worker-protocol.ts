@@ -2,6 +2,7 @@
  * What the main thread and a worker tell each other. Bytes travel packed, one buffer a message, and are
  * transferred; frames are shared memory, written by the main thread while the worker still reads them.
  */
+import type { SentTo } from "./lost-tail.ts";
 import type { NodeLimits, SnapshotConfig } from "../base/config-schema.ts";
 import type { ErrorCode } from "../base/errors.ts";
 import type { Span } from "../base/trace.ts";
@@ -218,8 +219,11 @@ export type FromWorker =
       readonly kind: "recovered";
       readonly partition: number;
       readonly pending: number;
+      /** Where its log ends. */
+      readonly lastFrameNo: number;
       /** Last number accepted from each source. */
       readonly cursors: readonly (readonly [source: number, n: number])[];
+      readonly sent: readonly SentTo[];
       /** Blobs it needs. */
       readonly blobs: readonly string[];
       /** Its newest checkpoint needs no frame below. */

@@ -15,6 +15,7 @@ import type { ClientAnswer, SimNode } from "./sim-node.ts";
 import { pick } from "./swarm.ts";
 import type { Swarm } from "./swarm.ts";
 import type { Timeline } from "./timeline.ts";
+import type { LostTail } from "./witness.ts";
 import { Workload } from "./workload.ts";
 
 const CLIENTS = 3;
@@ -73,6 +74,19 @@ export class Clients {
       timeline.after(random.nextFloat() * swarm.loadMs, () => {
         this.attempt(this.draw(i));
       });
+    }
+  }
+
+  /** What clients were told of the tail is void: they may be told otherwise. */
+  tailLost({ accepted, replies }: LostTail): void {
+    for (const [id, request] of this.requests) {
+      const { outcome } = request;
+      if (outcome === undefined) continue;
+      if (accepted.has(id)) this.ports.coverage.hit("acknowledged message lost with the tail");
+      else this.ports.coverage.hit("acknowledged message kept though a tail was lost");
+      if (accepted.has(id)) this.acked.delete(id);
+      const isVoid = accepted.has(id) || replies.has(outcome.replace(/^reply /, ""));
+      if (isVoid || outcome.startsWith("failure")) request.outcome = undefined;
     }
   }
 

@@ -78,7 +78,8 @@ export class SendStream {
         this.publish(i);
       });
     }
-    if (swarm.streamed > 0) this.trimNowAndThen();
+    // Servers that lose what they acknowledged may have trimmed before.
+    if (swarm.streamed > 0 && !swarm.faults.has("tailLosses")) this.trimNowAndThen();
   }
 
   private publish(i: number): void {

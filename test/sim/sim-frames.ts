@@ -14,10 +14,16 @@ import { promise } from "./failure.ts";
 import { FOLLOWER_LAG_MS_MAX } from "./sim-blobs.ts";
 import type { ReadsAt } from "./sim-blobs.ts";
 
+interface Trim {
+  readonly below: number;
+  readonly atMs: number;
+}
+
 interface PartitionFrames {
   readonly frames: Buffer[];
   /** When each was written. */
   readonly writtenAtMs: number[];
+  readonly trims: Trim[];
   durable: number;
   trimmedBelow: number;
 }
@@ -46,6 +52,7 @@ export class SimFrames {
     this.logs = Array.from({ length: ports.partitions }, () => ({
       frames: [],
       writtenAtMs: [],
+      trims: [],
       durable: 0,
       trimmedBelow: 1,
     }));
@@ -103,11 +110,30 @@ export class SimFrames {
     log.durable = Math.min(log.durable, length);
   }
 
+  /** What was written after that moment is gone; what was trimmed may be there again. */
+  loseSince(partition: number, atMs: number, undoesTrims: boolean): void {
+    const log = this.logs[partition]!;
+    const kept = log.writtenAtMs.findLastIndex((writtenAtMs) => writtenAtMs <= atMs) + 1;
+    if (kept < log.frames.length) this.ports.coverage.hit("acknowledged tail lost");
+    this.cutTo(partition, kept);
+    this.syncTo(partition, kept);
+    if (!undoesTrims) return;
+    while ((log.trims.at(-1)?.atMs ?? -Infinity) > atMs) log.trims.pop();
+    log.trimmedBelow = log.trims.at(-1)?.below ?? 1;
+  }
+
+  /** The newest frame stays where a log is trimmed: none is left only of a log that was lost. */
+  isLost(partition: number): boolean {
+    const { frames, trimmedBelow } = this.logs[partition]!;
+    return frames.length < trimmedBelow && trimmedBelow > 1;
+  }
+
   trim(partition: number, below: number): void {
     const log = this.logs[partition]!;
     promise(below <= log.durable, () => `partition ${partition} would be trimmed whole`);
     if (below <= log.trimmedBelow) return;
     log.trimmedBelow = below;
+    log.trims.push({ below, atMs: this.ports.nowMs() });
     this.ports.coverage.hit("log trimmed");
   }
 

@@ -34,6 +34,8 @@ const ELECTION_MS_MIN = 4000;
 const ELECTION_MS_MAX = 9000;
 /** How long a request that nobody answers is waited for. */
 const ANSWER_WAIT_MS = 5000;
+/** Servers that acknowledge first and sync later lose up to so much. */
+const TAIL_MS_MAX = 2000;
 
 export interface SimLogPorts {
   readonly swarm: Swarm;
@@ -53,6 +55,8 @@ export class SimLog {
   private healed = false;
   private stalledUntilMs = 0;
   private leaderlessUntilMs = 0;
+  /** Rises when the servers lose what they were asked. */
+  generation = 0;
 
   constructor(ports: SimLogPorts) {
     this.ports = ports;
@@ -79,6 +83,25 @@ export class SimLog {
     this.leaderlessUntilMs = timeline.nowMs + electionMs;
     this.frames.cutUnsynced("unacknowledged frames lost with the leader");
     coverage.hit("leader lost");
+  }
+
+  /** The power fails under servers that sync later, when all writers are gone: each stream ends a while ago. */
+  loseTail(): void {
+    const { random, timeline, swarm } = this.ports;
+    const endMs = (): number => timeline.nowMs - random.nextFloat() ** 2 * TAIL_MS_MAX;
+    this.pending.clear();
+    this.generation++;
+    for (let stream = 0; stream < swarm.streams; stream++) {
+      const [atMs, undoesTrims] = [endMs(), random.chance(0.5)];
+      for (let p = stream; p < swarm.partitions; p += swarm.streams) {
+        this.frames.loseSince(p, atMs, undoesTrims);
+      }
+    }
+    if (random.chance(0.5)) this.blobs.undoSince(endMs());
+  }
+
+  get hasLostTail(): boolean {
+    return this.generation > 0;
   }
 
   get hasLeader(): boolean {

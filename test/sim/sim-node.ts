@@ -18,14 +18,16 @@ import { EXIT_CRASH, SimFailure } from "./failure.ts";
 import { SimAppender } from "./sim-appender.ts";
 import type { ReadsAt } from "./sim-blobs.ts";
 import type { SimLog, Writer } from "./sim-log.ts";
-import { SimRecovery } from "./sim-recovery.ts";
-import { type Cursors, type Seat, seatsOf } from "./sim-seat.ts";
+import { SimRecovery, doTailsGoTogether, type RecoveredMessage } from "./sim-recovery.ts";
+import { type Seat, seatsOf } from "./sim-seat.ts";
 import { SimStore } from "./sim-store.ts";
 import { SimWorker, replyOf } from "./sim-worker.ts";
 import type { SimWorkerPorts } from "./sim-worker.ts";
 
 const REPLACE_MS = 5;
 const READ_MS_MAX = 30;
+
+type Cursors = RecoveredMessage["cursors"];
 
 export type ClientAnswer = PackedResult | { readonly kind: "lost" };
 
@@ -200,7 +202,7 @@ export class SimNode implements Writer {
 
   /** Reads the partitions' logs into the worker, one after the other; meanwhile the others go on. */
   private recover(seat: Seat): void {
-    seat.cursors = new Map();
+    seat.recovered = new Map();
     seat.opened = 0;
     const left = [...seat.partitions];
     const next = (): void => {
@@ -239,10 +241,10 @@ export class SimNode implements Writer {
     }).start();
   }
 
-  private recovered(seat: Seat, message: Extract<FromWorker, { kind: "recovered" }>): void {
-    seat.cursors.set(message.partition, message.cursors);
+  private recovered(seat: Seat, message: RecoveredMessage): void {
+    seat.recovered.set(message.partition, message);
     this.ports.recovered(this.processor(message.partition)!);
-    if (seat.cursors.size < seat.partitions.length) return;
+    if (seat.recovered.size < seat.partitions.length) return;
     if (!this.starting) {
       this.acknowledge(seat);
       this.learnCursors(seat, () => {
@@ -250,13 +252,18 @@ export class SimNode implements Writer {
       });
       return;
     }
-    if (this.seats.some(({ cursors, partitions }) => cursors.size < partitions.length)) return;
+    if (this.seats.some(({ recovered, partitions }) => recovered.size < partitions.length)) return;
+    const all = this.seats.flatMap(({ recovered }) => [...recovered.values()]);
+    if (!doTailsGoTogether(all, this.ports)) {
+      this.ports.contended(this);
+      return;
+    }
     for (const each of this.seats) this.acknowledge(each);
     for (const each of this.seats) this.open(each, this.wasClean);
   }
 
   private acknowledge(seat: Seat): void {
-    for (const [destination, cursors] of seat.cursors) {
+    for (const [destination, { cursors }] of seat.recovered) {
       for (const [source, n] of cursors) {
         this.post(this.seatOf(source), { kind: "acknowledged", source, destination, n });
       }
@@ -301,7 +308,7 @@ export class SimNode implements Writer {
     seat.opened++;
     if (seat.opened < seat.partitions.length) return;
     if (!this.starting) {
-      for (const [destination, cursors] of seat.cursors)
+      for (const [destination, { cursors }] of seat.recovered)
         this.refetchLost(seat, destination, cursors);
     } else if (this.isOpen) {
       this.starting = false;

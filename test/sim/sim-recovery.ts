@@ -4,13 +4,18 @@
  *
  * 1. What has gone since it was found is no damage if somebody else has written: the partition is contended.
  */
+import { findLostTail } from "../../src/actors/lost-tail.ts";
 import { RecoveryTail } from "../../src/actors/recovery-tail.ts";
+import type { FromWorker } from "../../src/actors/worker-protocol.ts";
+import { CaxtonError } from "../../src/base/errors.ts";
 import type { LogRecord } from "../../src/storage/index.ts";
 import type { Coverage } from "./coverage.ts";
 import { promise } from "./failure.ts";
 import type { ReadsAt } from "./sim-blobs.ts";
 import type { NamedCheckpoint } from "./sim-frames.ts";
 import type { SimLog } from "./sim-log.ts";
+
+export type RecoveredMessage = Extract<FromWorker, { kind: "recovered" }>;
 
 export interface SimRecoveryPorts {
   readonly log: SimLog;
@@ -38,6 +43,9 @@ export class SimRecovery {
     const { partition, ports } = this;
     ports.read(() => {
       const { frames } = ports.log;
+      if (frames.isLost(partition)) {
+        throw new CaxtonError("STORAGE_CORRUPT", `all of partition ${partition} is lost`);
+      }
       this.before = frames.lastSequence(partition, ports.readsAt);
       const named = frames.namedCheckpoint(partition, ports.readsAt);
       if (named === undefined) this.readFrames(1, 0);
@@ -94,8 +102,24 @@ export class SimRecovery {
   private gone(what: string): void {
     const { partition, ports, before } = this;
     const isContended = ports.log.frames.lastSequence(partition, "leader") !== before;
+    if (!isContended && ports.log.hasLostTail) throw new CaxtonError("STORAGE_CORRUPT", what);
     promise(isContended, () => `recovery of partition ${partition}: ${what}`);
     ports.coverage.hit("recovery overtaken by a trim");
     ports.contended();
   }
+}
+
+/** False when they were read while another owner wrote. */
+export function doTailsGoTogether(
+  recovered: readonly RecoveredMessage[],
+  { log, coverage }: Pick<SimRecoveryPorts, "log" | "coverage">,
+): boolean {
+  const lost = findLostTail(recovered);
+  if (lost === undefined) return true;
+  const isContended = recovered.some(
+    ({ partition, lastFrameNo }) => log.frames.lastSequence(partition, "leader") !== lastFrameNo,
+  );
+  if (!isContended) throw new CaxtonError("STORAGE_CORRUPT", lost);
+  coverage.hit("recovery overtaken by a take-over");
+  return false;
 }

@@ -1,9 +1,7 @@
 /** Where a worker sits, and what the main thread knows of it. */
-import type { FromWorker } from "../../src/actors/worker-protocol.ts";
+import type { RecoveredMessage } from "./sim-recovery.ts";
 import type { SimWorker } from "./sim-worker.ts";
 import type { Swarm } from "./swarm.ts";
-
-export type Cursors = Extract<FromWorker, { kind: "recovered" }>["cursors"];
 
 export interface Seat {
   readonly index: number;
@@ -11,7 +9,7 @@ export interface Seat {
   readonly notReady: Set<number>;
   worker: SimWorker | undefined;
   appending: number;
-  cursors: Map<number, Cursors>;
+  recovered: Map<number, RecoveredMessage>;
   opened: number;
 }
 
@@ -26,7 +24,7 @@ export function seatsOf({ partitions, workers }: Swarm): Seat[] {
       notReady: new Set(own),
       worker: undefined,
       appending: 0,
-      cursors: new Map(),
+      recovered: new Map(),
       opened: 0,
     };
   });

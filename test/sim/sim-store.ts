@@ -6,6 +6,7 @@
  */
 import type { BlobRequest } from "../../src/actors/worker-blobs.ts";
 import type { FromWorker } from "../../src/actors/worker-protocol.ts";
+import { CaxtonError } from "../../src/base/errors.ts";
 import type { SeededRandom } from "../../src/base/random.ts";
 import type { Coverage } from "./coverage.ts";
 import { promise } from "./failure.ts";
@@ -81,6 +82,7 @@ export class SimStore {
 
   /** Whoever was taken over may miss what its successor needs no more. */
   private hasGone(what: string): void {
+    if (this.ports.log.hasLostTail) throw new CaxtonError("STORAGE_CORRUPT", what);
     promise(this.ports.isSuperseded(), () => what);
     this.ports.coverage.hitNamed("zombie missed what it read");
     this.ports.fenced();
@@ -115,7 +117,9 @@ export class SimStore {
 
   private trim(message: Extract<BlobRequest, { kind: "trim" }>, delayMs: number): void {
     const { log, random, coverage, timeline } = this.ports;
+    const { generation } = log;
     const purge = (): void => {
+      if (log.generation !== generation) return;
       if (this.ports.isSuperseded()) coverage.hit("trimmed by a zombie");
       log.frames.trim(message.partition, message.below);
       for (const sha256 of message.blobs) log.blobs.delete(sha256);

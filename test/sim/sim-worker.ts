@@ -6,7 +6,7 @@
 import type { PartitionProcessor } from "../../src/actors/partition/processor.ts";
 import { Shard } from "../../src/actors/shard.ts";
 import type { FromWorker, PackedResult, ToWorker } from "../../src/actors/worker-protocol.ts";
-import { ensureError } from "../../src/base/errors.ts";
+import { CaxtonError, ensureError } from "../../src/base/errors.ts";
 import type { SeededRandom } from "../../src/base/random.ts";
 import type { Coverage } from "./coverage.ts";
 import { EXIT_CRASH, SimFailure } from "./failure.ts";
@@ -154,6 +154,7 @@ export class SimWorker {
         return;
       }
       if (thrown instanceof SimFailure) throw thrown;
+      if (thrown instanceof CaxtonError && thrown.code === "STORAGE_CORRUPT") throw thrown;
       const { stack } = ensureError(thrown);
       throw new SimFailure(EXIT_CRASH, `worker ${this.index}: ${stack ?? ""}`);
     }

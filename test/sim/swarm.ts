@@ -17,6 +17,7 @@ export const FAULTS = [
   "clockJumps",
   "stalls",
   "leaderLosses",
+  "tailLosses",
   "poison",
   "operator",
 ] as const;
@@ -25,6 +26,8 @@ export type Fault = (typeof FAULTS)[number];
 export interface Swarm {
   readonly seed: number;
   readonly partitions: number;
+  /** How many the partitions share: each loses its own tail. */
+  readonly streams: number;
   readonly workers: number;
   readonly keys: number;
   readonly requests: number;
@@ -72,6 +75,7 @@ export function drawSwarm(seed: number): Swarm {
   return {
     seed,
     partitions,
+    streams: pick(random, [1, 2]),
     workers: pick(
       random,
       [1, 2, 3, 4].filter((n) => n <= partitions),

@@ -2,6 +2,7 @@
  * One run: nodes on a store, clients and operators round them, and the checks. First the faults, then
  * everything is mended and all work has to come to its end.
  */
+import { CaxtonError } from "../../src/base/errors.ts";
 import type { SeededRandom } from "../../src/base/random.ts";
 import { envelopeParts } from "../../src/actors/wasm/envelope.ts";
 import type { PartitionProcessor } from "../../src/actors/partition/processor.ts";
@@ -11,7 +12,8 @@ import { Clients } from "./clients.ts";
 import { Coverage } from "./coverage.ts";
 import type { Branch } from "./coverage.ts";
 import { EXIT_LIVENESS, SimFailure, promise } from "./failure.ts";
-import { Ledger } from "./ledger.ts";
+import { describe, isIdle } from "./idle.ts";
+import type { Ledger } from "./ledger.ts";
 import { Operator } from "./operator.ts";
 import { tokenOf } from "./plan.ts";
 import { Shadow } from "./shadow.ts";
@@ -23,6 +25,7 @@ import { difference } from "./state-dump.ts";
 import { FAULTS, fork, pick } from "./swarm.ts";
 import type { Fault, Swarm } from "./swarm.ts";
 import { Timeline } from "./timeline.ts";
+import { Witness } from "./witness.ts";
 
 const INCARNATION = 0xc0ffee;
 const START_MS = 1_700_000_000_000;
@@ -38,11 +41,10 @@ const RESUMED_MS = 10_000;
 
 export class World {
   readonly coverage = new Coverage();
-  readonly ledger: Ledger;
   private readonly swarm: Swarm;
   private readonly timeline: Timeline;
   private readonly log: SimLog;
-  private readonly shadows: Shadow[];
+  private readonly witness: Witness;
   private readonly clients: Clients;
   private readonly sends: SendStream;
   private readonly readers = new Map<SimNode, SimStreamReader>();
@@ -85,7 +87,8 @@ export class World {
       random: fork(seed, "sends"),
       wallMs: () => this.wallMs(),
     });
-    this.ledger = new Ledger({
+    const environment = (id: number) => this.operator.environments.get(id)!;
+    this.witness = new Witness({
       partitions,
       coverage,
       dedupWindowMs: swarm.limits.dedupWindowMs,
@@ -98,22 +101,25 @@ export class World {
         this.clients.isOutOfOrder(token) ||
         this.sends.isOutOfOrder(token) ||
         this.operator.retried.has(token),
+      newShadow: (partition) => new Shadow(partition, swarm, INCARNATION, environment),
     });
-    const environment = (id: number) => this.operator.environments.get(id)!;
-    this.shadows = Array.from(
-      { length: partitions },
-      (_, id) => new Shadow(id, swarm, INCARNATION, environment),
-    );
     this.log = new SimLog({
       swarm,
       timeline,
       coverage,
       random: fork(seed, "store"),
       durable: (partition, sequence, frame) => {
-        this.ledger.apply(partition, sequence, frame);
-        this.shadows[partition]!.apply(sequence, frame);
+        this.witness.durable(partition, sequence, frame);
       },
     });
+  }
+
+  get ledger(): Ledger {
+    return this.witness.ledger;
+  }
+
+  private get shadows(): readonly Shadow[] {
+    return this.witness.shadows;
   }
 
   private wallMs(): number {
@@ -138,9 +144,22 @@ export class World {
           `not done after ${timeline.steps} steps: ${this.stuck()}`,
         );
       }
-      if (!timeline.step()) throw new SimFailure(EXIT_LIVENESS, `nothing moves: ${this.stuck()}`);
+      if (!this.step()) return;
     }
     this.checkEnd();
+  }
+
+  /** False when a node has noticed that the servers lost what was acknowledged: somebody has to restore a copy. */
+  private step(): boolean {
+    try {
+      if (this.timeline.step()) return true;
+    } catch (error) {
+      const isNoticed = error instanceof CaxtonError && error.code === "STORAGE_CORRUPT";
+      if (!isNoticed || !this.log.hasLostTail) throw error;
+      this.coverage.hit("lost tail noticed");
+      return false;
+    }
+    throw new SimFailure(EXIT_LIVENESS, `nothing moves: ${this.stuck()}`);
   }
 
   private nodeOf(): SimNode {
@@ -195,6 +214,10 @@ export class World {
     const node = this.nodeOf();
     this.node = node;
     node.start(wasClean, () => {
+      promise(
+        !this.ledger.isTorn,
+        () => "no node noticed that the log of a partition was cut short",
+      );
       this.operator.converge(node);
     });
   }
@@ -256,6 +279,10 @@ export class World {
         coverage.hit("storage stalled");
         this.log.stall(chaos.nextFloat() * 500);
         return;
+      case "tailLosses":
+        this.down(node, true);
+        this.loseTail();
+        return;
       case "leaderLosses":
         this.loseLeader();
         return;
@@ -267,6 +294,18 @@ export class World {
       case "appendsRefused":
       case "poison":
     }
+  }
+
+  /** The servers lose power together with the node. */
+  private loseTail(): void {
+    const { log, witness, clients } = this;
+    log.loseTail();
+    this.sends.tailLost();
+    clients.tailLost(
+      witness.tailLost(
+        (partition, sequence) => log.frames.frame(partition, sequence) !== undefined,
+      ),
+    );
   }
 
   private loseLeader(): void {
@@ -435,31 +474,4 @@ export class World {
       }
     }
   }
-}
-
-function isIdle({ state, frames }: PartitionProcessor): boolean {
-  return (
-    state.pending === 0 &&
-    state.asks.size === 0 &&
-    !frames.hasDeferred &&
-    frames.stateFrameNo === frames.committedFrameNo &&
-    [...state.outboxes.values()].every((outbox) => outbox.length === 0) &&
-    [...state.actors].every(({ handlers, timers }) => handlers.size === 0 && timers.size === 0)
-  );
-}
-
-function describe({ id, state, frames }: PartitionProcessor): string {
-  const actors = [...state.actors]
-    .filter(
-      (actor) => actor.pendingMessages > 0 || actor.timers.size > 0 || actor.handlers.size > 0,
-    )
-    .map(
-      (a) =>
-        `  ${a.address} ${a.phase.kind} inbox ${a.inbox.length} answers ${a.answers.length} handlers ${a.handlers.size} asks ${a.asks} timers ${a.timers.size} ${a.agent.suspended ?? ""}`,
-    );
-  const outboxes = [...state.outboxes].map(([to, { length }]) => `${to}: ${length}`).join(", ");
-  return [
-    `partition ${id}: pending ${state.pending} asks ${state.asks.size} deferred ${frames.hasDeferred} frame ${frames.stateFrameNo} committed ${frames.committedFrameNo} outboxes {${outboxes}}`,
-    ...actors,
-  ].join("\n");
 }

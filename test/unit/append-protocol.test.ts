@@ -16,11 +16,12 @@ function frame(
   frameNo: number,
   incarnation = 1,
   flags = 0,
-  checkpointFrameNo = 0,
+  { previousCrc = 0, checkpointFrameNo = 0, content = "" } = {},
 ): Buffer {
   const writer = new FrameWriter(4096);
   writer.intent(epoch, frameNo);
-  const fixed = { flags, partition: 3, previousCrc: 0, timeMs: 1, checkpointFrameNo };
+  if (content !== "") writer.control(JSON.stringify(content));
+  const fixed = { flags, partition: 3, previousCrc, timeMs: 1, checkpointFrameNo };
   return Buffer.from(writer.seal({ ...fixed, epoch, incarnation, frameNo }).frame);
 }
 
@@ -48,12 +49,12 @@ describe("after an append", () => {
   });
 
   test.each([
-    { kind: "unknown", cause: "timeout" },
-    { kind: "refused", lastSequence: 5 },
-    { kind: "acked", sequence: 6 },
+    ["unknown", { kind: "unknown", cause: "timeout" }],
+    ["refused", { kind: "refused", lastSequence: 5 }],
+    ["acked", { kind: "acked", sequence: 6 }],
   ] as const)(
-    "an epoch frame that is not known to be where it says is not sent again: $kind",
-    (outcome) => {
+    "an epoch frame that is not known to be where it says is not sent again: %s",
+    (_kind, outcome) => {
       const opening = { expectedSequence: null, frame: frame(2, 5, 1, FRAME_FLAG_EPOCH) };
       expect(decideAppend(opening, outcome)).toEqual({ kind: "contended" });
       expect(decideAppend(opening, { kind: "acked", sequence: 5 })).toMatchObject({
@@ -86,12 +87,21 @@ describe("what the log holds decides", () => {
     expect(decideFromLog(sent.frame, 4, [])).toEqual({ kind: "resend", expectedSequence: 4 });
   });
 
-  test.each([
-    ["of a lower epoch", frame(1, 5)],
-    ["of the same number and another life", frame(2, 5, 9)],
-  ])("a frame %s can't be there: it is damage", (_, other) => {
-    const decide = () => decideFromLog(sent.frame, 4, [{ sequence: 5, frame: other }]);
+  test("a frame of a lower epoch can't be there: it is damage", () => {
+    const records = [{ sequence: 5, frame: frame(1, 5) }];
+    const decide = () => decideFromLog(sent.frame, 4, records);
     expect(decide).toThrow(expect.objectContaining({ code: "STORAGE_CORRUPT" }));
+  });
+
+  test("another frame of its epoch and number fences: the servers lost a tail, and another node took over", () => {
+    const fenced = { kind: "fenced", epoch: 2 };
+    for (const other of [
+      frame(2, 5, 9),
+      frame(2, 5, 1, 0, { previousCrc: 7 }),
+      frame(2, 5, 1, 0, { content: "other" }),
+    ]) {
+      expect(decideFromLog(sent.frame, 4, [{ sequence: 5, frame: other }])).toEqual(fenced);
+    }
   });
 });
 
@@ -189,7 +199,9 @@ describe("the appender", () => {
     await ordinary.appender.appendGroup([posted]);
     expect(ordinary.rooms).toEqual(["ordinary", "ordinary", "ordinary"]);
     const naming = scripted([full, full, { kind: "acked", sequence: 5 }]);
-    await naming.appender.appendGroup([{ ...posted, frame: frame(2, 5, 1, 0, 5) }]);
+    await naming.appender.appendGroup([
+      { ...posted, frame: frame(2, 5, 1, 0, { checkpointFrameNo: 5 }) },
+    ]);
     expect(naming.rooms).toEqual(["ordinary", "reserve", "reserve"]);
   });
 

@@ -76,6 +76,16 @@ describe("messages of another partition", () => {
   });
 });
 
+test("an actor that is held and released while it waits for its turn handles each message once", () => {
+  const driver = new ShardDriver([adder]);
+  driver.submit(ADDER, "5");
+  driver.submit(ADDER, "7");
+  driver.control({ kind: "hold", actor: ADDER, code: "AGENT_FAILED", reason: "by hand" });
+  driver.control({ kind: "release", actor: ADDER });
+  driver.settle();
+  expect(stateOf(driver, ADDER)).toEqual({ total: "12 2" });
+});
+
 describe("nothing leaves before its frame is durable", () => {
   test("neither acceptance nor reply", () => {
     const driver = new ShardDriver([adder]);

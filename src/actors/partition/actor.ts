@@ -142,6 +142,8 @@ export class Actor {
   stoppedInBatch = 0;
   /** Number of the batch whose end it has been through. */
   settledInBatch = 0;
+  /** In the queue of those that may run, whatever its phase has become since. */
+  isQueued = false;
 
   constructor(address: string, hash: number, agent: AgentShare, turnLog: TurnLog) {
     this.address = address;

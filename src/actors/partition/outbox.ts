@@ -63,6 +63,11 @@ export class Outbox {
     }
   }
 
+  /** Number of the newest send there ever was. */
+  get newestN(): number {
+    return this.lastN;
+  }
+
   /** Number of the oldest entry, of the next one when there is none. */
   get firstN(): number {
     return this.acknowledgedN + 1;

@@ -102,6 +102,12 @@ export class Probation {
   private clearByIntent(actor: Actor, message: PendingMessage): void {
     const { frames, turns } = this.processor;
     frames.whenRoom(SMALL_ENTRY_BYTES, () => {
+      // What waited for room before may have ended it: the log can't say more of it.
+      if (message.consumed) {
+        this.requested.delete(message);
+        if (this.trying?.message === message) this.next();
+        return;
+      }
       message.intents++;
       frames.writer.intent(message.seq, message.intents);
       frames.filling.afterCommit.push(() => {
@@ -117,8 +123,9 @@ export class Probation {
     const { frames } = this.processor;
     this.requested.delete(message);
     this.cleared.delete(message);
-    if (message.consumed) return;
     frames.whenRoom(SMALL_ENTRY_BYTES, () => {
+      // It ran in the batch that brought this about, and its result was only waiting for room.
+      if (message.consumed || !message.probation) return;
       message.intents--;
       frames.writer.intent(message.seq, message.intents);
     });

@@ -88,6 +88,9 @@ export class Turns {
     if (actor.phase.kind !== "idle" || actor.agent.suspended !== undefined) return;
     if (actor.next() === undefined && !this.ports.mustUpgrade(actor)) return;
     actor.phase = READY;
+    // One that was held and released meanwhile is there already: twice, it would run a message twice.
+    if (actor.isQueued) return;
+    actor.isQueued = true;
     this.ready.push(actor);
   }
 
@@ -116,6 +119,7 @@ export class Turns {
   }
 
   private planActor(batch: TurnBatch, actor: Actor): void {
+    actor.isQueued = false;
     if (actor.phase.kind !== "ready") return;
     const next = actor.next();
     const goesOver = this.ports.mustUpgrade(actor);
