@@ -4,7 +4,7 @@
  */
 import { setTimeout as wait } from "node:timers/promises";
 import { CaxtonError } from "../../base/errors.ts";
-import { ANSWER_WAIT_MS, type NatsLink } from "./nats-link.ts";
+import type { NatsLink } from "./nats-link.ts";
 
 /** JetStream's own numbers for what went wrong. */
 const STREAM_NOT_FOUND = 10059;
@@ -146,7 +146,7 @@ export class JetStreamApi {
     const what = `${verb}.${stream}`;
     const payload = JSON.stringify(request);
     // A timer may be a moment early: one unanswered try is enough.
-    const ends = performance.now() + ANSWER_WAIT_MS - RETRY_MS_MAX;
+    const ends = performance.now() + this.link.answerWaitMs - RETRY_MS_MAX;
     for (let waitMs = RETRY_MS_MIN; ; waitMs = Math.min(waitMs * 2, RETRY_MS_MAX)) {
       const answer = await this.link.request(`$JS.API.${what}`, payload, { stream });
       let cause: string;

@@ -34,13 +34,15 @@ interface Waiting {
   readonly timer: NodeJS.Timeout;
 }
 
-export const ANSWER_WAIT_MS = 5000;
+/** How long one answer is waited for. */
+const ANSWER_WAIT_MS = 5000;
 const NO_RESPONDERS = 503;
 
 export class NatsLink {
   readonly connection: NatsConnection;
   readonly room: Room;
   readonly stuck: StuckStreams;
+  readonly answerWaitMs: number;
   readonly #inbox: string;
   readonly #subscriptions: Subscription[];
   readonly #waiting = new Map<string, Waiting>();
@@ -50,10 +52,16 @@ export class NatsLink {
   #isEnding = false;
   #isClosed = false;
 
-  constructor(connection: NatsConnection, inboxPrefix: string, room = UNKNOWN_ROOM) {
+  constructor(
+    connection: NatsConnection,
+    inboxPrefix: string,
+    room = UNKNOWN_ROOM,
+    answerWaitMs = ANSWER_WAIT_MS,
+  ) {
     this.connection = connection;
     this.room = room;
-    this.stuck = new StuckStreams(room);
+    this.answerWaitMs = answerWaitMs;
+    this.stuck = new StuckStreams(room, answerWaitMs);
     this.#inbox = createInbox(inboxPrefix);
     const answered = this.#subscribe(`${this.#inbox}.*`, (message) => this.#answered(message));
     this.#subscriptions = [answered];
@@ -87,9 +95,9 @@ export class NatsLink {
     return new Promise((settle) => {
       const token = (this.#requests++).toString(36);
       const timer = setTimeout(() => {
-        const cause = `no answer within ${ANSWER_WAIT_MS} ms`;
+        const cause = `no answer within ${this.answerWaitMs} ms`;
         this.#settle(token, { kind: "lost", cause, isLate: true });
-      }, ANSWER_WAIT_MS);
+      }, this.answerWaitMs);
       this.#waiting.set(token, { stream, settle, timer });
       const reply = `${this.#inbox}.${token}`;
       try {
@@ -168,7 +176,7 @@ export class NatsLink {
         clearTimeout(timer);
         resolve(!this.#isAway);
       };
-      const timer = setTimeout(resume, ANSWER_WAIT_MS);
+      const timer = setTimeout(resume, this.answerWaitMs);
       this.#waitingForIt.add(resume);
     });
   }

@@ -28,6 +28,8 @@ export interface JetStreamStorageOptions {
   readonly sizeBytesMax: number;
   /** How long a leader may lack what was acknowledged, before it counts as lost. Default: 30 s. */
   readonly behindMsMax?: number;
+  /** How long one answer is waited for. Default: 5 s. */
+  readonly answerWaitMs?: number;
   /** Of the servers' disks, where it is known. */
   readonly room?: Room;
   /** Called once, when writing has stopped for good. */
@@ -47,7 +49,8 @@ export async function openJetStreamStorage(options: JetStreamStorageOptions): Pr
   const subjects = subjectsOf(options.cluster ?? "default");
   const gate = new WriteGate(options.onFailed ?? (() => undefined));
   const layout = { subjects, partitions, replicas, bytesMax };
-  const link = new NatsLink(connection, inboxPrefixOf(subjects.cluster), options.room);
+  const inboxPrefix = inboxPrefixOf(subjects.cluster);
+  const link = new NatsLink(connection, inboxPrefix, options.room, options.answerWaitMs);
   try {
     const frameBytesMax = frameBytesMaxOf(link);
     const api = new JetStreamApi(link);

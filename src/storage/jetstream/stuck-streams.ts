@@ -7,15 +7,17 @@
  */
 import type { Room } from "./room.ts";
 
-/** After the first publish that had no answer in time: those that were under way with it prove no more than it. */
-const LONG_MS = 4000;
+/** Of the time for one answer. What was under way with the first that had none proves no more than that one. */
+const LONG_FRACTION = 0.8;
 
 export class StuckStreams {
   readonly #room: Room;
+  readonly #longMs: number;
   readonly #sinceMs = new Map<string, number>();
 
-  constructor(room: Room) {
+  constructor(room: Room, answerWaitMs: number) {
     this.#room = room;
+    this.#longMs = answerWaitMs * LONG_FRACTION;
   }
 
   acknowledged(stream: string): void {
@@ -27,7 +29,7 @@ export class StuckStreams {
     const nowMs = performance.now();
     const sinceMs = this.#sinceMs.get(stream) ?? nowMs;
     this.#sinceMs.set(stream, sinceMs);
-    if (nowMs - sinceMs < LONG_MS) return;
+    if (nowMs - sinceMs < this.#longMs) return;
     this.#sinceMs.delete(stream);
     this.#room.storesNothing(stream);
   }
