@@ -1,4 +1,5 @@
 /** A nats-server of the node's own that hangs: ended and started again, and never for being slow. */
+import { readFileSync } from "node:fs";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { afterAll, afterEach, expect, test } from "vitest";
@@ -78,12 +79,20 @@ test("one that pauses for less than the bound goes on as it was", async () => {
   const { connection } = await connect(server);
   const before = server.pid!;
   process.kill(before, "SIGSTOP");
+  // A signal is not there at once.
+  await expect.poll(() => stateOf(before), SOON).toBe("T");
   await expect(connection.request("$JS.API.INFO", "", { timeout: 1500 })).rejects.toThrow(/time/i);
   process.kill(before, "SIGCONT");
   await connection.request("$JS.API.INFO", "", { timeout: 20_000 });
   expect(server.pid).toBe(before);
   expect(said()).toEqual([]);
 });
+
+/** One letter: T is stopped. */
+function stateOf(pid: number): string {
+  const status = readFileSync(`/proc/${pid}/stat`, "utf8");
+  return status.slice(status.lastIndexOf(")") + 2, status.lastIndexOf(")") + 3);
+}
 
 /** Answers as told, then ends. */
 function scripted(answers: readonly boolean[]) {

@@ -1,4 +1,4 @@
-/** Messages that wait in the stream: taken in after a start, after a kill, and when the kernel had no room, in order. */
+/** Messages that wait in the stream: taken in after a stop, after a kill, and when the kernel had no room, in order. */
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -16,7 +16,6 @@ import type { NatsServer } from "../../support/nats-servers.ts";
 const PARTITIONS = 16;
 const SEND_STREAM = "CAXTON_test_SEND";
 const ACTORS = 40;
-const QUEUED = 20_000;
 /** Publishes not acknowledged yet. */
 const UNDER_WAY = 500;
 
@@ -118,16 +117,8 @@ test("the server maps subjects to partitions as the kernel does", async () => {
   await manager.close();
 });
 
-test("what was queued while no node ran is taken in after its start", async () => {
-  await publish("queued", ACTORS, 1, QUEUED / ACTORS);
-  const startedMs = performance.now();
-  await start();
-  await settled("queued", ACTORS, QUEUED / ACTORS);
-  const tookMs = performance.now() - startedMs;
-  console.info(`${QUEUED} queued messages: ${Math.round(QUEUED / (tookMs / 1000))} a second`);
-});
-
 test("a node that stops in the middle loses nothing and does nothing twice", async () => {
+  await start();
   const each = 100;
   const publishing = publish("stopped", ACTORS, 1, each);
   for (let i = 0; i < 3; i++) {
