@@ -37,6 +37,12 @@ export interface ReaderOptions extends ReaderPorts {
 
 const PULL_BYTES_MIN = 2 * 1024 * 1024;
 const RETRY_MS = 500;
+/**
+ * A consumer that gets another leader forgets who waits for messages, and tells nobody when its server died. The
+ * client library asks again when two heartbeats are missing, and if there is no leader yet, once more after a pull's time.
+ */
+const HEARTBEAT_MS = 2000;
+const PULL_MS = 5000;
 
 export class StreamReader {
   private readonly options: ReaderOptions;
@@ -110,6 +116,8 @@ export class StreamReader {
     const messages = await consumer.consume({
       max_bytes: Math.max(PULL_BYTES_MIN, payloadBytesMax * 2),
       abort_on_missing_resource: true,
+      expires: PULL_MS,
+      idle_heartbeat: HEARTBEAT_MS,
     });
     this.messages = messages;
     if (this.isCutShort()) messages.stop();

@@ -38,7 +38,7 @@ export function keepAdding(wire: Wire, key = "nats") {
 }
 
 /** What the agent has added up. */
-export async function sum(wire: Wire): Promise<number> {
+async function sum(wire: Wire): Promise<number> {
   return Number((await wire.askText(ADDER, "0")).split(" ")[0]);
 }
 
