@@ -2,8 +2,7 @@
  * What to do after an append, until it is decided. Owns nothing; the caller does the IO.
  *
  * 1. A frame is resent byte-identical, never changed.
- * 2. Only a frame of a higher epoch fences, or one of the same that has its number and is another; a refusal
- *    alone proves nothing.
+ * 2. Only a frame of a higher epoch fences; a refusal alone proves nothing.
  * 3. An epoch frame is sent once: it is appended wherever the log ends, so nothing would keep a second copy out. Unless it is
  *    known to be where it says, the partition is contended, and its log is read again.
  */
@@ -62,8 +61,6 @@ export function decideFromLog(
     const found = headerOf(other);
     if (isSame(own, found)) return { kind: "durable", sequence };
     if (found.epoch > own.epoch) return { kind: "fenced", epoch: found.epoch };
-    // Servers lost the end of the log, and its epoch was given out again.
-    if (hasNumberOf(own, found)) return { kind: "fenced", epoch: found.epoch };
     newest = sequence;
   }
   return { kind: "resend", expectedSequence: newest };
@@ -74,10 +71,5 @@ function headerOf(frame: Uint8Array): FrameHeader {
 }
 
 function isSame(a: FrameHeader, b: FrameHeader): boolean {
-  const isContent = a.previousCrc === b.previousCrc && a.payloadCrc === b.payloadCrc;
-  return hasNumberOf(a, b) && isContent && a.incarnation === b.incarnation;
-}
-
-function hasNumberOf(a: FrameHeader, b: FrameHeader): boolean {
-  return a.epoch === b.epoch && a.frameNo === b.frameNo;
+  return a.epoch === b.epoch && a.incarnation === b.incarnation && a.frameNo === b.frameNo;
 }
