@@ -14,17 +14,19 @@ import type { Logger } from "../base/log.ts";
 import { type FrameRange, patientStorage, type Storage } from "../storage/index.ts";
 import type { AgentRegistry } from "./agent-registry.ts";
 import { GUEST_STACK_MEGABYTES } from "./wasm/rewrite/bounds.ts";
+import { checkTails } from "./lost-tail.ts";
 import type { KernelWatcher } from "./kernel-watcher.ts";
-import { findLostTail } from "./lost-tail.ts";
 import { type LogAppender, PartitionContended } from "./log-appender.ts";
+import { newestCheckpoint, type StoredCheckpoint } from "./newest-checkpoint.ts";
 import type { BlobRequest, WorkerBlobs } from "./worker-blobs.ts";
-import { readPartition } from "./read-partition.ts";
+import { RecoveryTail } from "./recovery-tail.ts";
 import { Packer } from "./worker-protocol.ts";
 import type { FromWorker, PostedFrame, ToWorker, WorkerStart } from "./worker-protocol.ts";
 
 const HANG_CHECK_MS = 1000;
 /** Beyond the longest turn time any manifest can ask for. */
 const HANG_CHECKS_MAX = 90;
+const RECOVERY_BATCH_BYTES = 4 * 1024 * 1024;
 /** A worker that dies again and again comes back ever later. */
 const RESPAWN_MS = 50;
 const RESPAWN_MS_MAX = 30_000;
@@ -114,7 +116,7 @@ export class WorkerPool {
     const { registry } = this.options;
     for (const seat of this.seats) this.spawn(seat);
     const recovered = await Promise.all(this.seats.map((seat) => this.recoverSeat(seat)));
-    await this.checkTails(recovered.flat());
+    await checkTails(this.storage.log, recovered.flat());
     for (const { partition, cursors } of recovered.flat()) {
       this.acknowledgeSources(partition, cursors);
     }
@@ -214,32 +216,64 @@ export class WorkerPool {
       const recovered = new Promise<RecoveredMessage>((resolve) => {
         this.recovered.set(partition, resolve);
       });
-      await readPartition(this.storage, partition, {
-        checkpoint: ({ sha256, content }) => {
-          const message = { kind: "checkpoint", partition, sha256, content } as const;
-          this.post(seat.index, message, [content.buffer]);
-        },
-        frames: (frames) => {
-          const buffers = frames.map(({ frame }) => frame.buffer as ArrayBuffer);
-          this.post(seat.index, { kind: "recover", partition, frames }, buffers);
-        },
-      });
+      const before = await this.storage.log.lastSequence(partition);
+      const checkpoint = await this.checkpointOf(partition, before);
+      if (checkpoint !== undefined) {
+        const { sha256, content } = checkpoint;
+        this.post(seat.index, { kind: "checkpoint", partition, sha256, content }, [content.buffer]);
+      }
+      await this.recoverFrames(seat, partition, checkpoint, before);
       this.post(seat.index, { kind: "recovered", partition });
       results.push(await recovered);
     }
     return results;
   }
 
-  /** What does not go together was read while another owner wrote, or is what is left of it. */
-  private async checkTails(recovered: readonly RecoveredMessage[]): Promise<void> {
-    const lost = findLostTail(recovered);
-    if (lost === undefined) return;
-    for (const { partition, lastFrameNo } of recovered) {
-      const isLast = (await this.storage.log.lastSequence(partition)) === lastFrameNo;
-      if (!isLast) throw new PartitionContended(partition);
+  /** `before` is where the log ended before anything of it was read. */
+  private async checkpointOf(
+    partition: number,
+    before: number,
+  ): Promise<StoredCheckpoint | undefined> {
+    const { log, blobs } = this.storage;
+    try {
+      return await newestCheckpoint(log, blobs, partition);
+    } catch (error) {
+      // The old owner may have named another one meanwhile and deleted this.
+      if ((await log.lastSequence(partition)) === before) throw error;
+      throw new PartitionContended(partition);
     }
-    const text = `The storage servers have lost acknowledged frames: ${lost}.`;
-    throw new CaxtonError("STORAGE_CORRUPT", text);
+  }
+
+  private async recoverFrames(
+    seat: Seat,
+    partition: number,
+    checkpoint: StoredCheckpoint | undefined,
+    before: number,
+  ): Promise<void> {
+    const from = (checkpoint?.stateFrameNo ?? 0) + 1;
+    const tail = new RecoveryTail(from, checkpoint?.frameNo ?? 0);
+    const { log } = this.storage;
+    let frames: { sequence: number; frame: Uint8Array }[] = [];
+    let bytes = 0;
+    const flush = (): void => {
+      // Scanned frames own their memory.
+      const buffers = frames.map(({ frame }) => frame.buffer as ArrayBuffer);
+      this.post(seat.index, { kind: "recover", partition, frames }, buffers);
+      frames = [];
+      bytes = 0;
+    };
+    for await (const record of log.scan(partition, from)) {
+      const { sequence, frame } = record;
+      const finding = tail.take(record);
+      // A hole that nobody else can have made is damage, and recovery says so.
+      const isContended =
+        finding === "hole" ? (await log.lastSequence(partition)) !== before : finding !== "follows";
+      if (isContended) throw new PartitionContended(partition);
+      frames.push({ sequence, frame });
+      bytes += frame.length;
+      if (bytes > RECOVERY_BATCH_BYTES) flush();
+    }
+    flush();
   }
 
   /** Everything a recovered partition has accepted needs no resending. */

@@ -25,7 +25,7 @@ import type { SimWorkerPorts } from "./sim-worker.ts";
 const REPLACE_MS = 5;
 const READ_MS_MAX = 30;
 
-type Cursors = RecoveredMessage["cursors"];
+type Cursors = Extract<FromWorker, { kind: "recovered" }>["cursors"];
 
 interface Seat {
   readonly index: number;
@@ -33,7 +33,7 @@ interface Seat {
   readonly notReady: Set<number>;
   worker: SimWorker | undefined;
   appending: number;
-  recovered: Map<number, RecoveredMessage>;
+  cursors: Map<number, Cursors>;
   opened: number;
 }
 
@@ -75,6 +75,8 @@ export class SimNode implements Writer {
   private onOpen: () => void = () => undefined;
   private readonly appender: SimAppender;
   private readonly store: SimStore;
+  /** Of the start. */
+  private readonly tails: RecoveredMessage[] = [];
 
   constructor(ports: SimNodePorts) {
     this.ports = ports;
@@ -116,7 +118,7 @@ export class SimNode implements Writer {
         notReady: new Set(own),
         worker: undefined,
         appending: 0,
-        recovered: new Map(),
+        cursors: new Map(),
         opened: 0,
       };
     });
@@ -223,7 +225,7 @@ export class SimNode implements Writer {
 
   /** Reads the partitions' logs into the worker, one after the other; meanwhile the others go on. */
   private recover(seat: Seat): void {
-    seat.recovered = new Map();
+    seat.cursors = new Map();
     seat.opened = 0;
     const left = [...seat.partitions];
     const next = (): void => {
@@ -262,10 +264,11 @@ export class SimNode implements Writer {
     }).start();
   }
 
-  private recovered(seat: Seat, message: RecoveredMessage): void {
-    seat.recovered.set(message.partition, message);
+  private recovered(seat: Seat, message: Extract<FromWorker, { kind: "recovered" }>): void {
+    seat.cursors.set(message.partition, message.cursors);
+    this.tails.push(message);
     this.ports.recovered(this.processor(message.partition)!);
-    if (seat.recovered.size < seat.partitions.length) return;
+    if (seat.cursors.size < seat.partitions.length) return;
     if (!this.starting) {
       this.acknowledge(seat);
       this.learnCursors(seat, () => {
@@ -273,18 +276,14 @@ export class SimNode implements Writer {
       });
       return;
     }
-    if (this.seats.some(({ recovered, partitions }) => recovered.size < partitions.length)) return;
-    const all = this.seats.flatMap(({ recovered }) => [...recovered.values()]);
-    if (!doTailsGoTogether(all, this.ports)) {
-      this.ports.contended(this);
-      return;
-    }
+    if (this.seats.some(({ cursors, partitions }) => cursors.size < partitions.length)) return;
+    if (!doTailsGoTogether(this.tails, this.ports, () => this.ports.contended(this))) return;
     for (const each of this.seats) this.acknowledge(each);
     for (const each of this.seats) this.open(each, this.wasClean);
   }
 
   private acknowledge(seat: Seat): void {
-    for (const [destination, { cursors }] of seat.recovered) {
+    for (const [destination, cursors] of seat.cursors) {
       for (const [source, n] of cursors) {
         this.post(this.seatOf(source), { kind: "acknowledged", source, destination, n });
       }
@@ -334,7 +333,7 @@ export class SimNode implements Writer {
     seat.opened++;
     if (seat.opened < seat.partitions.length) return;
     if (!this.starting) {
-      for (const [destination, { cursors }] of seat.recovered)
+      for (const [destination, cursors] of seat.cursors)
         this.refetchLost(seat, destination, cursors);
     } else if (this.isOpen) {
       this.starting = false;
