@@ -19,8 +19,7 @@ import type { ReadsAt } from "./sim-blobs.ts";
 import type { SimLog, Writer } from "./sim-log.ts";
 import { SimRecovery, doTailsGoTogether, type RecoveredMessage } from "./sim-recovery.ts";
 import { SimStore } from "./sim-store.ts";
-import { SimWorker, replyOf } from "./sim-worker.ts";
-import type { SimWorkerPorts } from "./sim-worker.ts";
+import { SimWorker, replyOf, type SimWorkerPorts } from "./sim-worker.ts";
 
 const REPLACE_MS = 5;
 const READ_MS_MAX = 30;
@@ -437,6 +436,8 @@ export class SimNode implements Writer {
   private forwardRelay(message: Extract<FromWorker, { kind: "relay" }>): void {
     const seats = new Set(message.relays.map(({ destination }) => this.seatOf(destination)));
     for (const seat of seats) {
+      // Now, when it loses what it is about to be told.
+      if (this.ports.log.strikes("workerKills")) this.killWorker(seat.index);
       const relays = message.relays.filter(({ destination }) => this.seatOf(destination) === seat);
       this.post(seat, { ...message, relays });
     }
