@@ -6,6 +6,9 @@
  *    it gives out again would be taken for those of before.
  * 2. A partition has taken what the other has dropped because it was taken: else its own log ends too early.
  */
+import { CaxtonError } from "../base/errors.ts";
+import type { Log } from "../storage/index.ts";
+import { PartitionContended } from "./log-appender.ts";
 import type { PartitionState } from "./partition/partition-state.ts";
 
 export interface SentTo {
@@ -50,4 +53,19 @@ export function sentOf({ outboxes }: PartitionState): SentTo[] {
     takenN: firstN - 1,
     newestN,
   }));
+}
+
+/** What does not go together was read while another owner wrote, or is what is left of it. */
+export async function checkTails(
+  log: Pick<Log, "lastSequence">,
+  recovered: readonly (RecoveredTail & { readonly lastFrameNo: number })[],
+): Promise<void> {
+  const lost = findLostTail(recovered);
+  if (lost === undefined) return;
+  for (const { partition, lastFrameNo } of recovered) {
+    if ((await log.lastSequence(partition)) !== lastFrameNo)
+      throw new PartitionContended(partition);
+  }
+  const text = `The storage servers have lost acknowledged frames: ${lost}.`;
+  throw new CaxtonError("STORAGE_CORRUPT", text);
 }

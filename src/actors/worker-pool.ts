@@ -15,12 +15,12 @@ import { systemScheduler } from "../base/scheduler.ts";
 import type { FrameRange, Storage } from "../storage/index.ts";
 import type { AgentRegistry } from "./agent-registry.ts";
 import { GUEST_STACK_MEGABYTES } from "./wasm/rewrite/bounds.ts";
+import { checkTails } from "./lost-tail.ts";
 import type { KernelWatcher } from "./kernel-watcher.ts";
-import { type LogAppender, PartitionContended } from "./log-appender.ts";
+import type { LogAppender } from "./log-appender.ts";
 import { LogRoom } from "./log-room.ts";
 import { readPartition } from "./partition-reader.ts";
 import type { BlobRequest, WorkerBlobs } from "./worker-blobs.ts";
-import { findLostTail } from "./lost-tail.ts";
 import { Packer } from "./worker-protocol.ts";
 import type { FromWorker, PostedFrame, ToWorker, WorkerStart } from "./worker-protocol.ts";
 
@@ -135,7 +135,7 @@ export class WorkerPool {
     const { registry } = this.options;
     for (const seat of this.seats) this.spawn(seat);
     const recovered = await Promise.all(this.seats.map((seat) => this.recoverSeat(seat)));
-    await this.checkTails(recovered.flat());
+    await checkTails(this.storage.log, recovered.flat());
     for (const { partition, cursors } of recovered.flat()) {
       this.acknowledgeSources(partition, cursors);
     }
@@ -247,18 +247,6 @@ export class WorkerPool {
       results.push(await recovered);
     }
     return results;
-  }
-
-  /** What does not go together was read while another owner wrote, or is what is left of it. */
-  private async checkTails(recovered: readonly RecoveredMessage[]): Promise<void> {
-    const lost = findLostTail(recovered);
-    if (lost === undefined) return;
-    for (const { partition, lastFrameNo } of recovered) {
-      const isLast = (await this.storage.log.lastSequence(partition)) === lastFrameNo;
-      if (!isLast) throw new PartitionContended(partition);
-    }
-    const text = `The storage servers have lost acknowledged frames: ${lost}.`;
-    throw new CaxtonError("STORAGE_CORRUPT", text);
   }
 
   /** Everything a recovered partition has accepted needs no resending. */

@@ -15,7 +15,7 @@ import type { ClientAnswer, SimNode } from "./sim-node.ts";
 import { pick } from "./swarm.ts";
 import type { Swarm } from "./swarm.ts";
 import type { Timeline } from "./timeline.ts";
-import type { LostTail } from "./witness.ts";
+import type { LostTail } from "./history.ts";
 import { Workload } from "./workload.ts";
 
 const CLIENTS = 3;

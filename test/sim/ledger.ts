@@ -99,7 +99,7 @@ export class Ledger {
   private readonly removed = new Set<string>();
   hash = 0;
   /** While it is written anew after a tail was lost: what one partition has taken may be missing at another. */
-  mayBeTorn = false;
+  private mayBeTorn = false;
   isTorn = false;
 
   constructor(ports: LedgerPorts) {
@@ -114,8 +114,16 @@ export class Ledger {
     }));
   }
 
-  /** What was there before a tail was lost: replies that left, and actors that are known to drift. */
+  /** An empty one, to be written anew after a tail was lost. */
+  anew(): Ledger {
+    const ledger = new Ledger(this.ports);
+    ledger.mayBeTorn = true;
+    return ledger;
+  }
+
+  /** It is written anew. What was there before: replies that left, and actors that are known to drift. */
   inherit({ replies, drifted }: Ledger): void {
+    this.mayBeTorn = false;
     for (const reply of replies) this.replies.add(reply);
     for (const actor of drifted) this.drifted.add(actor);
   }

@@ -17,7 +17,7 @@ const RESEND_MS = 3;
 const UNANSWERED_MS_MIN = 20;
 const UNANSWERED_MS_MAX = 1000;
 /** What waits longer has a client that should know: see src/storage/storage-away.ts. */
-export const AWAY_LONG_MS = 5000;
+const AWAY_LONG_MS = 5000;
 
 export interface SimAppenderPorts {
   readonly log: SimLog;

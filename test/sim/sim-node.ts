@@ -19,15 +19,12 @@ import { SimAppender } from "./sim-appender.ts";
 import type { ReadsAt } from "./sim-blobs.ts";
 import type { SimLog, Writer } from "./sim-log.ts";
 import { SimRecovery, doTailsGoTogether, type RecoveredMessage } from "./sim-recovery.ts";
-import { type Seat, seatsOf } from "./sim-seat.ts";
+import { type Cursors, type Seat, seatsOf } from "./sim-seat.ts";
 import { SimStore } from "./sim-store.ts";
-import { SimWorker, replyOf } from "./sim-worker.ts";
-import type { SimWorkerPorts } from "./sim-worker.ts";
+import { SimWorker, replyOf, type SimWorkerPorts } from "./sim-worker.ts";
 
 const REPLACE_MS = 5;
 const READ_MS_MAX = 30;
-
-type Cursors = RecoveredMessage["cursors"];
 
 export type ClientAnswer = PackedResult | { readonly kind: "lost" };
 
@@ -68,6 +65,8 @@ export class SimNode implements Writer {
   private onOpen: () => void = () => undefined;
   private readonly appender: SimAppender;
   private readonly store: SimStore;
+  /** Of the start. */
+  private readonly tails: RecoveredMessage[] = [];
 
   constructor(ports: SimNodePorts) {
     this.ports = ports;
@@ -202,7 +201,7 @@ export class SimNode implements Writer {
 
   /** Reads the partitions' logs into the worker, one after the other; meanwhile the others go on. */
   private recover(seat: Seat): void {
-    seat.recovered = new Map();
+    seat.cursors = new Map();
     seat.opened = 0;
     const left = [...seat.partitions];
     const next = (): void => {
@@ -241,10 +240,11 @@ export class SimNode implements Writer {
     }).start();
   }
 
-  private recovered(seat: Seat, message: RecoveredMessage): void {
-    seat.recovered.set(message.partition, message);
+  private recovered(seat: Seat, message: Extract<FromWorker, { kind: "recovered" }>): void {
+    seat.cursors.set(message.partition, message.cursors);
+    this.tails.push(message);
     this.ports.recovered(this.processor(message.partition)!);
-    if (seat.recovered.size < seat.partitions.length) return;
+    if (seat.cursors.size < seat.partitions.length) return;
     if (!this.starting) {
       this.acknowledge(seat);
       this.learnCursors(seat, () => {
@@ -252,18 +252,14 @@ export class SimNode implements Writer {
       });
       return;
     }
-    if (this.seats.some(({ recovered, partitions }) => recovered.size < partitions.length)) return;
-    const all = this.seats.flatMap(({ recovered }) => [...recovered.values()]);
-    if (!doTailsGoTogether(all, this.ports)) {
-      this.ports.contended(this);
-      return;
-    }
+    if (this.seats.some(({ cursors, partitions }) => cursors.size < partitions.length)) return;
+    if (!doTailsGoTogether(this.tails, this.ports, () => this.ports.contended(this))) return;
     for (const each of this.seats) this.acknowledge(each);
     for (const each of this.seats) this.open(each, this.wasClean);
   }
 
   private acknowledge(seat: Seat): void {
-    for (const [destination, { cursors }] of seat.recovered) {
+    for (const [destination, cursors] of seat.cursors) {
       for (const [source, n] of cursors) {
         this.post(this.seatOf(source), { kind: "acknowledged", source, destination, n });
       }
@@ -308,7 +304,7 @@ export class SimNode implements Writer {
     seat.opened++;
     if (seat.opened < seat.partitions.length) return;
     if (!this.starting) {
-      for (const [destination, { cursors }] of seat.recovered)
+      for (const [destination, cursors] of seat.cursors)
         this.refetchLost(seat, destination, cursors);
     } else if (this.isOpen) {
       this.starting = false;
@@ -415,6 +411,8 @@ export class SimNode implements Writer {
   private forwardRelay(message: Extract<FromWorker, { kind: "relay" }>): void {
     const seats = new Set(message.relays.map(({ destination }) => this.seatOf(destination)));
     for (const seat of seats) {
+      // Now, when it loses what it is about to be told.
+      if (this.ports.log.strikes("workerKills")) this.killWorker(seat.index);
       const relays = message.relays.filter(({ destination }) => this.seatOf(destination) === seat);
       this.post(seat, { ...message, relays });
     }

@@ -113,6 +113,7 @@ export class SimRecovery {
 export function doTailsGoTogether(
   recovered: readonly RecoveredMessage[],
   { log, coverage }: Pick<SimRecoveryPorts, "log" | "coverage">,
+  contended: () => void,
 ): boolean {
   const lost = findLostTail(recovered);
   if (lost === undefined) return true;
@@ -121,5 +122,6 @@ export function doTailsGoTogether(
   );
   if (!isContended) throw new CaxtonError("STORAGE_CORRUPT", lost);
   coverage.hit("recovery overtaken by a take-over");
+  contended();
   return false;
 }

@@ -1,7 +1,9 @@
 /** Where a worker sits, and what the main thread knows of it. */
-import type { RecoveredMessage } from "./sim-recovery.ts";
+import type { FromWorker } from "../../src/actors/worker-protocol.ts";
 import type { SimWorker } from "./sim-worker.ts";
 import type { Swarm } from "./swarm.ts";
+
+export type Cursors = Extract<FromWorker, { kind: "recovered" }>["cursors"];
 
 export interface Seat {
   readonly index: number;
@@ -9,7 +11,7 @@ export interface Seat {
   readonly notReady: Set<number>;
   worker: SimWorker | undefined;
   appending: number;
-  recovered: Map<number, RecoveredMessage>;
+  cursors: Map<number, Cursors>;
   opened: number;
 }
 
@@ -24,7 +26,7 @@ export function seatsOf({ partitions, workers }: Swarm): Seat[] {
       notReady: new Set(own),
       worker: undefined,
       appending: 0,
-      recovered: new Map(),
+      cursors: new Map(),
       opened: 0,
     };
   });

@@ -13,7 +13,7 @@ import { Coverage } from "./coverage.ts";
 import type { Branch } from "./coverage.ts";
 import { EXIT_LIVENESS, SimFailure, promise } from "./failure.ts";
 import { describe, isIdle } from "./idle.ts";
-import type { Ledger } from "./ledger.ts";
+import { Ledger } from "./ledger.ts";
 import { Operator } from "./operator.ts";
 import { tokenOf } from "./plan.ts";
 import { Shadow } from "./shadow.ts";
@@ -24,8 +24,9 @@ import { SendStream, SimStreamReader } from "./send-stream.ts";
 import { difference } from "./state-dump.ts";
 import { FAULTS, fork, pick } from "./swarm.ts";
 import type { Fault, Swarm } from "./swarm.ts";
+import { History, lostTail } from "./history.ts";
+import type { Durable } from "./history.ts";
 import { Timeline } from "./timeline.ts";
-import { Witness } from "./witness.ts";
 
 const INCARNATION = 0xc0ffee;
 const START_MS = 1_700_000_000_000;
@@ -41,10 +42,12 @@ const RESUMED_MS = 10_000;
 
 export class World {
   readonly coverage = new Coverage();
+  ledger: Ledger;
   private readonly swarm: Swarm;
   private readonly timeline: Timeline;
   private readonly log: SimLog;
-  private readonly witness: Witness;
+  private shadows: Shadow[];
+  private readonly history = new History();
   private readonly clients: Clients;
   private readonly sends: SendStream;
   private readonly readers = new Map<SimNode, SimStreamReader>();
@@ -87,8 +90,7 @@ export class World {
       random: fork(seed, "sends"),
       wallMs: () => this.wallMs(),
     });
-    const environment = (id: number) => this.operator.environments.get(id)!;
-    this.witness = new Witness({
+    this.ledger = new Ledger({
       partitions,
       coverage,
       dedupWindowMs: swarm.limits.dedupWindowMs,
@@ -101,25 +103,31 @@ export class World {
         this.clients.isOutOfOrder(token) ||
         this.sends.isOutOfOrder(token) ||
         this.operator.retried.has(token),
-      newShadow: (partition) => new Shadow(partition, swarm, INCARNATION, environment),
     });
+    this.shadows = this.newShadows();
     this.log = new SimLog({
       swarm,
       timeline,
       coverage,
       random: fork(seed, "store"),
       durable: (partition, sequence, frame) => {
-        this.witness.durable(partition, sequence, frame);
+        this.history.add({ partition, sequence, frame });
+        this.apply({ partition, sequence, frame });
       },
     });
   }
 
-  get ledger(): Ledger {
-    return this.witness.ledger;
+  private newShadows(): Shadow[] {
+    const environment = (id: number) => this.operator.environments.get(id)!;
+    return Array.from(
+      { length: this.swarm.partitions },
+      (_, id) => new Shadow(id, this.swarm, INCARNATION, environment),
+    );
   }
 
-  private get shadows(): readonly Shadow[] {
-    return this.witness.shadows;
+  private apply({ partition, sequence, frame }: Durable): void {
+    this.ledger.apply(partition, sequence, frame);
+    this.shadows[partition]!.apply(sequence, frame);
   }
 
   private wallMs(): number {
@@ -296,16 +304,17 @@ export class World {
     }
   }
 
-  /** The servers lose power together with the node. */
+  /** The servers lose power together with the node: what they lost was never there, and all they have was. */
   private loseTail(): void {
-    const { log, witness, clients } = this;
+    const { log, history, clients, ledger: before } = this;
     log.loseTail();
     this.sends.tailLost();
-    clients.tailLost(
-      witness.tailLost(
-        (partition, sequence) => log.frames.frame(partition, sequence) !== undefined,
-      ),
-    );
+    history.keep(({ partition, sequence }) => log.frames.frame(partition, sequence) !== undefined);
+    this.ledger = before.anew();
+    this.shadows = this.newShadows();
+    for (const durable of history.frames) this.apply(durable);
+    clients.tailLost(lostTail(before, this.ledger));
+    this.ledger.inherit(before);
   }
 
   private loseLeader(): void {
