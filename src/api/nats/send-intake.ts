@@ -61,13 +61,19 @@ export class SendIntake {
   private idPrefix = "";
   /** Newest that each partition was handed. */
   private readonly newest = new Map<number, number>();
+  /** The consumer begins where the partitions are. */
+  private isBegun = false;
   private isStopped = false;
 
   constructor(options: SendIntakeOptions) {
     this.options = options;
     this.reader = new StreamReader({
       ...options,
-      renew: async () => options.renew(await this.begin()),
+      renew: async () => {
+        const name = await options.renew(await this.begin());
+        this.isBegun = true;
+        return name;
+      },
       take: (message) => {
         this.take(message);
       },
@@ -98,9 +104,12 @@ export class SendIntake {
     return { n, partition: this.inHand.get(n)!.partition };
   }
 
-  /** Messages read since the consumer was made. */
-  get delivered(): number {
-    return this.reader.delivered;
+  /**
+   * Messages read since the consumer was made; undefined while there is none, or one is to be made anew: then
+   * others are left than those in hand.
+   */
+  get delivered(): number | undefined {
+    return this.isBegun ? this.reader.delivered : undefined;
   }
 
   settled(settled: readonly number[]): void {
@@ -120,6 +129,7 @@ export class SendIntake {
   }
 
   private forget(partitions: readonly number[]): void {
+    this.isBegun = false;
     const own = new Set(partitions);
     for (const [n, { partition }] of this.inHand) if (own.has(partition)) this.letGo(n);
     for (const partition of partitions) this.newest.delete(partition);
@@ -134,6 +144,7 @@ export class SendIntake {
 
   /** The number to read from. */
   private async begin(): Promise<number> {
+    this.isBegun = false;
     const { kernel, partitions } = this.options;
     const { incarnation, last } = await this.options.state();
     const newest = Math.max(0, ...this.newest.values());

@@ -139,6 +139,7 @@ export class SendStreamDoor {
   /** Up to where its partitions are done; `last` was the stream's last message a moment ago. */
   private async floorOf(intake: SendIntake, i: number, last: number): Promise<number> {
     const { oldest } = intake;
+    if (intake.delivered === undefined) return 0;
     if (oldest !== undefined) return oldest.n - 1;
     const { jsm, subjects } = this.options;
     const { delivered, num_pending } = await jsm.consumers.info(

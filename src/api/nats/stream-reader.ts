@@ -44,6 +44,9 @@ const RETRY_MS = 500;
 const HEARTBEAT_MS = 2000;
 const PULL_MS = 5000;
 
+/** No consumer has delivered that many. */
+const NONE = -1;
+
 export class StreamReader {
   private readonly options: ReaderOptions;
   private messages: ConsumerMessages | undefined;
@@ -111,6 +114,7 @@ export class StreamReader {
     const { jetstream, stream, payloadBytesMax } = this.options;
     await this.options.ready();
     this.isReset = false;
+    this.delivered = 0;
     const name = await this.options.renew();
     const consumer = await jetstream.consumers.get(stream, name);
     const messages = await consumer.consume({
@@ -125,11 +129,11 @@ export class StreamReader {
   }
 
   private async takeAll(messages: ConsumerMessages): Promise<void> {
-    this.delivered = 0;
     try {
       for await (const message of messages) {
         if (this.isCutShort()) break;
         if (message.info.deliverySequence !== ++this.delivered) {
+          this.delivered = NONE;
           this.options.log.info({ reader: this.options.name }, "NATS messages begin anew");
           break;
         }
