@@ -5,26 +5,34 @@ import {
   DeliverPolicy,
   type JetStreamManager,
 } from "@nats-io/jetstream";
-import { nanos } from "@nats-io/transport-node";
+import { nanos, nuid } from "@nats-io/transport-node";
 
 export interface ConsumerLimits {
   readonly ackWaitMs: number;
   readonly ackPendingMax: number;
 }
 
-/** Of a stream whose reader remembers where it is: a new consumer begins there and knows of no acknowledgements. */
-export async function renewFrom(
+/** Nobody waits for its messages any more: the process was killed. */
+const INACTIVE_MS = 60_000;
+
+/**
+ * Of a stream whose reader remembers where it is: a new consumer begins there and knows of no acknowledgements. It
+ * has a name of its own: what still goes to an old one of the same name would be lost, and two nodes would take it
+ * from each other.
+ */
+export async function consumerFrom(
   jsm: JetStreamManager,
   stream: string,
-  name: string,
+  base: string,
   filters: readonly string[],
   start: number,
 ): Promise<string> {
-  await jsm.consumers.delete(stream, name).catch(() => false);
+  const name = `${base}-${nuid.next()}`;
   await jsm.consumers.add(stream, {
     durable_name: name,
     ack_policy: AckPolicy.None,
     mem_storage: true,
+    inactive_threshold: nanos(INACTIVE_MS),
     deliver_policy: DeliverPolicy.StartSequence,
     opt_start_seq: start,
     filter_subjects: [...filters],

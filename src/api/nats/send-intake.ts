@@ -37,8 +37,9 @@ export interface SendIntakePorts extends ReaderPorts {
 export interface SendIntakeOptions extends SendIntakePorts {
   readonly name: string;
   readonly partitions: readonly number[];
-  /** Makes a consumer that begins with this number. */
-  renew(start: number): Promise<string>;
+  /** Makes a consumer that begins with this number; resolves with its name. */
+  consumerFrom(start: number): Promise<string>;
+  remove(consumer: string): Promise<void>;
 }
 
 interface InHand {
@@ -61,19 +62,15 @@ export class SendIntake {
   private idPrefix = "";
   /** Newest that each partition was handed. */
   private readonly newest = new Map<number, number>();
-  /** The consumer begins where the partitions are. */
-  private isBegun = false;
+  /** It began where the partitions were. */
+  private consumer: string | undefined;
   private isStopped = false;
 
   constructor(options: SendIntakeOptions) {
     this.options = options;
     this.reader = new StreamReader({
       ...options,
-      renew: async () => {
-        const name = await options.renew(await this.begin());
-        this.isBegun = true;
-        return name;
-      },
+      renew: () => this.renew(),
       take: (message) => {
         this.take(message);
       },
@@ -94,6 +91,7 @@ export class SendIntake {
   async stop(): Promise<void> {
     this.isStopped = true;
     await this.reader.stop();
+    if (this.consumer !== undefined) await this.options.remove(this.consumer);
   }
 
   /** The oldest message in hand. */
@@ -105,11 +103,12 @@ export class SendIntake {
   }
 
   /**
-   * Messages read since the consumer was made; undefined while there is none, or one is to be made anew: then
-   * others are left than those in hand.
+   * The consumer, and how many messages were read since it was made; undefined while another is to be made: then others
+   * are left than those in hand.
    */
-  get delivered(): number | undefined {
-    return this.isBegun ? this.reader.delivered : undefined;
+  get reading(): { readonly consumer: string; readonly delivered: number } | undefined {
+    const { consumer, reader } = this;
+    return consumer === undefined ? undefined : { consumer, delivered: reader.delivered };
   }
 
   settled(settled: readonly number[]): void {
@@ -129,7 +128,7 @@ export class SendIntake {
   }
 
   private forget(partitions: readonly number[]): void {
-    this.isBegun = false;
+    this.consumer = undefined;
     const own = new Set(partitions);
     for (const [n, { partition }] of this.inHand) if (own.has(partition)) this.letGo(n);
     for (const partition of partitions) this.newest.delete(partition);
@@ -142,9 +141,17 @@ export class SendIntake {
     this.inHandBytes -= found.bytes;
   }
 
+  private async renew(): Promise<string> {
+    const { consumer: old } = this;
+    this.consumer = undefined;
+    const consumer = await this.options.consumerFrom(await this.begin());
+    this.consumer = consumer;
+    if (old !== undefined) await this.options.remove(old);
+    return consumer;
+  }
+
   /** The number to read from. */
   private async begin(): Promise<number> {
-    this.isBegun = false;
     const { kernel, partitions } = this.options;
     const { incarnation, last } = await this.options.state();
     const newest = Math.max(0, ...this.newest.values());

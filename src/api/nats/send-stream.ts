@@ -11,7 +11,7 @@ import { ensureError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import type { DoorSubjects } from "../../base/nats-subjects.ts";
 import type { NodeKernel, SendStream, StreamListener } from "../../actors/index.ts";
-import { renewFrom } from "./consumers.ts";
+import { consumerFrom } from "./consumers.ts";
 import { SendIntake, type SendIntakePorts } from "./send-intake.ts";
 
 export interface SendStreamOptions extends Omit<SendIntakePorts, "stream" | "kernel" | "state"> {
@@ -47,7 +47,7 @@ export class SendStreamDoor {
     this.kernel = openStream(this.listener());
     this.intakes = Array.from({ length: readers }, (_, i) => {
       const own = Array.from({ length: partitions / readers }, (_unused, k) => k * readers + i);
-      const name = consumerName(i);
+      const name = `intake-${i}`;
       return new SendIntake({
         ...options,
         stream,
@@ -55,7 +55,10 @@ export class SendStreamDoor {
         state: () => this.state(),
         name,
         partitions: own,
-        renew: (start) => renewFrom(jsm, stream, name, own.map(sentTo), start),
+        consumerFrom: (start) => consumerFrom(jsm, stream, name, own.map(sentTo), start),
+        remove: async (consumer) => {
+          await jsm.consumers.delete(stream, consumer).catch(() => false);
+        },
       });
     });
     this.trimTimer = setInterval(() => {
@@ -116,7 +119,7 @@ export class SendStreamDoor {
     try {
       const { state, config } = await this.info();
       const floors = await Promise.all(
-        this.intakes.map((intake, i) => this.floorOf(intake, i, state.last_seq)),
+        this.intakes.map((intake) => this.floorOf(intake, state.last_seq)),
       );
       const floor = Math.min(...floors);
       if (floor > this.floor) {
@@ -137,17 +140,15 @@ export class SendStreamDoor {
   }
 
   /** Up to where its partitions are done; `last` was the stream's last message a moment ago. */
-  private async floorOf(intake: SendIntake, i: number, last: number): Promise<number> {
-    const { oldest } = intake;
-    if (intake.delivered === undefined) return 0;
+  private async floorOf(intake: SendIntake, last: number): Promise<number> {
+    const { oldest, reading } = intake;
+    if (reading === undefined) return 0;
     if (oldest !== undefined) return oldest.n - 1;
     const { jsm, subjects } = this.options;
-    const { delivered, num_pending } = await jsm.consumers.info(
-      subjects.sendStream,
-      consumerName(i),
-    );
-    const isAllRead = num_pending === 0 && delivered.consumer_seq === intake.delivered;
-    return isAllRead && intake.oldest === undefined ? last : 0;
+    const info = await jsm.consumers.info(subjects.sendStream, reading.consumer);
+    const isAllRead = info.num_pending === 0 && info.delivered.consumer_seq === reading.delivered;
+    const isSo = intake.oldest === undefined && intake.reading?.consumer === reading.consumer;
+    return isAllRead && isSo ? last : 0;
   }
 
   private giveUpIfStuck(isHalfFull: boolean, first: number, last: number): void {
@@ -161,8 +162,4 @@ export class SendStreamDoor {
     this.options.log.warn({ partition: oldest.partition, upTo }, "messages waited too long");
     this.kernel.giveUp(oldest.partition, upTo);
   }
-}
-
-function consumerName(i: number): string {
-  return `intake-${i}`;
 }
