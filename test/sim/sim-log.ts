@@ -113,7 +113,7 @@ export class SimLog {
     return Math.max(0, this.leaderlessUntilMs - this.ports.timeline.nowMs);
   }
 
-  private strikes(fault: Fault): boolean {
+  strikes(fault: Fault): boolean {
     const { swarm, random } = this.ports;
     return !this.healed && swarm.faults.has(fault) && random.chance(FAULT_CHANCE);
   }

@@ -415,6 +415,8 @@ export class SimNode implements Writer {
   private forwardRelay(message: Extract<FromWorker, { kind: "relay" }>): void {
     const seats = new Set(message.relays.map(({ destination }) => this.seatOf(destination)));
     for (const seat of seats) {
+      // Now, when it loses what it is about to be told.
+      if (this.ports.log.strikes("workerKills")) this.killWorker(seat.index);
       const relays = message.relays.filter(({ destination }) => this.seatOf(destination) === seat);
       this.post(seat, { ...message, relays });
     }
