@@ -6,18 +6,20 @@
  * 1. An actor is here, or in hand, once at most.
  * 2. Called actors come before the others. One whose frames are not in memory reads them itself until that has cost
  *    as much as reading all of its partition's; then it waits for them, PATIENCE_MS at most while others use the room.
- * 3. A partition's frames leave memory when none of its actors is in hand.
+ * 3. Frames are dropped only while none of their partition's actors is in hand, or all of those are done with them.
  */
 import { Queue } from "../base/queue.ts";
 import type { FrameRange } from "../storage/index.ts";
 import type { Actor } from "./partition/actor.ts";
 import type { ActorImages } from "./partition/actor-images.ts";
 import type { PartitionProcessor } from "./partition/processor.ts";
-import { sequenceOf } from "./partition/turn-index.ts";
+import { type IndexedTurn, sequenceOf } from "./partition/turn-index.ts";
 import type { LoadPorts, TailFrames } from "./tail-frames.ts";
 
 /** How long called actors wait for the room that actors nobody calls use. */
 const PATIENCE_MS = 500;
+/** Actors with half of their turns run, at most: each has memory already. */
+const IN_HAND_MAX = 1024;
 
 export interface ReplayedPartition {
   readonly processor: PartitionProcessor;
@@ -37,8 +39,8 @@ export interface QueuePorts {
 
 /** One in hand whose next turn is in frames that are loaded later. */
 interface Parked {
-  readonly sequence: number;
-  readonly goOn: () => void;
+  readonly turn: IndexedTurn;
+  goOn(): void;
 }
 
 interface Backlog {
@@ -48,6 +50,8 @@ interface Backlog {
   calledMs: number;
   /** They have turns in the log, and nobody has called them since the start. */
   readonly background: Queue<ReplayJob>;
+  /** Of these, those that are about to be called. */
+  readonly deferred: ReplayJob[];
   inHand: number;
   parked: Parked[];
 }
@@ -59,12 +63,17 @@ export class ReplayQueue {
   private readonly direct = new Queue<ReplayJob>();
   private readonly backlogs = new Map<number, Backlog>();
   private readonly busy = new Set<Actor>();
+  /** Those whose frames are there now. */
+  private readonly goingOn = new Queue<Parked>();
+  private readonly inHandMax: number;
+  private inHand = 0;
   /** Partition whose frames are on their way. */
   private loading = -1;
 
-  constructor(ports: QueuePorts, tail: TailFrames) {
+  constructor(ports: QueuePorts, tail: TailFrames, inHandMax = IN_HAND_MAX) {
     this.ports = ports;
     this.tail = tail;
+    this.inHandMax = Math.min(inHandMax, IN_HAND_MAX);
   }
 
   /** Messages wait for the actor. */
@@ -91,9 +100,23 @@ export class ReplayQueue {
 
   /** The next to take in hand. */
   next(): ReplayJob | undefined {
-    const job = this.direct.shift() ?? this.nextCalled() ?? this.nextBackground();
-    if (job !== undefined) this.backlog(job.processor).inHand++;
+    const job = this.inHand < this.inHandMax ? this.choose() : undefined;
+    if (job === undefined) {
+      if (this.loading < 0 && !this.moveOn()) this.loadMore();
+    } else {
+      this.inHand++;
+      this.backlog(job.processor).inHand++;
+    }
     return job;
+  }
+
+  private choose(): ReplayJob | undefined {
+    return this.direct.shift() ?? this.nextCalled() ?? this.nextBackground();
+  }
+
+  /** The next that was parked and can go on. */
+  nextParked(): Parked | undefined {
+    return this.goingOn.shift();
   }
 
   private nextCalled(): ReplayJob | undefined {
@@ -107,34 +130,52 @@ export class ReplayQueue {
     if (this.pressing() !== undefined) return undefined;
     for (const [id, backlog] of this.backlogs) {
       if (!this.isReady(id)) continue;
-      for (
-        let job = backlog.background.shift();
-        job !== undefined;
-        job = backlog.background.shift()
-      ) {
-        if (this.busy.has(job.actor) || !job.processor.warm(job.actor)) continue;
-        this.busy.add(job.actor);
-        return job;
-      }
+      const job = this.claim(backlog);
+      if (job !== undefined) return job;
       this.settle(backlog);
     }
-    this.loadMore();
     return undefined;
+  }
+
+  /** The first that nobody has called yet. */
+  private claim({ background, deferred }: Backlog): ReplayJob | undefined {
+    for (let job = background.shift(); job !== undefined; job = background.shift()) {
+      const { actor, processor } = job;
+      if (this.busy.has(actor)) continue;
+      if (isAboutToBeCalled(actor)) deferred.push(job);
+      else if (processor.warm(actor)) {
+        this.busy.add(actor);
+        return job;
+      }
+    }
+    return undefined;
+  }
+
+  /** Looks again at those that were about to be called: frames stay for them. */
+  review(): void {
+    let some = false;
+    for (const { background, deferred } of this.backlogs.values()) {
+      for (const job of deferred.splice(0)) {
+        background.push(job);
+        some = true;
+      }
+    }
+    if (some) this.ports.more();
   }
 
   done({ processor, actor }: ReplayJob): void {
     this.busy.delete(actor);
     const backlog = this.backlog(processor);
     backlog.inHand--;
+    this.inHand--;
     this.settle(backlog);
     this.loadMore();
   }
 
   /** False: the frame is not to come. */
-  tryPark({ processor }: ReplayJob, sequence: number, goOn: () => void): boolean {
-    if (!this.tail.comesLater(processor.id, sequence)) return false;
-    this.backlog(processor).parked.push({ sequence, goOn });
-    this.loadMore();
+  tryPark({ processor }: ReplayJob, parked: Parked): boolean {
+    if (!this.tail.comesLater(processor.id, sequenceOf(parked.turn.turn))) return false;
+    this.backlog(processor).parked.push(parked);
     return true;
   }
 
@@ -142,16 +183,16 @@ export class ReplayQueue {
     let backlog = this.backlogs.get(processor.id);
     if (backlog === undefined) {
       const queues = { called: new Queue<ReplayJob>(), background: new Queue<ReplayJob>() };
-      backlog = { processor, ...queues, calledMs: 0, inHand: 0, parked: [] };
+      backlog = { processor, ...queues, deferred: [], calledMs: 0, inHand: 0, parked: [] };
       this.backlogs.set(processor.id, backlog);
     }
     return backlog;
   }
 
   /** Lets go of frames of no more use. */
-  private settle({ processor: { id }, called, background, inHand }: Backlog): void {
+  private settle({ processor: { id }, called, background, deferred, inHand }: Backlog): void {
     if (inHand > 0) return;
-    if (called.length + background.length === 0) {
+    if (called.length + background.length + deferred.length === 0) {
       this.backlogs.delete(id);
       this.tail.forget(id);
     } else if (!this.tail.isReady(id)) this.tail.release(id);
@@ -168,15 +209,22 @@ export class ReplayQueue {
     return this.tail.mayRead(id, framesOf(actor));
   }
 
+  /** Windows move on only when nobody is left to run in the one that is loaded. */
+  private moveOn(): boolean {
+    for (const backlog of this.backlogs.values()) {
+      const { parked, inHand, processor } = backlog;
+      if (parked.length === 0 || parked.length < inHand) continue;
+      const { first, end } = this.tail.loaded(processor.id);
+      // A message may be far before its turn; no frame is loaded for that more than twice.
+      const oldest = Math.min(...parked.map(({ turn }) => sequenceOf(turn.message)));
+      this.load(backlog, Math.max(oldest, Math.ceil((first + end) / 2)));
+      return true;
+    }
+    return false;
+  }
+
   private loadMore(): void {
     if (this.loading >= 0) return;
-    for (const backlog of this.backlogs.values()) {
-      const { parked, inHand } = backlog;
-      if (parked.length === 0 || parked.length < inHand) continue;
-      const from = Math.min(...parked.map(({ sequence }) => sequence));
-      this.load(backlog, from);
-      return;
-    }
     const pressing = this.pressing();
     if (pressing !== undefined) this.makeRoom(pressing.processor.id);
     const next = this.nextToLoad();
@@ -196,8 +244,9 @@ export class ReplayQueue {
       this.loading = -1;
       const { parked } = backlog;
       backlog.parked = [];
-      for (const { goOn } of parked) goOn();
+      for (const one of parked) this.goingOn.push(one);
       this.ports.more();
+      this.loadMore();
     });
   }
 
@@ -235,6 +284,12 @@ export class ReplayQueue {
       if (other.inHand === 0 && other.called.length === 0) this.tail.release(other.processor.id);
     }
   }
+}
+
+/** The partition has seen that its memory is wanted. */
+function isAboutToBeCalled({ live, hasMemory, phase }: Actor): boolean {
+  if (live !== undefined || !hasMemory) return false;
+  return phase.kind === "ready" || phase.kind === "recovering";
 }
 
 /** Frames of the turns that the actor's image lacks, some of them more than once. */

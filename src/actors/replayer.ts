@@ -19,6 +19,7 @@ const CHUNK_TURNS = 2048;
 const CHUNK_BYTES = 4 * 1024 * 1024;
 /** A step begins no further chunk after so many turns, so that other work gets in between. */
 const STEP_TURNS = 2048;
+/** Actors whose turns are read or run. */
 const CONCURRENT_ACTORS_MAX = 64;
 const OK: ReplayResult = { kind: "ok" };
 
@@ -57,14 +58,15 @@ export class Replayer {
   private running = 0;
   private isStarting = false;
 
-  /** `tailBytesMax` is for frames that wait in memory for their actors. */
-  constructor(ports: ReplayPorts, tailBytesMax?: number) {
+  /** So many actors may have memory; the bytes are for frames that wait there for their actors. */
+  constructor(ports: ReplayPorts, residentsMax: number, tailBytesMax?: number) {
     this.ports = ports;
     this.tail = new TailFrames(tailBytesMax);
+    const inHandMax = Math.max(CONCURRENT_ACTORS_MAX, residentsMax);
     const more = (): void => {
       this.startMore();
     };
-    this.queue = new ReplayQueue({ ...ports, more }, this.tail);
+    this.queue = new ReplayQueue({ ...ports, more }, this.tail, inHandMax);
   }
 
   /** Recovery has met the next frame of a partition. */
@@ -93,10 +95,12 @@ export class Replayer {
     if (this.isStarting) return;
     this.isStarting = true;
     while (this.running < CONCURRENT_ACTORS_MAX) {
-      const job = this.queue.next();
-      if (job === undefined) break;
+      const parked = this.queue.nextParked();
+      const job = parked === undefined ? this.queue.next() : undefined;
+      if (parked === undefined && job === undefined) break;
       this.running++;
-      this.start({ ...job, startMs: this.ports.monotonicMs() });
+      parked?.goOn();
+      if (job !== undefined) this.start({ ...job, startMs: this.ports.monotonicMs() });
     }
     this.isStarting = false;
   }
@@ -134,11 +138,15 @@ export class Replayer {
       return;
     }
     const { live } = actor;
-    const sequence = sequenceOf(actor.turns.turn(numbers[from]!).turn);
+    const turn = actor.turns.turn(numbers[from]!);
     const goOn = (): void => {
       if (this.isAsBefore({ job, live, numbers })) this.readChunk(job, numbers, from);
     };
-    if (this.queue.tryPark(job, sequence, goOn)) return;
+    if (this.queue.tryPark(job, { turn, goOn })) {
+      this.running--;
+      this.startMore();
+      return;
+    }
     const { ranges, to } = rangesOf(actor, numbers, from, this.tail.loaded(processor.id));
     const add = (pieces: Buffer[]): void => {
       this.chunks.push({ job, live, numbers, from, to, pieces });
@@ -151,6 +159,7 @@ export class Replayer {
 
   /** Runs chunks that have been read: a bounded number of turns, all under one time limit. */
   step(): void {
+    this.queue.review();
     const ready: Chunk[] = [];
     const replays: ActorReplay[] = [];
     for (let turns = 0; turns < STEP_TURNS;) {

@@ -95,7 +95,7 @@ export class Shard {
         this.schedulePump();
       },
     };
-    this.replayer = new Replayer(replayPorts, ports.tailBytesMax);
+    this.replayer = new Replayer(replayPorts, start.residentsMax, ports.tailBytesMax);
     const { output } = this;
     const span = (ended: Span): void => {
       output.span(ended);
