@@ -4,8 +4,8 @@
  *
  * Owns the actors that wait, partition by partition, and says which partition's frames are in memory.
  * 1. An actor is here, or in hand, once at most.
- * 2. Called actors come before the others. One whose frames are not in memory reads them itself until that has cost
- *    as much as reading all of its partition's; then it waits for them, PATIENCE_MS at most while others use the room.
+ * 2. Called actors come before the others. One whose frames are not in memory reads them itself as long as they are
+ *    few of its partition's; else it waits for them, PATIENCE_MS while actors nobody calls use the room.
  * 3. Frames are dropped only while none of their partition's actors is in hand, or all of those are done with them.
  */
 import { Queue } from "../base/queue.ts";

@@ -13,6 +13,8 @@ const LOADED_BYTES_MAX = 128 * 1024 * 1024;
 const READ_BYTES_MAX = 4 * 1024 * 1024;
 /** What a frame takes besides its bytes. */
 const FRAME_OVERHEAD_BYTES = 512;
+/** Of a tail, that may be read beside a window. */
+const ALLOWED_SHARE = 0.25;
 
 /** Frames from `first` on, without `end`. */
 export interface FrameSpan {
@@ -66,7 +68,7 @@ export class TailFrames {
     const bytes = frame.length + FRAME_OVERHEAD_BYTES;
     tail.lengths.push(frame.length);
     tail.bytes += bytes;
-    tail.allowance += bytes;
+    tail.allowance += bytes * ALLOWED_SHARE;
     if (tail.window === undefined) return;
     if (this.bytes + bytes > this.bytesMax) {
       this.release(partition);
@@ -93,7 +95,7 @@ export class TailFrames {
     return tail === undefined || this.bytes + Math.min(tail.bytes, this.bytesMax) <= this.bytesMax;
   }
 
-  /** Whether these frames may be read for one actor: as much may be as reading all of them once takes. */
+  /** Whether these frames may be read for one actor: few may be, of all of the partition's. */
   mayRead(partition: number, sequences: Iterable<number>): boolean {
     const tail = this.tails.get(partition);
     if (tail === undefined) return true;
