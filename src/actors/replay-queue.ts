@@ -49,9 +49,9 @@ interface Backlog {
   readonly called: Queue<ReplayJob>;
   calledMs: number;
   /** They have turns in the log, and nobody has called them since the start. */
-  readonly background: Queue<ReplayJob>;
-  /** Of these, those that are about to be called. */
-  readonly deferred: ReplayJob[];
+  readonly background: Map<Actor, ReplayJob>;
+  /** Like these, but about to be called. */
+  readonly deferred: Map<Actor, ReplayJob>;
   inHand: number;
   parked: Parked[];
 }
@@ -81,11 +81,13 @@ export class ReplayQueue {
     const { processor, actor } = job;
     if (this.busy.has(actor)) return;
     this.busy.add(actor);
+    const backlog = this.backlog(processor);
+    backlog.background.delete(actor);
+    backlog.deferred.delete(actor);
     if (this.mayRead(processor.id, actor)) {
       this.direct.push(job);
       return;
     }
-    const backlog = this.backlog(processor);
     if (backlog.called.length === 0) backlog.calledMs = this.ports.monotonicMs();
     backlog.called.push(job);
     this.loadMore();
@@ -93,7 +95,7 @@ export class ReplayQueue {
 
   addBackground(processor: PartitionProcessor, jobs: readonly ReplayJob[]): void {
     const backlog = this.backlog(processor);
-    for (const job of jobs) backlog.background.push(job);
+    for (const job of jobs) backlog.background.set(job.actor, job);
     this.settle(backlog);
     this.loadMore();
   }
@@ -139,11 +141,11 @@ export class ReplayQueue {
 
   /** The first that nobody has called yet. */
   private claim({ background, deferred }: Backlog): ReplayJob | undefined {
-    for (let job = background.shift(); job !== undefined; job = background.shift()) {
-      const { actor, processor } = job;
+    for (const [actor, job] of background) {
+      background.delete(actor);
       if (this.busy.has(actor)) continue;
-      if (isAboutToBeCalled(actor)) deferred.push(job);
-      else if (processor.warm(actor)) {
+      if (isAboutToBeCalled(actor)) deferred.set(actor, job);
+      else if (job.processor.warm(actor)) {
         this.busy.add(actor);
         return job;
       }
@@ -155,10 +157,9 @@ export class ReplayQueue {
   review(): void {
     let some = false;
     for (const { background, deferred } of this.backlogs.values()) {
-      for (const job of deferred.splice(0)) {
-        background.push(job);
-        some = true;
-      }
+      for (const [actor, job] of deferred) background.set(actor, job);
+      some ||= deferred.size > 0;
+      deferred.clear();
     }
     if (some) this.ports.more();
   }
@@ -182,8 +183,9 @@ export class ReplayQueue {
   private backlog(processor: PartitionProcessor): Backlog {
     let backlog = this.backlogs.get(processor.id);
     if (backlog === undefined) {
-      const queues = { called: new Queue<ReplayJob>(), background: new Queue<ReplayJob>() };
-      backlog = { processor, ...queues, deferred: [], calledMs: 0, inHand: 0, parked: [] };
+      const called = new Queue<ReplayJob>();
+      const uncalled = { background: new Map(), deferred: new Map() };
+      backlog = { processor, called, ...uncalled, calledMs: 0, inHand: 0, parked: [] };
       this.backlogs.set(processor.id, backlog);
     }
     return backlog;
@@ -192,7 +194,7 @@ export class ReplayQueue {
   /** Lets go of frames of no more use. */
   private settle({ processor: { id }, called, background, deferred, inHand }: Backlog): void {
     if (inHand > 0) return;
-    if (called.length + background.length + deferred.length === 0) {
+    if (called.length + background.size + deferred.size === 0) {
       this.backlogs.delete(id);
       this.tail.forget(id);
     } else if (!this.tail.isReady(id)) this.tail.release(id);
@@ -256,10 +258,10 @@ export class ReplayQueue {
     let isIdle = true;
     for (const backlog of this.backlogs.values()) {
       const { id } = backlog.processor;
-      if (this.tail.isReady(id)) isIdle &&= backlog.background.length === 0;
+      if (this.tail.isReady(id)) isIdle &&= backlog.background.size === 0;
       else if (!this.tail.hasWindow(id) && this.tail.fits(id)) {
         if (backlog.called.length > 0) return backlog;
-        if (backlog.background.length > 0) other ??= backlog;
+        if (backlog.background.size > 0) other ??= backlog;
       }
     }
     return isIdle ? other : undefined;
