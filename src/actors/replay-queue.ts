@@ -208,7 +208,7 @@ export class ReplayQueue {
 
   private mayRead(id: number, actor: Actor): boolean {
     if (id === this.loading || this.tail.isReady(id)) return false;
-    return this.tail.mayRead(id, framesOf(actor));
+    return this.tail.mayRead(id, actor);
   }
 
   /** Windows move on only when nobody is left to run in the one that is loaded. */
@@ -292,13 +292,4 @@ export class ReplayQueue {
 function isAboutToBeCalled({ live, hasMemory, phase }: Actor): boolean {
   if (live !== undefined || !hasMemory) return false;
   return phase.kind === "ready" || phase.kind === "recovering";
-}
-
-/** Frames of the turns that the actor's image lacks, some of them more than once. */
-function* framesOf({ turns, newestImage }: Actor): Generator<number> {
-  for (const number of turns.numbers(newestImage?.newestTurn)) {
-    const { turn, message } = turns.turn(number);
-    yield sequenceOf(turn);
-    if (sequenceOf(message) !== sequenceOf(turn)) yield sequenceOf(message);
-  }
 }

@@ -8,6 +8,8 @@
  * 2. No frame below the floor of the log is read: it may be gone.
  */
 import type { FrameRange } from "../storage/index.ts";
+import type { Actor } from "./partition/actor.ts";
+import { sequenceOf } from "./partition/turn-index.ts";
 
 const LOADED_BYTES_MAX = 128 * 1024 * 1024;
 const READ_BYTES_MAX = 4 * 1024 * 1024;
@@ -95,13 +97,13 @@ export class TailFrames {
     return tail === undefined || this.bytes + Math.min(tail.bytes, this.bytesMax) <= this.bytesMax;
   }
 
-  /** Whether these frames may be read for one actor: few may be, of all of the partition's. */
-  mayRead(partition: number, sequences: Iterable<number>): boolean {
+  /** Whether frames may be read for one actor: few may be, of all of the partition's. */
+  mayRead(partition: number, actor: Actor): boolean {
     const tail = this.tails.get(partition);
     if (tail === undefined) return true;
     let { allowance } = tail;
     let last = 0;
-    for (const sequence of sequences) {
+    for (const sequence of framesOf(actor)) {
       if (sequence === last) continue;
       last = sequence;
       allowance -= (tail.lengths[sequence - tail.first] ?? 0) + FRAME_OVERHEAD_BYTES;
@@ -204,4 +206,13 @@ export class TailFrames {
 
 function spanOf({ first, frames }: Window): FrameSpan {
   return { first, end: first + frames.length };
+}
+
+/** Frames of the turns that the actor's image lacks, some of them more than once. */
+function* framesOf({ turns, newestImage }: Actor): Generator<number> {
+  for (const number of turns.numbers(newestImage?.newestTurn)) {
+    const { turn, message } = turns.turn(number);
+    yield sequenceOf(turn);
+    if (sequenceOf(message) !== sequenceOf(turn)) yield sequenceOf(message);
+  }
 }
