@@ -9,10 +9,9 @@ import { Queue } from "../base/queue.ts";
 import type { Actor, ActorImage, LiveMemory } from "./partition/actor.ts";
 import { decodeActorImage } from "./partition/actor-image.ts";
 import type { ReplayBase } from "./partition/actor-image.ts";
-import type { ActorImages } from "./partition/actor-images.ts";
-import type { PartitionProcessor } from "./partition/processor.ts";
 import { offsetOf, sequenceOf } from "./partition/turn-index.ts";
-import type { LoadPorts, TailFrames } from "./tail-frames.ts";
+import { ReplayQueue, type ReplayedPartition, type ReplayJob } from "./replay-queue.ts";
+import { type FrameSpan, TailFrames } from "./tail-frames.ts";
 import type { ActorReplay, ReplayResult, ReplayTurn, TurnExecutor } from "./turn-batch.ts";
 
 /** Turns of one actor read and run at once, and about how many bytes that may be. */
@@ -20,6 +19,7 @@ const CHUNK_TURNS = 2048;
 const CHUNK_BYTES = 4 * 1024 * 1024;
 /** A step begins no further chunk after so many turns, so that other work gets in between. */
 const STEP_TURNS = 2048;
+/** Actors whose turns are read or run. */
 const CONCURRENT_ACTORS_MAX = 64;
 const OK: ReplayResult = { kind: "ok" };
 
@@ -33,13 +33,7 @@ export interface ReplayPorts {
   finished(tookMs: number): void;
 }
 
-interface Job {
-  readonly processor: PartitionProcessor;
-  readonly images: ActorImages;
-  readonly actor: Actor;
-}
-
-interface RunningJob extends Job {
+interface RunningJob extends ReplayJob {
   readonly startMs: number;
 }
 
@@ -58,33 +52,37 @@ interface Chunk {
 
 export class Replayer {
   private readonly ports: ReplayPorts;
-  /** Actors that messages wait for. */
-  private readonly urgent = new Queue<Job>();
-  /** Actors with turns in the log that nobody has called since the start. */
-  private readonly background = new Queue<Job>();
-  /** Actors with a job that waits or runs: none has two. */
-  private readonly busy = new Set<Actor>();
+  private readonly queue: ReplayQueue;
   private readonly tail: TailFrames;
-  private isLoading = false;
   private readonly chunks = new Queue<Chunk>();
   private running = 0;
   private isStarting = false;
 
-  constructor(ports: ReplayPorts, tail: TailFrames) {
+  /** So many actors may have memory; the bytes are for frames that wait there for their actors. */
+  constructor(ports: ReplayPorts, residentsMax: number, tailBytesMax?: number) {
     this.ports = ports;
-    this.tail = tail;
+    this.tail = new TailFrames(tailBytesMax);
+    const inHandMax = Math.max(CONCURRENT_ACTORS_MAX, residentsMax);
+    const more = (): void => {
+      this.startMore();
+    };
+    this.queue = new ReplayQueue({ ...ports, more }, this.tail, inHandMax);
   }
 
-  request(job: Job): void {
-    if (this.busy.has(job.actor)) return;
-    this.busy.add(job.actor);
-    this.urgent.push(job);
+  /** Recovery has met the next frame of a partition. */
+  met(partition: number, sequence: number, frame: Buffer): void {
+    this.tail.add(partition, sequence, frame);
+  }
+
+  request(job: ReplayJob): void {
+    this.queue.call(job);
     this.startMore();
   }
 
-  /** Brings back actors that nobody calls when there is time. */
-  addBackground(jobs: readonly Job[]): void {
-    for (const job of jobs) this.background.push(job);
+  /** Brings back actors of a partition that nobody calls when there is time. */
+  addBackground({ processor, images }: ReplayedPartition, actors: readonly Actor[]): void {
+    const jobs = actors.map((actor) => ({ processor, images, actor }));
+    this.queue.addBackground(processor, jobs);
     this.startMore();
   }
 
@@ -97,44 +95,14 @@ export class Replayer {
     if (this.isStarting) return;
     this.isStarting = true;
     while (this.running < CONCURRENT_ACTORS_MAX) {
-      const job = this.urgent.shift() ?? this.nextBackground();
-      if (job === undefined) break;
+      const parked = this.queue.nextParked();
+      const job = parked === undefined ? this.queue.next() : undefined;
+      if (parked === undefined && job === undefined) break;
       this.running++;
-      this.start({ ...job, startMs: this.ports.monotonicMs() });
+      parked?.goOn();
+      if (job !== undefined) this.start({ ...job, startMs: this.ports.monotonicMs() });
     }
     this.isStarting = false;
-  }
-
-  private nextBackground(): Job | undefined {
-    while (!this.isLoading) {
-      const job = this.background.peek();
-      if (job === undefined) {
-        this.tail.unload();
-        return undefined;
-      }
-      if (!this.tail.isLoaded(job.processor.id)) this.loadTail(job.processor);
-      else {
-        this.background.shift();
-        if (this.busy.has(job.actor) || !job.processor.warm(job.actor)) continue;
-        this.busy.add(job.actor);
-        return job;
-      }
-    }
-    return undefined;
-  }
-
-  private loadTail({ id, state }: PartitionProcessor): void {
-    this.isLoading = true;
-    const ports: LoadPorts = {
-      floor: () => state.logFloor,
-      read: (ranges, done) => {
-        this.ports.read(id, ranges, done);
-      },
-    };
-    this.tail.load(id, ports, () => {
-      this.isLoading = false;
-      this.startMore();
-    });
   }
 
   private start(job: RunningJob): void {
@@ -162,7 +130,7 @@ export class Replayer {
     this.readChunk(job, numbers, 0);
   }
 
-  /** Reads turns of these numbers from index `from` on. */
+  /** Reads turns of these numbers from index `from` on, or waits until their frames are in memory. */
   private readChunk(job: RunningJob, numbers: Float64Array, from: number): void {
     const { actor, processor } = job;
     if (from === numbers.length) {
@@ -170,7 +138,16 @@ export class Replayer {
       return;
     }
     const { live } = actor;
-    const { ranges, to } = rangesOf(actor, numbers, from);
+    const turn = actor.turns.turn(numbers[from]!);
+    const goOn = (): void => {
+      if (this.isAsBefore({ job, live, numbers })) this.readChunk(job, numbers, from);
+    };
+    if (this.queue.tryPark(job, { turn, goOn })) {
+      this.running--;
+      this.startMore();
+      return;
+    }
+    const { ranges, to } = rangesOf(actor, numbers, from, this.tail.loaded(processor.id));
     const add = (pieces: Buffer[]): void => {
       this.chunks.push({ job, live, numbers, from, to, pieces });
       this.ports.wake();
@@ -182,6 +159,7 @@ export class Replayer {
 
   /** Runs chunks that have been read: a bounded number of turns, all under one time limit. */
   step(): void {
+    this.queue.review();
     const ready: Chunk[] = [];
     const replays: ActorReplay[] = [];
     for (let turns = 0; turns < STEP_TURNS;) {
@@ -212,7 +190,7 @@ export class Replayer {
   }
 
   /** Otherwise the actor was held, reset or dropped in between: what was rebuilt so far is nobody's. */
-  private isAsBefore({ job, live, numbers }: Chunk): boolean {
+  private isAsBefore({ job, live, numbers }: Pick<Chunk, "job" | "live" | "numbers">): boolean {
     const { actor } = job;
     const isLast = actor.turns.newest === numbers.at(-1);
     if (actor.phase.kind === "recovering" && actor.live === live && isLast) return true;
@@ -223,7 +201,7 @@ export class Replayer {
 
   private finish(job: RunningJob, result: ReplayResult): void {
     this.running--;
-    this.busy.delete(job.actor);
+    this.queue.done(job);
     this.ports.executor.finishReplay(job.actor);
     job.processor.replayed(job.actor, result);
     this.startMore();
@@ -236,21 +214,34 @@ function damaged({ ref }: ActorImage): ReplayResult {
   return { kind: "failed", code: "SNAPSHOT_DAMAGED", reason: `its image is damaged: ${where}` };
 }
 
-/** Turn entry and message of turns from index `from` on, alternating; `to` is the index of the first after them. */
+/**
+ * Turn entry and message of turns from index `from` on, alternating; `to` is the index of the first after them.
+ * All of them are in the window, or before it, or after it.
+ */
 function rangesOf(
-  actor: Actor,
+  { turns }: Actor,
   numbers: Float64Array,
   from: number,
+  window: FrameSpan,
 ): { ranges: FrameRange[]; to: number } {
   const ranges: FrameRange[] = [];
   const most = Math.min(numbers.length, from + CHUNK_TURNS);
+  let side: number | undefined;
   let to = from;
   for (let bytes = 0; to < most && bytes < CHUNK_BYTES; to++) {
-    const { turn, message, messageBytes } = actor.turns.turn(numbers[to]!);
+    const { turn, message, messageBytes } = turns.turn(numbers[to]!);
+    const own = sideOf(sequenceOf(turn), sequenceOf(message), window);
+    if (own !== (side ??= own)) break;
     ranges.push(rangeAt(turn, TURN_OVERHEAD_BYTES), rangeAt(message, messageBytes));
     bytes += messageBytes;
   }
   return { ranges, to };
+}
+
+/** A message is never in a later frame than its turn. */
+function sideOf(turn: number, message: number, { first, end }: FrameSpan): -1 | 0 | 1 {
+  if (turn >= end) return 1;
+  return message < first ? -1 : 0;
 }
 
 function rangeAt(position: number, length: number): FrameRange {

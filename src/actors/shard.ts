@@ -24,7 +24,6 @@ import { answerQuery, type Query } from "./queries.ts";
 import { type Post, ShardOutput } from "./shard-output.ts";
 import { Replayer, type ReplayPorts } from "./replayer.ts";
 import { handOver } from "./streamed-messages.ts";
-import { TailFrames } from "./tail-frames.ts";
 import { TurnTraces } from "./turn-traces.ts";
 import { TurnBatch, type TurnExecutor } from "./turn-batch.ts";
 import { EffectRing } from "./wasm/effects.ts";
@@ -48,6 +47,8 @@ export interface ShardPorts {
   readonly scheduler: Scheduler;
   readonly seed: number;
   readonly post: Post;
+  /** Of frames kept in memory until actors are back; the default is for real workers. */
+  readonly tailBytesMax?: number;
   createExecutor(batch: TurnBatch, shard: Shard): TurnExecutor;
 }
 
@@ -62,7 +63,6 @@ export class Shard {
   private readonly recoveries = new Map<number, PartitionRecovery>();
   private readonly batch: TurnBatch;
   private readonly executor: TurnExecutor;
-  private readonly tail = new TailFrames();
   private readonly replayer: Replayer;
   private readonly partitionPorts: PartitionPorts;
   private readonly output: ShardOutput;
@@ -95,7 +95,7 @@ export class Shard {
         this.schedulePump();
       },
     };
-    this.replayer = new Replayer(replayPorts, this.tail);
+    this.replayer = new Replayer(replayPorts, start.residentsMax, ports.tailBytesMax);
     const { output } = this;
     const span = (ended: Span): void => {
       output.span(ended);
@@ -270,7 +270,7 @@ export class Shard {
     const recovery = this.recovery(partition);
     for (const { sequence, frame } of frames) {
       recovery.apply(sequence, asBuffer(frame));
-      this.tail.add(partition, sequence, frame.length);
+      this.replayer.met(partition, sequence, asBuffer(frame));
     }
   }
 
@@ -286,8 +286,8 @@ export class Shard {
       trim: (partition, below, blobs) => {
         this.ports.post({ kind: "trim", partition, below, blobs }, []);
       },
-      warm: ({ processor, images }, actor) => {
-        this.replayer.addBackground([{ processor, images, actor }]);
+      warm: (partition, actor) => {
+        this.replayer.addBackground(partition, [actor]);
       },
     });
     this.partitions.set(id, hosted);
@@ -310,14 +310,14 @@ export class Shard {
   }
 
   private takeUpWork(partition: HostedPartition, wasClean: boolean): void {
-    const { processor, images, relay } = partition;
+    const { processor, relay } = partition;
     partition.phase = "open";
     processor.resume(wasClean);
     for (const destination of processor.state.outboxes.keys()) {
       relay.catchUp(destination, processor.state.outbox(destination).firstN);
     }
     const behind = [...processor.state.actors].filter((actor) => actor.turns.length > 0);
-    this.replayer.addBackground(behind.map((actor) => ({ processor, images, actor })));
+    this.replayer.addBackground(partition, behind);
   }
 
   /** An actor's memory is about to go to make room: its image keeps the log out of its return. */

@@ -15,6 +15,9 @@ import { ScriptedExecutor } from "./scripted-executor.ts";
 import type { Swarm } from "./swarm.ts";
 import type { Timeline } from "./timeline.ts";
 
+/** For frames kept until actors are back: none but one, few, or all. */
+const TAIL_BYTES_MAX = [0, 8192, 128 * 1024 * 1024];
+
 export interface SimWorkerPorts {
   readonly swarm: Swarm;
   readonly timeline: Timeline;
@@ -56,6 +59,7 @@ export class SimWorker {
     const { partitions, limits, snapshots } = swarm;
     const shared = new SharedArrayBuffer(8);
     const identity = { worker: index, partitions, incarnation };
+    const seed = random.nextUint32();
     this.shard = new Shard(
       {
         ...identity,
@@ -75,7 +79,8 @@ export class SimWorker {
           },
           after: (delayMs, run) => this.after(delayMs, run),
         },
-        seed: random.nextUint32(),
+        seed,
+        tailBytesMax: TAIL_BYTES_MAX[seed % TAIL_BYTES_MAX.length]!,
         post: (message) => {
           this.postToMain(message);
         },

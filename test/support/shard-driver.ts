@@ -64,6 +64,10 @@ export class ShardDriver {
   readonly log = new Map<number, Buffer[]>();
   /** Ranges of the log that were read. */
   reads = 0;
+  /** Called for each frame that a read is about. */
+  frameRead: (sequence: number, bytes: number) => void = () => undefined;
+  /** For frames kept from the next restart on until actors are back. */
+  tailBytesMax: number | undefined;
   readonly blobs = new Map<string, Buffer>();
   /** Blobs that are to be stored get lost. */
   holdBlobs = false;
@@ -139,6 +143,7 @@ export class ShardDriver {
         after: () => () => undefined,
       },
       seed: 1,
+      ...(this.tailBytesMax !== undefined && { tailBytesMax: this.tailBytesMax }),
       post: (message) => {
         this.posted(message);
       },
@@ -361,6 +366,8 @@ export class ShardDriver {
   private read({ requestId, partition, ranges }: Extract<FromWorker, { kind: "read" }>): void {
     const pieces: Buffer[] = [];
     this.reads += ranges.length / 3;
+    const frames = new Set(ranges.filter((_, i) => i % 3 === 0));
+    for (const frame of frames) this.frameRead(frame, this.log.get(partition)![frame - 1]!.length);
     for (let i = 0; i < ranges.length; i += 3) {
       const frame = this.log.get(partition)![ranges[i]! - 1]!;
       pieces.push(frame.subarray(ranges[i + 1], ranges[i + 1]! + ranges[i + 2]!));

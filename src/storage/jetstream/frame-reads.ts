@@ -23,9 +23,14 @@ export class FrameReads {
   readonly #waiting = new Queue<{ readonly bytes: number; readonly begin: () => void }>();
   /** By stream and place there, oldest first. */
   readonly #kept = new Map<string, Kept>();
+  readonly #keptBytesMax: number;
   #keptBytes = 0;
   #reads = 0;
   #readBytes = 0;
+
+  constructor(keptBytesMax = KEPT_BYTES_MAX) {
+    this.#keptBytesMax = keptBytesMax;
+  }
 
   /** For whom the frame is his own. */
   async read(bytes: number, ask: () => Promise<Frame>): Promise<Frame> {
@@ -48,7 +53,7 @@ export class FrameReads {
     this.#keptBytes += bytes;
     frame.catch(() => this.#forget(key));
     for (const oldest of this.#kept.keys()) {
-      if (this.#keptBytes <= KEPT_BYTES_MAX || oldest === key) break;
+      if (this.#keptBytes <= this.#keptBytesMax || oldest === key) break;
       this.#forget(oldest);
     }
     return frame;
