@@ -171,6 +171,20 @@ describe("a full log", () => {
     expect(await fill(storage, 0)).toBeGreaterThan(last + 6);
   });
 
+  test("is not one whose only segment was made for a larger limit", async () => {
+    const directory = await temporaryDirectory();
+    const before = await openSmall(directory, {
+      segmentBytes: 5 * SMALL_SEGMENT_BYTES,
+      sizeBytesMax: 40 * SMALL_SEGMENT_BYTES,
+    });
+    expect(await small(before)).toBe(1);
+    await before.close();
+    const storage = await openSmall(directory, { sizeBytesMax: LIMIT });
+    expect(storage.log.usage().fullShare).toBeLessThan(0.2);
+    expect(await fill(storage, 0)).toBeGreaterThan(4);
+    await storage.close();
+  });
+
   test("a full disk is a full log until there is room again", async () => {
     let full = true;
     const fileSystem = failingFileSystem((call) => {

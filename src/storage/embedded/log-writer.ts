@@ -155,8 +155,7 @@ export class LogWriter {
     };
     let taken = 0;
     for (const pending of this.#queue) {
-      const fits = this.#fits(pending, group.bytes) && this.#mayTakeRoom(pending);
-      if (!fits || group.frames.length === COMMIT_RECORDS_MAX) break;
+      if (!this.#fits(pending, group.bytes) || group.frames.length === COMMIT_RECORDS_MAX) break;
       taken += 1;
       this.#add(group, pending);
     }
@@ -165,13 +164,9 @@ export class LogWriter {
   }
 
   /** Whether the current segment takes it into a commit of so many bytes. */
-  #fits({ frame }: PendingFrame, bytes: number): boolean {
-    const size = COMMIT_RECORD_BYTES + frame.length;
-    return this.#position + alignCommit(bytes + size) <= this.#segment.bytes;
-  }
-
-  #mayTakeRoom({ room }: PendingFrame): boolean {
-    return room === "reserve" || this.#options.segments.hasNext;
+  #fits({ frame, room }: PendingFrame, bytes: number): boolean {
+    const end = this.#position + alignCommit(bytes + COMMIT_RECORD_BYTES + frame.length);
+    return end <= (room === "reserve" ? this.#segment.bytes : this.#options.segments.ordinaryEnd);
   }
 
   #add(group: Group, pending: PendingFrame): void {
@@ -267,8 +262,7 @@ export class LogWriter {
   async #advance(): Promise<void> {
     const [first] = this.#queue;
     invariant(first !== undefined, "a frame needs the segment");
-    const isKeptOut = this.#fits(first, commitHeadBytes(0)) && !this.#mayTakeRoom(first);
-    const next = isKeptOut ? undefined : await this.#options.segments.take(first.room);
+    const next = await this.#options.segments.take(first.room);
     if (this.#options.gate.failed) return;
     if (next !== undefined) {
       this.#segment = next;

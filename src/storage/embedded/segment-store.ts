@@ -47,18 +47,18 @@ export class SegmentStore {
     return `${this.#directory}/${segmentName(number)}`;
   }
 
-  /** Whether ordinary frames may go into the newest segment. */
-  get hasNext(): boolean {
-    return this.#supply.hasNext;
+  /** How far ordinary frames may go in the newest segment: of the last one as much is kept as a segment has. */
+  get ordinaryEnd(): number {
+    const kept = this.#supply.hasNext ? 0 : this.#supply.segmentBytes;
+    return Math.max(0, this.newest.bytes - kept);
   }
 
   /** `position`: where the newest segment ends for now. */
   fullShare(position: number): number {
     const older = this.#segments.slice(0, -1).reduce((sum, { bytes }) => sum + bytes, 0);
     const used = older + position;
-    const { hasNext, ordinaryBytesLeft } = this.#supply;
-    const leftHere = hasNext ? this.newest.bytes - position : 0;
-    return used / (used + leftHere + ordinaryBytesLeft);
+    const leftHere = Math.max(0, this.ordinaryEnd - position);
+    return used / (used + leftHere + this.#supply.ordinaryBytesLeft);
   }
 
   /** The next segment, now the newest; undefined when there is no room for one. */

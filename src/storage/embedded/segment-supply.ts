@@ -63,6 +63,10 @@ export class SegmentSupply {
     return this.#bytes;
   }
 
+  get segmentBytes(): number {
+    return this.#options.segmentBytes;
+  }
+
   /** In segments that `take` will give for ordinary frames, if nothing is trimmed. */
   get ordinaryBytesLeft(): number {
     const { segmentBytes, bytesMax } = this.#options;
