@@ -56,15 +56,15 @@ const VERIFY: readonly Suite[] = [
   { name: "dead-code", budgetS: 8, command: ["knip"] },
   { name: "proto", budgetS: 5, command: ["buf", "lint", "proto"] },
   { name: "generated", budgetS: 8, command: ["node", "scripts/generate.ts", "--check"] },
-  { name: "unit", budgetS: 70, command: vitest("unit") },
-  { name: "sim", budgetS: 50, command: vitest("sim") },
+  { name: "unit", budgetS: 65, command: vitest("unit") },
+  { name: "sim", budgetS: 45, command: vitest("sim") },
 ];
 
 const BEYOND_VERIFY: readonly Suite[] = [
   { name: "contract", budgetS: 25, command: vitest("contract") },
-  { name: "agents", budgetS: 60, command: vitest("agents") },
-  { name: "integration", budgetS: 210, command: vitest("integration") },
-  { name: "crash", budgetS: 90, command: vitest("crash") },
+  { name: "agents", budgetS: 45, command: vitest("agents") },
+  { name: "integration", budgetS: 240, command: vitest("integration") },
+  { name: "crash", budgetS: 80, command: vitest("crash") },
 ];
 
 const ALL = [...VERIFY, ...BEYOND_VERIFY];

@@ -43,6 +43,8 @@ export class LogAppender {
   private awaySinceMs: number | undefined;
   private isStarted = false;
   failed: CaxtonError | undefined;
+  /** What storage said when it last had no room. */
+  whyFull = "storage.sizeBytesMax is reached";
 
   constructor(storageLog: Log, log: Logger, away: StorageAway) {
     this.storageLog = storageLog;
@@ -169,7 +171,10 @@ export class LogAppender {
       return await this.storageLog.append(partition, expectedSequence, frame, epoch, room);
     } catch (thrown) {
       const error = ensureError(thrown);
-      if (error instanceof CaxtonError && error.code === "STORAGE_FULL") return "full";
+      if (error instanceof CaxtonError && error.code === "STORAGE_FULL") {
+        this.whyFull = error.message;
+        return "full";
+      }
       this.failed ??= asStorageFailure(error);
       throw this.failed;
     }

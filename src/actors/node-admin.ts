@@ -2,6 +2,7 @@
 import type { Config } from "../base/config-schema.ts";
 import type { CaxtonError } from "../base/errors.ts";
 import { VERSION } from "../base/version.ts";
+import { within } from "../base/within.ts";
 import type { Storage } from "../storage/index.ts";
 import type {
   NodeOperations,
@@ -19,11 +20,16 @@ export interface NodeHealth {
   failure(): CaxtonError | undefined;
   isStopping(): boolean;
   isFull(): boolean;
+  /** The last time it was. */
+  whyFull(): string;
   /** Why events can't leave the log. */
   eventsFailure(): string | undefined;
   /** That the storage servers are away, and for how long. */
   away(): string | undefined;
 }
+
+/** Who asks how the node is does not wait until a frame that is stuck is not. */
+const ANSWER_MS = 2000;
 
 export class NodeAdmin implements NodeOperations {
   private readonly config: Config;
@@ -114,9 +120,15 @@ export class NodeAdmin implements NodeOperations {
     if (this.health.isFull()) add("storage", `STORAGE_FULL: ${this.whyFull()}`);
     const away = this.health.away();
     if (away !== undefined) add("storage", `storage: ${away}`);
+    if (away !== undefined) return troubles;
     const waiting = partitions.filter((p) => !p.ready).map((p) => p.partition);
-    if (away === undefined && waiting.length > 0) {
-      add("partitions", `partitions recovering: ${waiting.join(", ")}`);
+    const recovering = waiting.filter((partition) => !this.pool.isReady(partition));
+    const silent = waiting.filter((partition) => this.pool.isReady(partition));
+    if (recovering.length > 0) {
+      add("partitions", `partitions recovering: ${recovering.join(", ")}`);
+    }
+    if (silent.length > 0 && troubles.length === 0) {
+      add("partitions", `partitions without an answer: ${silent.join(", ")}`);
     }
     return troubles;
   }
@@ -125,7 +137,7 @@ export class NodeAdmin implements NodeOperations {
     const failure = this.health.eventsFailure();
     const events =
       failure === undefined ? "" : `; events that can't leave keep the log: ${failure}`;
-    return `storage.sizeBytesMax is reached${events}`;
+    return `${this.health.whyFull()}${events}`;
   }
 
   private async partitionStatus(partition: number): Promise<PartitionStatus> {
@@ -134,9 +146,12 @@ export class NodeAdmin implements NodeOperations {
     const isStuck = health.isFull() || health.away() !== undefined;
     const answer =
       health.failure() === undefined && this.pool.isReady(partition) && !isStuck
-        ? await this.partitions
-            .query<PartitionFacts>({ kind: "status", partition })
-            .catch(() => undefined)
+        ? await within(
+            ANSWER_MS,
+            this.partitions
+              .query<PartitionFacts>({ kind: "status", partition })
+              .catch(() => undefined),
+          )
         : undefined;
     return { ...(answer ?? noFacts(partition)), worker, ready: answer !== undefined };
   }

@@ -232,6 +232,7 @@ class LocalKernel implements RunningKernel {
       failure: () => this.failure,
       isStopping: () => this.stopping,
       isFull: () => this.isFull,
+      whyFull: () => this.appender.whyFull,
       eventsFailure: () => this.events.failure,
       away: () => this.away.reason,
     });
@@ -395,6 +396,9 @@ class LocalKernel implements RunningKernel {
   private full(): CaxtonError | undefined {
     if (this.away.refusal !== undefined) return this.away.refusal;
     if (!this.isFull) return undefined;
-    return new CaxtonError("STORAGE_FULL", undefined, { retryAfterMs: FULL_RETRY_AFTER_MS });
+    const { isFull, whyFull } = this.appender;
+    return new CaxtonError("STORAGE_FULL", isFull ? whyFull : undefined, {
+      retryAfterMs: FULL_RETRY_AFTER_MS,
+    });
   }
 }

@@ -9,6 +9,7 @@ import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node"
 import { asCaxtonError, CaxtonError, ERRORS } from "../../base/errors.ts";
 import { addressOf, ASK_SUBJECTS, isClientSubject } from "../../base/nats-subjects.ts";
 import { VERSION } from "../../base/version.ts";
+import { within } from "../../base/within.ts";
 import type { AskRequest, AskResponse } from "../../gen/caxton/v1/message.ts";
 import { type ApiContext, type CallInfo, nodeIsStopping, RequestRecord } from "../request.ts";
 import { refusal } from "../service/validate.ts";
@@ -70,10 +71,7 @@ export class AskService {
     this.stopped = true;
     this.info.stop();
     this.subscription.unsubscribe();
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, timeoutMs)));
-    await Promise.race([Promise.all(this.underWay), late]);
-    clearTimeout(timer);
+    await within(timeoutMs, Promise.all(this.underWay));
   }
 
   private received(request: Msg): void {

@@ -12,6 +12,7 @@ import type { Logger } from "../../base/log.ts";
 import { type DoorSubjects, doorSubjectsOf } from "../../base/nats-subjects.ts";
 import { systemScheduler } from "../../base/scheduler.ts";
 import { Seldom } from "../../base/seldom.ts";
+import { within } from "../../base/within.ts";
 import type { ApiContext } from "../request.ts";
 import { messageService, sendInput } from "../service/message-service.ts";
 import { AskService, type AskServicePorts } from "./ask-service.ts";
@@ -100,7 +101,11 @@ export async function startNatsDoor(options: NatsDoorOptions): Promise<NatsDoor>
     stop: async () => {
       await stopEvents();
       await Promise.all([asks.stop(ASK_DRAIN_MS), ...intakes.map((intake) => intake.stop())]);
-      await flushed(connection);
+      // What was written has left; without a server it never will.
+      await within(
+        FLUSH_MS,
+        connection.flush().catch(() => undefined),
+      );
     },
   };
 }
@@ -145,14 +150,6 @@ async function resetOnReconnect(
   for await (const { type } of connection.status()) {
     if (type === "reconnect") for (const intake of intakes) intake.reset();
   }
-}
-
-/** What was written has left; without a server it never will. */
-async function flushed(connection: NatsConnection): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, FLUSH_MS)));
-  await Promise.race([connection.flush().catch(() => undefined), late]);
-  clearTimeout(timer);
 }
 
 /** Tells a stream from another one of the same name. */

@@ -141,7 +141,10 @@ export class LogPartition {
   ): Promise<PublishOutcome> {
     const { api, stream, subject, room } = this.#options;
     if (!(await room.claim(frame.length, itsRoom))) {
-      return { kind: "full", cause: `${stream} keeps the rest for frames that make room` };
+      return {
+        kind: "full",
+        cause: `storage.sizeBytesMax is reached: ${stream} keeps the rest for frames that make room`,
+      };
     }
     let became: "stored" | "unknown" | "refused" = "unknown";
     try {

@@ -86,7 +86,10 @@ function outcomeOf({ seq, stream, error }: PublishAnswer): PublishOutcome {
     if (newest !== undefined) return { kind: "mismatch", newest: Number(newest) };
   }
   const cause = `${description} (JetStream error ${number})`;
-  const isFull = number === STORE_FAILED && /maximum|no space/.test(description);
+  if (number === STORE_FAILED && description.includes("maximum")) {
+    return { kind: "full", cause: `storage.sizeBytesMax is reached: ${cause}` };
+  }
+  const isFull = number === STORE_FAILED && description.includes("no space");
   if (isFull || INSUFFICIENT_STORAGE.includes(number)) return { kind: "full", cause };
   return { kind: "unknown", cause };
 }
