@@ -278,7 +278,8 @@ export class SimStreamReader {
     if (this.beginning.get(partition) !== by) return;
     this.beginning.delete(partition);
     this.stream.ports.coverage.hit("stream begun");
-    this.stream.begun(partition, floor);
+    // One that was taken over is behind, and writes no more.
+    if (!this.node.superseded) this.stream.begun(partition, floor);
     this.next.set(partition, { n: floor + 1, by });
   }
 }
