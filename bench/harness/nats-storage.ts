@@ -47,6 +47,19 @@ export async function withStorage<T>(
   }
 }
 
+/** A server on NATS finds what the one before it left, whatever its directory is: each measurement begins with nothing. */
+export async function emptyStorage(): Promise<void> {
+  const servers = process.env["CAXTON_STORAGE_NATS_SERVERS"];
+  if (servers === undefined) return;
+  const connection = await connect({ servers: servers.split(",") });
+  try {
+    const { streams } = await jetstreamManager(connection);
+    for await (const { config } of streams.list()) await streams.delete(config.name);
+  } finally {
+    await connection.close();
+  }
+}
+
 /** Resolves when a stream with so many copies can be made: until then not all servers take part. */
 async function canHold(urls: string[], replicas: number): Promise<void> {
   const connection = await connect({ servers: urls });
