@@ -192,7 +192,8 @@ export class Replayer {
   /** Otherwise the actor was held, reset or dropped in between: what was rebuilt so far is nobody's. */
   private isAsBefore({ job, live, numbers }: Pick<Chunk, "job" | "live" | "numbers">): boolean {
     const { actor } = job;
-    const isLast = actor.turns.newest === numbers.at(-1);
+    // A reset leaves the number of the newest turn: the next one's follows it.
+    const isLast = actor.hasMemory && actor.turns.newest === numbers.at(-1);
     if (actor.phase.kind === "recovering" && actor.live === live && isLast) return true;
     if (actor.live === live) this.ports.executor.drop(actor);
     this.start(job);
