@@ -112,8 +112,10 @@ export class Replayer {
     else if (image === undefined) this.replay(job, undefined, actor.turns.numbers());
     else {
       images.read(image.ref, (bytes) => {
+        // Copied to another pack in between, and the old one has gone.
+        const isElsewhere = bytes === undefined && actor.newestImage !== image;
         // Reset or removed in between.
-        if (actor.phase.kind !== "recovering" || !actor.hasMemory) {
+        if (isElsewhere || actor.phase.kind !== "recovering" || !actor.hasMemory) {
           this.start(job);
           return;
         }

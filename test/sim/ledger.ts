@@ -383,6 +383,7 @@ export class Ledger {
         coverage.hit("agent resumed");
         return;
       case "hold":
+        promise(control.code !== "SNAPSHOT_DAMAGED", () => `${control.actor}: its image has gone`);
         coverage.hit("actor held");
         return;
       case "release":
