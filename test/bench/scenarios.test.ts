@@ -130,7 +130,7 @@ test("actors come back from the store, one at a time", async () => {
 });
 
 test("a killed server answers for every partition, then for every actor", async () => {
-  const sizes = ["--actors", "300", "--turns", "3", "--tail-turns", "20000"];
+  const sizes = ["--actors", "300", "--turns", "3", "--tail-turns", "60000"];
   const report = await bench("recover", ...sizes);
   expectFigures(report, ["ready_seconds", "all_exact_seconds", "replayed_turns_per_second"]);
   expect(report.figures["verified_partitions"]).toBe(16);

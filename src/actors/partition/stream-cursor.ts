@@ -6,6 +6,8 @@
  * 1. A message up to `upTo` is done, unless it waits; one above is not.
  * 2. Messages are met in the order of their numbers; one that can't be taken then waits, and later ones may pass.
  */
+import { invariant } from "../../base/assert.ts";
+
 export class StreamCursor {
   /** Tells a stream from another one of the same name; 0: none was read yet. */
   incarnation = 0;
@@ -41,6 +43,7 @@ export class StreamCursor {
   }
 
   wait(n: number): void {
+    invariant(n > this.upTo, "a message of the stream is met once");
     this.upTo = n;
     this.waiting.add(n);
   }

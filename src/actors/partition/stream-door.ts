@@ -30,6 +30,8 @@ export interface StreamDoorPorts {
 
 type Outcome = "taken" | "waits" | "no room";
 
+/** Room that a note of the cursor is sure to find at once: one that waited for room would come behind later messages. */
+const NOTE_BYTES = SMALL_ENTRY_BYTES + 256;
 /** Mailboxes may empty themselves without a frame, and ids go with time. */
 const RETRY_MS = 20;
 
@@ -98,7 +100,7 @@ export class StreamDoor {
     if (next !== undefined) {
       return frames.hasRoom(Math.min(roomFor(next), frames.writer.entriesBytesMax));
     }
-    return this.settled.length > 0 && frames.hasRoom(SMALL_ENTRY_BYTES);
+    return this.settled.length > 0 && frames.hasRoom(NOTE_BYTES);
   }
 
   /** When what waits is tried again, Infinity when nothing does. */
@@ -165,7 +167,7 @@ export class StreamDoor {
   private noteWaiting(n: number): boolean {
     const { frames, state } = this.processor;
     if (state.stream.waiting.has(n)) return true;
-    if (!frames.hasRoom(SMALL_ENTRY_BYTES)) return false;
+    if (!frames.hasRoom(NOTE_BYTES)) return false;
     this.processor.control({ kind: "stream-wait", n });
     return true;
   }
@@ -175,7 +177,7 @@ export class StreamDoor {
     const envelope = message.envelope!;
     const { processor } = this;
     const { state, frames, mail } = processor;
-    if (!frames.hasRoom(SMALL_ENTRY_BYTES)) return "no room";
+    if (!frames.hasRoom(NOTE_BYTES)) return "no room";
     if (id !== undefined && state.clients.get(id) !== undefined) return this.pass(n);
     const refusal = refusalOf(processor, envelope, id !== undefined);
     if (refusal !== undefined) return this.refuse(n, refusal);
@@ -213,7 +215,7 @@ export class StreamDoor {
   private notePassed(): boolean {
     const { processor, passed } = this;
     if (passed <= processor.state.stream.upTo) return true;
-    if (!processor.frames.hasRoom(SMALL_ENTRY_BYTES)) return false;
+    if (!processor.frames.hasRoom(NOTE_BYTES)) return false;
     processor.control({ kind: "stream-done", n: passed });
     return true;
   }
@@ -242,5 +244,5 @@ export class StreamDoor {
 
 /** For its acceptance, or the note that stands in for it. */
 function roomFor({ envelope }: StreamedMessage): number {
-  return Math.max(SMALL_ENTRY_BYTES, ACCEPTED_OVERHEAD_BYTES + (envelope?.length ?? 0));
+  return Math.max(NOTE_BYTES, ACCEPTED_OVERHEAD_BYTES + (envelope?.length ?? 0));
 }
