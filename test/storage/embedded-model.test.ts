@@ -5,9 +5,11 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Storage } from "../../src/storage/index.ts";
 import { frameOf } from "./frames.ts";
-import { collect, openSmall, temporaryDirectory } from "./support.ts";
+import { collect, openSmall, SMALL_SEGMENT_BYTES, temporaryDirectory } from "./support.ts";
 
 const PARTITIONS = 3;
+/** More than the longest run writes: a full log is another test. */
+const SIZE = { sizeBytesMax: 256 * SMALL_SEGMENT_BYTES };
 
 type Step =
   | { kind: "append"; frames: { partition: number; bytes: number }[] }
@@ -94,7 +96,7 @@ test("the log does what its model does, over clean stops and kills", async () =>
     fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
       const root = await temporaryDirectory();
       let directory = join(root, "0");
-      let storage = await openSmall(directory);
+      let storage = await openSmall(directory, SIZE);
       const zeros = () => Array.from({ length: PARTITIONS }, () => 0);
       const model: Model = { last: zeros(), kept: zeros().map(() => 1), bytes: new Map() };
       for (const [i, step] of steps.entries()) {
@@ -111,7 +113,7 @@ test("the log does what its model does, over clean stops and kills", async () =>
           else await cp(directory, next, { recursive: true });
           if (!step.clean) await storage.close();
           directory = next;
-          storage = await openSmall(directory);
+          storage = await openSmall(directory, SIZE);
           expect(storage.opening).toMatchObject({ clean: step.clean, tornBytesCut: 0 });
         }
       }
