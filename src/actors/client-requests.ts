@@ -19,6 +19,7 @@ import {
   decodeMessage,
   encodeEnvelope,
 } from "./wasm/envelope.ts";
+import { WorkerBatches } from "./worker-batches.ts";
 import { Packer } from "./worker-protocol.ts";
 import type { FromWorker, PackedResult, PackedSubmission, ToWorker } from "./worker-protocol.ts";
 
@@ -62,7 +63,8 @@ export interface ClientRequestPorts {
 export class ClientRequests {
   private readonly ports: ClientRequestPorts;
   private readonly requests = new Map<number, Request>();
-  private readonly outgoing = new Map<number, Outgoing>();
+  /** All requests of one turn of the event loop travel together. */
+  private readonly outgoing: WorkerBatches<Outgoing>;
   private readonly bytesUnderWay = new Map<number, number>();
   /** By the address as clients write it: parsing costs more than the rest of a small message. */
   private readonly destinations = new Map<string, Destination>();
@@ -71,6 +73,14 @@ export class ClientRequests {
 
   constructor(ports: ClientRequestPorts) {
     this.ports = ports;
+    this.outgoing = new WorkerBatches<Outgoing>(
+      () => ({ packer: new Packer(), submissions: [] }),
+      (worker, { packer, submissions }) => {
+        const bytes = packer.finish();
+        ports.post(worker, { kind: "submit", submissions, bytes }, [bytes.buffer]);
+      },
+      queueMicrotask,
+    );
   }
 
   send(input: SendInput): Promise<SendResult> {
@@ -172,7 +182,7 @@ export class ClientRequests {
     const timer =
       timeoutMs === undefined ? undefined : this.startTimeout(requestId, partition, id, timeoutMs);
     this.requests.set(requestId, { id, partition, worker, bytes, timer, ...ends });
-    const outgoing = this.outgoingTo(worker);
+    const outgoing = this.outgoing.to(worker);
     outgoing.submissions.push({
       partition,
       requestId,
@@ -181,28 +191,6 @@ export class ClientRequests {
       wantsReply,
       ...outgoing.packer.add(envelope, 0, bytes),
     });
-  }
-
-  /** All requests of one turn of the event loop travel together. */
-  private outgoingTo(worker: number): Outgoing {
-    let outgoing = this.outgoing.get(worker);
-    if (outgoing === undefined) {
-      outgoing = { packer: new Packer(), submissions: [] };
-      this.outgoing.set(worker, outgoing);
-      queueMicrotask(() => {
-        this.flush(worker);
-      });
-    }
-    return outgoing;
-  }
-
-  private flush(worker: number): void {
-    const outgoing = this.outgoing.get(worker);
-    if (outgoing === undefined) return;
-    this.outgoing.delete(worker);
-    const bytes = outgoing.packer.finish();
-    const { submissions } = outgoing;
-    this.ports.post(worker, { kind: "submit", submissions, bytes }, [bytes.buffer]);
   }
 
   private startTimeout(

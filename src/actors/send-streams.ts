@@ -7,6 +7,7 @@ import { CaxtonError } from "../base/errors.ts";
 import type { SendInput, SendStream, StreamListener } from "./kernel.ts";
 import type { PartitionAccess } from "./partition-access.ts";
 import type { StreamPlace } from "./queries.ts";
+import { WorkerBatches } from "./worker-batches.ts";
 import { Packer } from "./worker-protocol.ts";
 import type { FromWorker, PackedStreamed, ToWorker } from "./worker-protocol.ts";
 
@@ -35,11 +36,22 @@ interface Outgoing {
 
 export class SendStreams implements SendStream {
   private readonly ports: SendStreamsPorts;
-  private readonly outgoing = new Map<number, Outgoing>();
+  private readonly outgoing: WorkerBatches<Outgoing>;
   private listener: StreamListener | undefined;
 
   constructor(ports: SendStreamsPorts) {
     this.ports = ports;
+    this.outgoing = new WorkerBatches<Outgoing>(
+      () => ({ packer: new Packer(), messages: [], disposed: [], givenUp: [] }),
+      (worker, { packer, messages, disposed, givenUp }) => {
+        const bytes = packer.finish();
+        ports.post(worker, { kind: "stream", messages, bytes, disposed, givenUp }, [bytes.buffer]);
+      },
+      // Behind the microtasks: a reader gets on by those from message to message.
+      (run) => {
+        process.nextTick(run);
+      },
+    );
   }
 
   open(listener: StreamListener): SendStream {
@@ -81,26 +93,7 @@ export class SendStreams implements SendStream {
   }
 
   private outgoingTo(partition: number): Outgoing {
-    const worker = this.ports.workerOf(partition);
-    let outgoing = this.outgoing.get(worker);
-    if (outgoing === undefined) {
-      outgoing = { packer: new Packer(), messages: [], disposed: [], givenUp: [] };
-      this.outgoing.set(worker, outgoing);
-      // Behind the microtasks: a reader gets on by those from message to message.
-      process.nextTick(() => {
-        this.flush(worker);
-      });
-    }
-    return outgoing;
-  }
-
-  private flush(worker: number): void {
-    const outgoing = this.outgoing.get(worker);
-    if (outgoing === undefined) return;
-    this.outgoing.delete(worker);
-    const { packer, messages, disposed, givenUp } = outgoing;
-    const bytes = packer.finish();
-    this.ports.post(worker, { kind: "stream", messages, bytes, disposed, givenUp }, [bytes.buffer]);
+    return this.outgoing.to(this.ports.workerOf(partition));
   }
 
   streamed({ settled, refused }: Extract<FromWorker, { kind: "streamed" }>): void {
@@ -114,7 +107,7 @@ export class SendStreams implements SendStream {
 
   /** A worker is gone, and what it had in hand. */
   lost(worker: number): void {
-    this.outgoing.delete(worker);
+    this.outgoing.drop(worker);
     const { ports } = this;
     this.listener?.lost(ports.partitions.ids.filter((id) => ports.workerOf(id) === worker));
   }
