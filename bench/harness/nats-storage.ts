@@ -47,7 +47,7 @@ export async function withStorage<T>(
   }
 }
 
-/** A server on NATS finds what the one before it left, whatever its directory is: each measurement begins with nothing. */
+/** Servers on NATS find there what was left by those before them, whatever their directories are. */
 export async function emptyStorage(): Promise<void> {
   const servers = process.env["CAXTON_STORAGE_NATS_SERVERS"];
   if (servers === undefined) return;

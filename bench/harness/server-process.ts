@@ -1,9 +1,10 @@
 /** A server in a process of its own, on the server's cores, with the configuration it ships with. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { endsWithUs } from "./at-exit.ts";
+import { emptyStorage } from "./nats-storage.ts";
 import { onServerCores } from "./pinning.ts";
 import { cpuSecondsOf } from "./process-stat.ts";
 
@@ -32,12 +33,13 @@ export class ServerProcess {
     this.#ended = ended;
   }
 
-  /** Resolves when the server takes work. */
+  /** Resolves when the server takes work. In a new directory it begins with nothing, also where it stores on NATS. */
   static async start(
     directory: string,
     settings: readonly string[],
     cores = 1,
   ): Promise<ServerProcess> {
+    if (!existsSync(directory)) await emptyStorage();
     const ports = ["grpc", "rest", "http"].map((name) => `api.${name}.port=0`);
     const all = [...ports, `storage.directory=${directory}`];
     const sets = [...all, ...settings].flatMap((set) => ["--set", set]);

@@ -7,7 +7,6 @@ import { join } from "node:path";
 import { activationP50Us, readActivations } from "../harness/activations.ts";
 import { count, counterAddress, type CounterKind, deployCounter } from "../harness/counter.ts";
 import { percentile } from "../harness/percentile.ts";
-import { emptyStorage } from "../harness/nats-storage.ts";
 import type { Report } from "../harness/report.ts";
 import { ServerProcess } from "../harness/server-process.ts";
 import { shuffled } from "../harness/shuffle.ts";
@@ -32,7 +31,6 @@ async function measure(
 ): Promise<Record<string, number>> {
   const residents = Math.max(1, Math.floor(actors * RESIDENT_SHARE));
   const settings = ["workers.count=1", `limits.residentActorsMax=${residents}`];
-  await emptyStorage();
   const server = await ServerProcess.start(join(directory, kind), settings);
   const wire = new Wire(server.endpoint);
   try {

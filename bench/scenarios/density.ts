@@ -5,7 +5,6 @@
 import { join } from "node:path";
 import { readActivations } from "../harness/activations.ts";
 import { count, type CounterKind, deployCounter } from "../harness/counter.ts";
-import { emptyStorage } from "../harness/nats-storage.ts";
 import type { Report } from "../harness/report.ts";
 import { ServerProcess } from "../harness/server-process.ts";
 import { settledRssMb } from "../harness/settle.ts";
@@ -28,7 +27,6 @@ async function measure(
   kind: CounterKind,
   actors: number,
 ): Promise<Record<string, number>> {
-  await emptyStorage();
   const server = await ServerProcess.start(join(directory, kind), ["workers.count=1"]);
   const wire = new Wire(server.endpoint);
   try {

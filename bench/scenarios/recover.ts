@@ -13,7 +13,6 @@ import {
   expectCounts,
   visitAll,
 } from "../harness/counter.ts";
-import { emptyStorage } from "../harness/nats-storage.ts";
 import type { Report } from "../harness/report.ts";
 import { ServerProcess } from "../harness/server-process.ts";
 import { Wire } from "../harness/wire.ts";
@@ -105,7 +104,6 @@ async function fillAndKill(
   settings: readonly string[],
   fill: (wire: Wire) => Promise<number>,
 ): Promise<number> {
-  await emptyStorage();
   const server = await ServerProcess.start(data, settings);
   const wire = new Wire(server.endpoint);
   try {

@@ -2,7 +2,6 @@
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { runHotLoop } from "../harness/hot-loop.ts";
-import { emptyStorage } from "../harness/nats-storage.ts";
 import type { Report } from "../harness/report.ts";
 import { deployRing, type Durability, startRing } from "../harness/ring.ts";
 import { ServerProcess } from "../harness/server-process.ts";
@@ -64,7 +63,6 @@ export async function withRing(
 ): Promise<Record<string, number>> {
   const { directory, language, inFlight, seconds } = options;
   const dataDirectory = join(directory, `${durability}-${actors}-${cores}`);
-  await emptyStorage();
   const server = await startRingServer(dataDirectory, cores);
   const wire = new Wire(server.endpoint);
   try {
