@@ -198,18 +198,24 @@ test("a follower goes on where it stopped, by its name", async () => {
   );
 });
 
-test("the log keeps what an awaited follower has not got: over a start, and over checkpoints before it follows", async () => {
-  await stop();
-  await start(100, "one");
+/** The texts that "one" got, over all the times that it follows. */
+function followerOne(): { readonly got: string[]; readonly begin: () => () => Promise<void> } {
   const got: string[] = [];
-  const follow = () =>
+  const begin = () =>
     kernel.events.follow("one", {
       deliver: (event) => {
         got.push(textOf(event));
         return Promise.resolve();
       },
     });
-  const end = follow();
+  return { got, begin };
+}
+
+test("the log keeps what an awaited follower has not got: over a start, and over checkpoints before it follows", async () => {
+  await stop();
+  await start(100, "one");
+  const { got, begin } = followerOne();
+  const end = begin();
   await emit("a");
   await until(() => Promise.resolve(got.length === 1));
   await end();
@@ -224,7 +230,7 @@ test("the log keeps what an awaited follower has not got: over a start, and over
   await stop();
   await start(100, "one");
   await emitUntil(2);
-  const endLater = follow();
+  const endLater = begin();
   await expect.poll(() => got, { timeout: 10_000 }).toEqual(sent);
   await endLater();
 });
@@ -232,15 +238,8 @@ test("the log keeps what an awaited follower has not got: over a start, and over
 test("a start keeps the messages from which events came that nobody has got yet", async () => {
   await stop();
   await start(60_000, "one");
-  const got: string[] = [];
-  const follow = () =>
-    kernel.events.follow("one", {
-      deliver: (event) => {
-        got.push(textOf(event));
-        return Promise.resolve();
-      },
-    });
-  const end = follow();
+  const { got, begin } = followerOne();
+  const end = begin();
   const receiver = "default/probe/x";
   const text = { receiver, contentType: "text/plain" };
   await emit("a");
@@ -256,7 +255,7 @@ test("a start keeps the messages from which events came that nobody has got yet"
   trims = [];
   await start(60_000, "one");
   expect(Math.max(...trims)).toBeGreaterThan(1);
-  const endLater = follow();
+  const endLater = begin();
   await expect.poll(() => got, { timeout: 10_000 }).toEqual(["a", "late"]);
   await endLater();
 });
