@@ -88,7 +88,8 @@ test("nothing is lost, done twice or out of order", async () => {
   }
   await publishing;
   await kill();
-  const node = await startDoorNode({ directory: directory.path, server });
+  const sets = ["limits.crashIntentsMax=100"];
+  const node = await startDoorNode({ directory: directory.path, server, sets });
   try {
     for (let actor = 0; actor < ACTORS; actor++) {
       const { actors } = node.kernel;
