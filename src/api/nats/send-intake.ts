@@ -6,6 +6,7 @@
  *    they are done with the kernel knows. One in hand is not handed over a second time.
  * 2. What the kernel refuses becomes a dead letter; it is told so when that is durable.
  * 3. Messages and bytes in hand are bounded; then nothing more is read.
+ * 4. `readUpTo`: up to there its partitions are done with all that is not in hand.
  */
 import type { JsMsg } from "@nats-io/jetstream";
 import type { MsgHdrs } from "@nats-io/transport-node";
@@ -40,6 +41,8 @@ export interface SendIntakeOptions extends SendIntakePorts {
   /** Makes a consumer that begins with this number; resolves with its name. */
   consumerFrom(start: number): Promise<string>;
   remove(consumer: string): Promise<void>;
+  /** Whether the stream has a message of the partition behind this number. */
+  hasAfter(partition: number, n: number): Promise<boolean>;
 }
 
 interface InHand {
@@ -62,8 +65,9 @@ export class SendIntake {
   private idPrefix = "";
   /** Newest that each partition was handed. */
   private readonly newest = new Map<number, number>();
-  /** It began where the partitions were. */
+  /** It began where the partitions were; none while another is to be made. */
   private consumer: string | undefined;
+  private readUpTo = 0;
   private isStopped = false;
 
   constructor(options: SendIntakeOptions) {
@@ -103,12 +107,21 @@ export class SendIntake {
   }
 
   /**
-   * The consumer, and how many messages were read since it was made; undefined while another is to be made: then others
-   * are left than those in hand.
+   * Up to where its partitions are done; `last` was the stream's last message a moment ago. The stream itself is
+   * asked what there is to read: its consumers hear of a message some time after it was acknowledged.
    */
-  get reading(): { readonly consumer: string; readonly delivered: number } | undefined {
-    const { consumer, reader } = this;
-    return consumer === undefined ? undefined : { consumer, delivered: reader.delivered };
+  async floor(last: number): Promise<number> {
+    const { consumer, readUpTo } = this;
+    if (consumer === undefined) return 0;
+    if (this.inHand.size === 0 && readUpTo < last) {
+      const { options } = this;
+      const asked = options.partitions.map((each) => options.hasAfter(each, readUpTo));
+      const found = await Promise.all(asked);
+      // Another may have begun further back.
+      if (this.consumer !== consumer) return 0;
+      if (!found.includes(true)) this.passed(last);
+    }
+    return Math.min(last, this.readUpTo, (this.oldest?.n ?? Infinity) - 1);
   }
 
   settled(settled: readonly number[]): void {
@@ -144,7 +157,9 @@ export class SendIntake {
   private async renew(): Promise<string> {
     const { consumer: old } = this;
     this.consumer = undefined;
-    const consumer = await this.options.consumerFrom(await this.begin());
+    const start = await this.begin();
+    const consumer = await this.options.consumerFrom(start);
+    this.readUpTo = start - 1;
     this.consumer = consumer;
     if (old !== undefined) await this.options.remove(old);
     return consumer;
@@ -165,6 +180,7 @@ export class SendIntake {
   private take(message: JsMsg): void {
     const { seq: n, subject } = message;
     const partition = sentPartitionOf(subject);
+    this.passed(n);
     if (n <= (this.newest.get(partition) ?? 0)) return;
     this.newest.set(partition, n);
     const bytes = sizeOf(message);
@@ -181,6 +197,10 @@ export class SendIntake {
       kernel.refuse(partition, n);
       void this.bury(n, held, error);
     }
+  }
+
+  private passed(n: number): void {
+    this.readUpTo = Math.max(this.readUpTo, n);
   }
 
   private inputOf(sent: JsMsg): { readonly input: SendInput; readonly hasOwnId: boolean } {

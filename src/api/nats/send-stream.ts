@@ -59,6 +59,10 @@ export class SendStreamDoor {
         remove: async (consumer) => {
           await jsm.consumers.delete(stream, consumer).catch(() => false);
         },
+        hasAfter: async (partition, n) => {
+          const query = { seq: n + 1, next_by_subj: sentTo(partition) };
+          return (await jsm.streams.getMessage(stream, query)) !== null;
+        },
       });
     });
     this.trimTimer = setInterval(() => {
@@ -118,10 +122,8 @@ export class SendStreamDoor {
     this.hasSettled = false;
     try {
       const { state, config } = await this.info();
-      const floors = await Promise.all(
-        this.intakes.map((intake) => this.floorOf(intake, state.last_seq)),
-      );
-      const floor = Math.min(...floors);
+      const floors = this.intakes.map((intake) => intake.floor(state.last_seq));
+      const floor = Math.min(...(await Promise.all(floors)));
       if (floor > this.floor) {
         const { sendStream } = this.options.subjects;
         await this.options.jsm.streams.purge(sendStream, { seq: floor + 1 });
@@ -137,18 +139,6 @@ export class SendStreamDoor {
         log.warn({ err: ensureError(error) }, "the stream of sends can't be trimmed now");
       }
     }
-  }
-
-  /** Up to where its partitions are done; `last` was the stream's last message a moment ago. */
-  private async floorOf(intake: SendIntake, last: number): Promise<number> {
-    const { oldest, reading } = intake;
-    if (reading === undefined) return 0;
-    if (oldest !== undefined) return oldest.n - 1;
-    const { jsm, subjects } = this.options;
-    const info = await jsm.consumers.info(subjects.sendStream, reading.consumer);
-    const isAllRead = info.num_pending === 0 && info.delivered.consumer_seq === reading.delivered;
-    const isSo = intake.oldest === undefined && intake.reading?.consumer === reading.consumer;
-    return isAllRead && isSo ? last : 0;
   }
 
   private giveUpIfStuck(isHalfFull: boolean, first: number, last: number): void {

@@ -44,9 +44,6 @@ const RETRY_MS = 500;
 const HEARTBEAT_MS = 2000;
 const PULL_MS = 5000;
 
-/** No consumer has delivered that many. */
-const NONE = -1;
-
 export class StreamReader {
   private readonly options: ReaderOptions;
   private messages: ConsumerMessages | undefined;
@@ -54,8 +51,6 @@ export class StreamReader {
   private roomWaiter: (() => void) | undefined;
   private isReset = false;
   private isStopped = false;
-  /** How many messages the present consumer has delivered. */
-  delivered = 0;
 
   constructor(options: ReaderOptions) {
     this.options = options;
@@ -114,7 +109,6 @@ export class StreamReader {
     const { jetstream, stream, payloadBytesMax } = this.options;
     await this.options.ready();
     this.isReset = false;
-    this.delivered = 0;
     const name = await this.options.renew();
     const consumer = await jetstream.consumers.get(stream, name);
     const messages = await consumer.consume({
@@ -129,11 +123,11 @@ export class StreamReader {
   }
 
   private async takeAll(messages: ConsumerMessages): Promise<void> {
+    let delivered = 0;
     try {
       for await (const message of messages) {
         if (this.isCutShort()) break;
-        if (message.info.deliverySequence !== ++this.delivered) {
-          this.delivered = NONE;
+        if (message.info.deliverySequence !== ++delivered) {
           this.options.log.info({ reader: this.options.name }, "NATS messages begin anew");
           break;
         }
