@@ -3,7 +3,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { CaxtonError } from "../base/errors.ts";
 import type { Log } from "../storage/index.ts";
 import { scanInTimeOrder } from "./log-scan.ts";
-import type { ScannedFrame } from "./log-scan.ts";
+import type { ScannedFrame, ScanRange } from "./log-scan.ts";
 import { committedMessages } from "./observed-messages.ts";
 import type { LogCursor } from "./resume-token.ts";
 import type { MessageEvent, MessageSubscriber } from "./watch.ts";
@@ -45,11 +45,28 @@ export async function catchUp(
       ports.join();
       return;
     }
+    if (cursor.messages > 0) await finishFrame(subscriber, cursor, ranges, ports);
     for await (const scanned of scanInTimeOrder(ports.log, ranges)) {
       await deliverFrame(subscriber, cursor, scanned, ports);
       if (ports.hasLeft()) return;
     }
     for (const { partition, to } of ranges) if (cursor.frames[partition]! < to) throw expired();
+  }
+}
+
+/** A cursor is inside one frame at most: all others wait for its end, also those that were sealed before it. */
+async function finishFrame(
+  subscriber: MessageSubscriber,
+  cursor: LogCursor,
+  ranges: ScanRange[],
+  ports: CatchUpPorts,
+): Promise<void> {
+  const own = ranges.findIndex(({ partition }) => partition === cursor.partition);
+  if (own < 0) throw expired();
+  for await (const scanned of scanInTimeOrder(ports.log, [ranges[own]!])) {
+    await deliverFrame(subscriber, cursor, scanned, ports);
+    ranges[own] = { ...ranges[own]!, from: scanned.header.frameNo + 1 };
+    return;
   }
 }
 
