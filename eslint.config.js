@@ -9,6 +9,7 @@ const DETERMINISTIC = ["src/actors/**", "src/cluster/**"];
 const DRIVERS = [
   "src/actors/client-requests.ts",
   "src/actors/shard.ts",
+  "src/actors/hang-watchdog.ts",
   "src/actors/worker-pool.ts",
   "src/actors/wasm/deploy/sandbox.ts",
   "src/actors/wasm/languages/compiler-thread.ts",

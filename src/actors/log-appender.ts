@@ -17,6 +17,8 @@ import { epochOfFrame, readFrameHeader } from "../storage/frame-codec.ts";
 import type { AppendOutcome, AppendRoom, Log, LogRecord, StorageAway } from "../storage/index.ts";
 import { decideAppend, decideFromLog } from "./append-protocol.ts";
 import type { AppendDecision } from "./append-protocol.ts";
+import { OpenedEpochs } from "./opened-epochs.ts";
+import { PartitionContended } from "./recover-anew.ts";
 import type { PostedFrame } from "./worker-protocol.ts";
 
 const FULL_RETRY_MS = 100;
@@ -26,18 +28,11 @@ const UNKNOWN_RETRY_MS_MAX = 200;
 /** Of absence. */
 const SIGN = "log";
 
-/** Another node wrote to the partition while this one took it over: what was recovered is not all there is. */
-export class PartitionContended extends CaxtonError {
-  constructor(partition: number) {
-    const text = `Another node may have written to partition ${String(partition)} while this one took it over.`;
-    super("PARTITION_FENCED", text);
-  }
-}
-
 export class LogAppender {
   private readonly storageLog: Log;
   private readonly log: Logger;
   private readonly away: StorageAway;
+  private readonly epochs = new OpenedEpochs();
   private waitingForRoom = 0;
   private waitingForAnswer = 0;
   private awaySinceMs: number | undefined;
@@ -63,7 +58,14 @@ export class LogAppender {
 
   /** Resolves when every frame is durable; rejects when the log failed or another node has taken over. */
   async appendGroup(frames: readonly PostedFrame[]): Promise<void> {
-    await Promise.all(frames.map((frame) => this.append(frame)));
+    const appends = frames.map((frame) => this.append(frame));
+    try {
+      await Promise.all(appends);
+    } catch (error) {
+      // Whoever recovers the partitions anew needs to know what became of the others.
+      if (error instanceof PartitionContended) await Promise.allSettled(appends);
+      throw error;
+    }
   }
 
   private async append({
@@ -73,16 +75,15 @@ export class LogAppender {
     expectedSequence,
   }: PostedFrame): Promise<void> {
     if (expectedSequence === null) {
+      const other = this.epochs.takenBy(partition, epochOfFrame(frame));
+      if (other !== undefined) throw fenced(partition, other);
       const outcome = await this.appendWithRoom(partition, frame, null);
       const decision = decideAppend({ expectedSequence, frame }, outcome);
       if (decision.kind !== "durable") throw new PartitionContended(partition);
       return;
     }
     const decision = await this.resendUntilDecided(partition, frame, expectedSequence);
-    if (decision.kind === "fenced") {
-      const text = `Another node has had partition ${String(partition)} since epoch ${String(decision.epoch)}.`;
-      throw new CaxtonError("PARTITION_FENCED", text);
-    }
+    if (decision.kind === "fenced") throw fenced(partition, decision.epoch);
     if (decision.sequence === frameNo) return;
     const text = `Frame ${String(frameNo)} of partition ${String(partition)} is in the log as number ${String(decision.sequence)}.`;
     throw new CaxtonError("STORAGE_CORRUPT", text);
@@ -211,6 +212,11 @@ export class LogAppender {
     }
     return records;
   }
+}
+
+function fenced(partition: number, epoch: number): CaxtonError {
+  const text = `Another node has had partition ${String(partition)} since epoch ${String(epoch)}.`;
+  return new CaxtonError("PARTITION_FENCED", text);
 }
 
 function namesCheckpoint(frame: Uint8Array): boolean {

@@ -8,7 +8,7 @@
  */
 import { CaxtonError } from "../base/errors.ts";
 import type { Log } from "../storage/index.ts";
-import { PartitionContended } from "./log-appender.ts";
+import { PartitionContended } from "./recover-anew.ts";
 import type { PartitionState } from "./partition/partition-state.ts";
 
 export interface SentTo {

@@ -24,17 +24,19 @@ import { EventFeed } from "./event-feed.ts";
 import type { MessageOperations, NodeKernel } from "./kernel.ts";
 import { NO_WATCHER } from "./kernel-watcher.ts";
 import type { KernelWatcher } from "./kernel-watcher.ts";
-import { LogAppender, PartitionContended } from "./log-appender.ts";
+import { LogAppender } from "./log-appender.ts";
 import { LogHistory } from "./log-history.ts";
 import { LogRetention } from "./log-retention.ts";
 import { NodeAdmin } from "./node-admin.ts";
 import { openAgentLog } from "./open-agent-log.ts";
 import { PartitionAccess } from "./partition-access.ts";
+import { RecoverAnew } from "./recover-anew.ts";
 import { SendStreams } from "./send-streams.ts";
 import { SlowTurns } from "./slow-turns.ts";
 import { Subscriptions } from "./subscriptions.ts";
+import { unavailable } from "./unavailable.ts";
 import { WorkerBlobs } from "./worker-blobs.ts";
-import { WorkerPool, unavailable } from "./worker-pool.ts";
+import { WorkerPool } from "./worker-pool.ts";
 import type { FromWorker } from "./worker-protocol.ts";
 
 const FULL_RETRY_AFTER_MS = 1000;
@@ -74,7 +76,7 @@ export async function startKernel(options: KernelOptions): Promise<RunningKernel
       await kernel.start();
       return kernel;
     } catch (error) {
-      if (!(error instanceof PartitionContended) || tries === TAKE_OVER_TRIES_MAX) throw error;
+      if (!(error instanceof RecoverAnew) || tries === TAKE_OVER_TRIES_MAX) throw error;
       options.log.warn({ err: error }, "reading the logs again");
       await kernel.abandon();
     }

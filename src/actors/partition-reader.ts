@@ -1,6 +1,6 @@
 /** Reads what a partition is recovered from, out of storage and into its worker. */
 import type { Storage } from "../storage/index.ts";
-import { PartitionContended } from "./log-appender.ts";
+import { PartitionContended } from "./recover-anew.ts";
 import { newestCheckpoint, type StoredCheckpoint } from "./newest-checkpoint.ts";
 import { RecoveryTail } from "./recovery-tail.ts";
 import type { ToWorker } from "./worker-protocol.ts";

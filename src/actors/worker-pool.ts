@@ -3,8 +3,8 @@
  *
  * 1. A partition is with one worker; a worker that dies is replaced and recovers its partitions from the
  *    log, after the frames it had in flight are decided.
- * 2. A worker that sits in guest code beyond any time limit is ended: the last resort behind fuel and the
- *    limit round a batch.
+ * 2. A recovery that finds it can't go on as it began is given up with its worker, and begins anew with another. What
+ *    was read for one worker never goes to the next.
  */
 import { setTimeout as wait } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
@@ -15,18 +15,19 @@ import { systemScheduler } from "../base/scheduler.ts";
 import type { FrameRange, Storage } from "../storage/index.ts";
 import type { AgentRegistry } from "./agent-registry.ts";
 import { GUEST_STACK_MEGABYTES } from "./wasm/rewrite/bounds.ts";
+import { HangWatchdog, type WatchedSeat } from "./hang-watchdog.ts";
 import { checkTails } from "./lost-tail.ts";
 import type { KernelWatcher } from "./kernel-watcher.ts";
 import type { LogAppender } from "./log-appender.ts";
 import { LogRoom } from "./log-room.ts";
 import { readPartition } from "./partition-reader.ts";
+import { PartitionContended, RecoverAnew, WorkerDied } from "./recover-anew.ts";
+import { insteadOfUnavailable, lostWith, unavailable } from "./unavailable.ts";
+import { WorkerAnswers } from "./worker-answers.ts";
 import type { BlobRequest, WorkerBlobs } from "./worker-blobs.ts";
 import { Packer } from "./worker-protocol.ts";
 import type { FromWorker, PostedFrame, ToWorker, WorkerStart } from "./worker-protocol.ts";
 
-const HANG_CHECK_MS = 1000;
-/** Beyond the longest turn time any manifest can ask for. */
-const HANG_CHECKS_MAX = 90;
 /** A worker that dies again and again comes back ever later. */
 const RESPAWN_MS = 50;
 const RESPAWN_MS_MAX = 30_000;
@@ -55,17 +56,15 @@ export interface WorkerPoolOptions {
   failed(error: CaxtonError): void;
 }
 
-interface Seat {
-  readonly index: number;
+interface Seat extends WatchedSeat {
   readonly partitions: readonly number[];
   readonly shared: SharedArrayBuffer;
-  thread: Worker | undefined;
+  /** Rejects when the thread is to be replaced. */
+  broken: PromiseWithResolvers<never>;
   /** Appends and blobs under way. */
   readonly appending: Set<Promise<void>>;
   readonly notReady: Set<number>;
   restarts: number;
-  stuckChecks: number;
-  lastProgress: number;
 }
 
 export class WorkerPool {
@@ -77,14 +76,11 @@ export class WorkerPool {
   private wasClean = false;
   private stopping = false;
   private observation = 0;
-  private watchdog: NodeJS.Timeout | undefined;
+  private hasStarted = false;
+  private readonly watchdog: HangWatchdog;
   private readonly recovered = new Map<number, (message: RecoveredMessage) => void>();
   private readonly opened = new Map<number, () => void>();
-  private readonly answers = new Map<
-    number,
-    { worker: number; resolve: (value: unknown) => void; reject: (error: Error) => void }
-  >();
-  private lastRequestId = 0;
+  private readonly answers = new WorkerAnswers();
 
   constructor(options: WorkerPoolOptions) {
     this.options = options;
@@ -105,12 +101,12 @@ export class WorkerPool {
       partitions: partitionsOf(index, options.workers, options.partitions),
       shared: new SharedArrayBuffer(SHARED_WORDS * 4),
       thread: undefined,
+      broken: unbroken(),
       appending: new Set(),
       notReady: new Set(partitionsOf(index, options.workers, options.partitions)),
       restarts: 0,
-      stuckChecks: 0,
-      lastProgress: 0,
     }));
+    this.watchdog = new HangWatchdog(this.seats, options.log);
   }
 
   workerOf(partition: number): number {
@@ -133,8 +129,8 @@ export class WorkerPool {
   async start(wasClean: boolean): Promise<void> {
     this.wasClean = wasClean;
     const { registry } = this.options;
-    for (const seat of this.seats) this.spawn(seat);
-    const recovered = await Promise.all(this.seats.map((seat) => this.recoverSeat(seat)));
+    const recovering = this.seats.map((seat) => this.recoverSeat(seat, this.spawn(seat)));
+    const recovered = await this.unlessBroken(Promise.all(recovering));
     await checkTails(this.storage.log, recovered.flat());
     for (const { partition, cursors } of recovered.flat()) {
       this.acknowledgeSources(partition, cursors);
@@ -147,26 +143,29 @@ export class WorkerPool {
     // An epoch begins with a frame, and a full log has no room for it.
     await blobs.recovered(recovered.flat());
     this.room.begin();
-    await Promise.all(this.seats.map((seat) => this.open(seat)));
+    await this.unlessBroken(Promise.all(this.seats.map((seat) => this.open(seat))));
+    this.hasStarted = true;
     await blobs.remove(orphans);
     this.options.appender.started();
     await this.room.make();
-    this.watchdog = setInterval(() => {
-      this.checkHangs();
-    }, HANG_CHECK_MS);
-    this.watchdog.unref();
+    this.watchdog.start();
+  }
+
+  /** While the node starts: a worker that is lost by then is not replaced, all of it begins anew. */
+  private unlessBroken<T>(work: Promise<T>): Promise<T> {
+    return Promise.race([work, ...this.seats.map(({ broken }) => broken.promise)]);
   }
 
   async stop(): Promise<void> {
     this.stopping = true;
-    clearInterval(this.watchdog);
+    this.watchdog.stop();
     this.options.appender.stop();
     this.options.blobs.stop();
     this.room.stop();
     for (const seat of this.seats) await Promise.allSettled([...seat.appending]);
     await Promise.all(this.seats.map(async (seat) => seat.thread?.terminate()));
     const error = new CaxtonError("NOT_READY", "The node is stopping.");
-    for (const answer of this.answers.values()) answer.reject(error);
+    this.answers.reject(error);
   }
 
   post(worker: number, message: ToWorker, transfer: readonly ArrayBuffer[] = []): void {
@@ -181,14 +180,12 @@ export class WorkerPool {
   request<T>(partition: number, build: (requestId: number) => ToWorker): Promise<T> {
     if (!this.isReady(partition)) throw unavailable(partition);
     const worker = this.workerOf(partition);
-    const requestId = ++this.lastRequestId;
-    return new Promise<T>((resolve, reject) => {
-      this.answers.set(requestId, { worker, resolve: resolve as (value: unknown) => void, reject });
-      this.post(worker, build(requestId));
-    });
+    const { requestId, answer } = this.answers.await<T>(worker);
+    this.post(worker, build(requestId));
+    return answer;
   }
 
-  private spawn(seat: Seat): void {
+  private spawn(seat: Seat): Worker {
     const { partitions, incarnation, limits, snapshots, registry } = this.options;
     const workerData: WorkerStart = {
       worker: seat.index,
@@ -214,8 +211,12 @@ export class WorkerPool {
     thread.on("error", (error) => {
       this.options.log.error({ err: error, worker: seat.index }, "worker failed");
     });
+    seat.broken = unbroken();
     thread.on("exit", () => {
-      if (seat.thread === thread && !this.stopping) void this.replace(seat);
+      if (seat.thread !== thread || this.stopping) return;
+      seat.thread = undefined;
+      seat.broken.reject(new WorkerDied(seat.index));
+      if (this.hasStarted) void this.replace(seat);
     });
     for (const [sha256, module] of registry.allModules()) {
       this.post(seat.index, { kind: "module", sha256, module });
@@ -226,6 +227,7 @@ export class WorkerPool {
     this.post(seat.index, { kind: "ephemeral", agents: registry.ephemeral() });
     const { observation } = this;
     if (observation > 0) this.post(seat.index, { kind: "observe", observation });
+    return thread;
   }
 
   /** Whether workers post the messages of committed frames. */
@@ -235,13 +237,14 @@ export class WorkerPool {
   }
 
   /** Reads the partitions' newest checkpoints and the logs after them into the worker. */
-  private async recoverSeat(seat: Seat): Promise<RecoveredMessage[]> {
+  private async recoverSeat(seat: Seat, thread: Worker): Promise<RecoveredMessage[]> {
     const results: RecoveredMessage[] = [];
     for (const partition of seat.partitions) {
       const recovered = new Promise<RecoveredMessage>((resolve) => {
         this.recovered.set(partition, resolve);
       });
       await readPartition(this.storage, partition, (message, transfer) => {
+        if (seat.thread !== thread) throw new WorkerDied(seat.index);
         this.post(seat.index, message, transfer);
       });
       results.push(await recovered);
@@ -260,11 +263,13 @@ export class WorkerPool {
   private async learnCursors(seat: Seat): Promise<void> {
     const others = this.seats.filter((other) => other !== seat).flatMap((s) => s.partitions);
     for (const partition of others.filter((p) => this.isReady(p))) {
-      const cursors = await this.request<Cursors>(partition, (requestId) => ({
+      const asked = this.request<Cursors>(partition, (requestId) => ({
         kind: "query",
         requestId,
         query: { kind: "cursors", partition },
       }));
+      // One that is lost, too, asks in its turn.
+      const cursors = await asked.catch(insteadOfUnavailable<Cursors>([]));
       const mine = cursors.filter(([source]) => seat.partitions.includes(source));
       this.acknowledgeSources(partition, mine);
     }
@@ -334,12 +339,9 @@ export class WorkerPool {
       case "trim":
         this.serveBlobs(seat, message);
         return;
-      case "answer": {
-        const answer = this.answers.get(message.requestId);
-        this.answers.delete(message.requestId);
-        answer?.resolve(message.value);
+      case "answer":
+        this.answers.resolve(message.requestId, message.value);
         return;
-      }
       case "failed":
         this.options.failed(new CaxtonError(message.code, message.reason));
         return;
@@ -359,7 +361,9 @@ export class WorkerPool {
         if (seat.thread === thread) this.post(seat.index, { kind: "committed", group });
       },
       (error: unknown) => {
-        if (!this.stopping) this.options.failed(error as CaxtonError);
+        if (this.stopping) return;
+        if (!(error instanceof PartitionContended)) this.options.failed(error as CaxtonError);
+        else if (seat.thread === thread) this.giveUp(seat, error);
       },
     );
     seat.appending.add(appended);
@@ -424,20 +428,17 @@ export class WorkerPool {
     }
   }
 
+  /** What its worker knows must not be gone on with. */
+  private giveUp(seat: Seat, why: RecoverAnew): void {
+    seat.broken.reject(why);
+    if (this.hasStarted) void seat.thread?.terminate();
+  }
+
   private async replace(seat: Seat): Promise<void> {
-    seat.thread = undefined;
     seat.restarts++;
     for (const partition of seat.partitions) seat.notReady.add(partition);
-    const error = new CaxtonError(
-      "PARTITION_UNAVAILABLE",
-      `Worker ${String(seat.index)} died; its partitions are being recovered.`,
-      { retryAfterMs: 500 },
-    );
-    for (const [requestId, answer] of this.answers) {
-      if (answer.worker !== seat.index) continue;
-      this.answers.delete(requestId);
-      answer.reject(error);
-    }
+    const error = lostWith(seat.index);
+    this.answers.reject(error, seat.index);
     this.options.lost(seat.index, error);
     await Promise.allSettled([...seat.appending]);
     await wait(Math.min(RESPAWN_MS_MAX, RESPAWN_MS * 2 ** seat.restarts), undefined, {
@@ -448,8 +449,26 @@ export class WorkerPool {
     for (const partition of seat.partitions) {
       Atomics.compareExchange(new Int32Array(this.suspects), 0, partition + 1, 0);
     }
-    this.spawn(seat);
-    const recovered = await this.recoverSeat(seat);
+    const thread = this.spawn(seat);
+    try {
+      await Promise.race([this.takeOver(seat, thread), seat.broken.promise]);
+    } catch (why) {
+      this.takeOverFailed(seat, thread, why);
+    }
+  }
+
+  private takeOverFailed(seat: Seat, thread: Worker, why: unknown): void {
+    if (this.stopping) return;
+    if (!(why instanceof RecoverAnew)) {
+      this.options.failed(why as CaxtonError);
+      return;
+    }
+    this.options.log.warn({ err: why, worker: seat.index }, "reading the logs again");
+    if (seat.thread === thread) this.giveUp(seat, why);
+  }
+
+  private async takeOver(seat: Seat, thread: Worker): Promise<void> {
+    const recovered = await this.recoverSeat(seat, thread);
     for (const { partition, cursors } of recovered) this.acknowledgeSources(partition, cursors);
     await this.learnCursors(seat);
     await this.open(seat);
@@ -457,19 +476,13 @@ export class WorkerPool {
     this.options.watcher.workerReplaced();
     this.options.log.warn({ worker: seat.index }, "worker replaced, its partitions are recovered");
   }
+}
 
-  private checkHangs(): void {
-    for (const seat of this.seats) {
-      const [progress = 0, inGuest = 0] = new Int32Array(seat.shared);
-      const isStuck = inGuest === 1 && progress === seat.lastProgress;
-      seat.lastProgress = progress;
-      seat.stuckChecks = isStuck ? seat.stuckChecks + 1 : 0;
-      if (seat.stuckChecks < HANG_CHECKS_MAX) continue;
-      seat.stuckChecks = 0;
-      this.options.log.error({ worker: seat.index }, "worker hangs in guest code, ending it");
-      void seat.thread?.terminate();
-    }
-  }
+/** Nobody may be waiting when it rejects. */
+function unbroken(): PromiseWithResolvers<never> {
+  const broken = Promise.withResolvers<never>();
+  broken.promise.catch(() => undefined);
+  return broken;
 }
 
 type Cursors = RecoveredMessage["cursors"];
@@ -477,12 +490,4 @@ type RecoveredMessage = Extract<FromWorker, { kind: "recovered" }>;
 
 function partitionsOf(worker: number, workers: number, partitions: number): number[] {
   return Array.from({ length: partitions }, (_, p) => p).filter((p) => p % workers === worker);
-}
-
-export function unavailable(partition: number): CaxtonError {
-  return new CaxtonError(
-    "PARTITION_UNAVAILABLE",
-    `Partition ${String(partition)} is being recovered.`,
-    { retryAfterMs: 500 },
-  );
 }

@@ -11,6 +11,7 @@ export const EXPECTED = [
   "epoch frame misplaced",
   "epoch frame void",
   "partition contended",
+  "replaced worker recovered anew",
   "append resent",
   "leader lost",
   "unacknowledged frames lost with the leader",

@@ -6,7 +6,9 @@
  */
 import { decideAppend, decideFromLog } from "../../src/actors/append-protocol.ts";
 import type { AppendDecision } from "../../src/actors/append-protocol.ts";
+import { OpenedEpochs } from "../../src/actors/opened-epochs.ts";
 import type { PostedFrame } from "../../src/actors/worker-protocol.ts";
+import { epochOfFrame } from "../../src/storage/frame-codec.ts";
 import type { AppendOutcome } from "../../src/storage/index.ts";
 import type { Coverage } from "./coverage.ts";
 import { EXIT_CRASH, SimFailure, promise } from "./failure.ts";
@@ -28,15 +30,16 @@ export interface SimAppenderPorts {
   after(delayMs: number, action: () => void): () => void;
   /** Another owner has the partition. */
   fenced(): void;
-  /** Another owner may have written while this one took over: it has to read again. */
-  contended(): void;
   /** Storage has been away for long. */
   away(): void;
 }
 
+/** Contended: another owner may have written while this one took over; it has to read again. */
+type End = "durable" | "contended";
+
 interface Sent {
   readonly posted: PostedFrame;
-  readonly durable: () => void;
+  readonly ended: (end: End) => void;
   expected: number | null;
   /** Since when there is no answer. */
   waitsSinceMs: number | undefined;
@@ -46,6 +49,7 @@ interface Sent {
 export class SimAppender {
   private readonly ports: SimAppenderPorts;
   private readonly waiting = new Set<Sent>();
+  private readonly epochs = new OpenedEpochs();
   private awaySinceMs: number | undefined;
   private cancelLong: () => void = () => undefined;
 
@@ -53,17 +57,19 @@ export class SimAppender {
     this.ports = ports;
   }
 
-  /** `durable` is called when all of them are. */
-  appendGroup(frames: readonly PostedFrame[], durable: () => void): void {
+  /** `ended` is called when all of them are decided. */
+  appendGroup(frames: readonly PostedFrame[], ended: (end: End) => void): void {
     let undecided = frames.length;
+    let all: End = "durable";
     for (const posted of frames) {
       this.append({
         posted,
         expected: posted.expectedSequence,
         waitsSinceMs: undefined,
         retryMs: UNANSWERED_MS_MIN,
-        durable: () => {
-          if (--undecided === 0) durable();
+        ended: (end) => {
+          if (end === "contended") all = end;
+          if (--undecided === 0) ended(all);
         },
       });
     }
@@ -83,9 +89,18 @@ export class SimAppender {
   private append(sent: Sent): void {
     const { log, writer } = this.ports;
     const { posted, expected } = sent;
+    if (expected === null && this.isTaken(posted)) {
+      this.ports.coverage.hit("append fenced");
+      this.ports.fenced();
+      return;
+    }
     log.append(writer, posted.partition, expected, posted.frame, (outcome) => {
       this.answered(sent, outcome);
     });
+  }
+
+  private isTaken({ partition, frame }: PostedFrame): boolean {
+    return this.epochs.takenBy(partition, epochOfFrame(frame)) !== undefined;
   }
 
   private answered(sent: Sent, outcome: AppendOutcome): void {
@@ -109,7 +124,7 @@ export class SimAppender {
 
   private decided(sent: Sent, decision: AppendDecision): void {
     const { coverage } = this.ports;
-    const { posted, durable } = sent;
+    const { posted, ended } = sent;
     switch (decision.kind) {
       case "durable":
         promise(
@@ -117,7 +132,7 @@ export class SimAppender {
           () => `frame ${posted.frameNo} is at sequence ${decision.sequence}`,
         );
         this.waitsNoMore(sent);
-        durable();
+        ended("durable");
         return;
       case "resend":
         coverage.hit("append resent");
@@ -132,7 +147,8 @@ export class SimAppender {
         return;
       case "contended":
         coverage.hit("partition contended");
-        this.ports.contended();
+        this.waitsNoMore(sent);
+        ended("contended");
         return;
       case "read":
         throw new SimFailure(EXIT_CRASH, "the log was read and is to be read again");

@@ -80,9 +80,6 @@ export class SimNode implements Writer {
       fenced: () => {
         ports.fenced(this);
       },
-      contended: () => {
-        ports.contended(this);
-      },
       away: () => {
         this.refuseAll();
       },
@@ -145,6 +142,20 @@ export class SimNode implements Writer {
     const seat = this.seats[index % this.seats.length]!;
     if (!this.isOpen) return;
     this.ports.coverage.hit("worker killed");
+    this.lose(seat);
+  }
+
+  /** Nothing that was read so far may be used: at the start by none of them. */
+  private recoverAnew(seat: Seat): void {
+    if (this.starting) {
+      this.ports.contended(this);
+      return;
+    }
+    this.ports.coverage.hit("replaced worker recovered anew");
+    this.lose(seat);
+  }
+
+  private lose(seat: Seat): void {
     seat.worker?.end();
     seat.worker = undefined;
     for (const partition of seat.partitions) seat.notReady.add(partition);
@@ -235,7 +246,7 @@ export class SimNode implements Writer {
         done();
       },
       contended: () => {
-        ports.contended(this);
+        if (seat.worker === worker) this.recoverAnew(seat);
       },
     }).start();
   }
@@ -383,16 +394,9 @@ export class SimNode implements Writer {
       case "escalate":
         this.ports.escalate(message.agent, message.reason);
         return;
-      case "activated":
-      case "upgraded":
-      case "logs":
-      case "messages":
-      case "observing":
-      case "slow":
-      case "spans":
-        return;
       case "failed":
         throw new SimFailure(EXIT_CRASH, message.reason);
+      default:
     }
   }
 
@@ -402,9 +406,10 @@ export class SimNode implements Writer {
     { group, frames }: Extract<FromWorker, { kind: "group" }>,
   ): void {
     seat.appending++;
-    this.appender.appendGroup(frames, () => {
+    this.appender.appendGroup(frames, (end) => {
       seat.appending--;
-      worker.post({ kind: "committed", group });
+      if (end === "durable") worker.post({ kind: "committed", group });
+      else if (seat.worker === worker) this.recoverAnew(seat);
     });
   }
 

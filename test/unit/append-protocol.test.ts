@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { decideAppend, decideFromLog } from "../../src/actors/append-protocol.ts";
-import { LogAppender, PartitionContended } from "../../src/actors/log-appender.ts";
+import { LogAppender } from "../../src/actors/log-appender.ts";
+import { PartitionContended } from "../../src/actors/recover-anew.ts";
 import { CaxtonError } from "../../src/base/errors.ts";
 import { createLog } from "../../src/base/log.ts";
 import { FRAME_FLAG_EPOCH, FrameWriter } from "../../src/storage/frame-codec.ts";
