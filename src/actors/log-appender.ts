@@ -5,7 +5,8 @@
  * 1. A frame is resent until it is decided; while there is no room it waits, and new messages are refused.
  * 2. While storage doesn't answer frames wait as well, and `away` knows.
  * 3. After a failed write, or when another node has taken over, nothing is appended any more.
- * 4. A frame that names a checkpoint may take the reserve of a full log: it leads to more room.
+ * 4. A frame that finds the log full may take the reserve, once whoever makes room knows: behind it only what was
+ *    begun is written, and checkpoints.
  * 5. A start does not wait for room: nobody would make any.
  * 6. A frame counts as waiting from its first refusal until it is decided, not only between two tries.
  */
@@ -13,7 +14,7 @@ import { systemClock } from "../base/clock.ts";
 import { CaxtonError, ensureError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { systemScheduler } from "../base/scheduler.ts";
-import { epochOfFrame, readFrameHeader } from "../storage/frame-codec.ts";
+import { epochOfFrame } from "../storage/frame-codec.ts";
 import type { AppendOutcome, AppendRoom, Log, LogRecord, StorageAway } from "../storage/index.ts";
 import { decideAppend, decideFromLog } from "./append-protocol.ts";
 import type { AppendDecision } from "./append-protocol.ts";
@@ -42,6 +43,10 @@ export class LogAppender {
   private waitingForAnswer = 0;
   private awaySinceMs: number | undefined;
   private isStarted = false;
+  /** A frame found no room. */
+  onFull: () => void = () => undefined;
+  /** No frame waits for room any more. */
+  onRoom: () => void = () => undefined;
   failed: CaxtonError | undefined;
   /** What storage said when it last had no room. */
   whyFull = "storage.sizeBytesMax is reached";
@@ -146,17 +151,18 @@ export class LogAppender {
       for (;;) {
         const outcome = await this.appendOnce(partition, frame, expectedSequence, room);
         if (outcome !== "full") return outcome;
-        if (room === "ordinary" && namesCheckpoint(frame)) {
+        if (expectedSequence === null && !this.isStarted) throw noRoomToStart();
+        this.onFull();
+        if (room === "ordinary") {
           room = "reserve";
           continue;
         }
-        if (expectedSequence === null && !this.isStarted) throw noRoomToStart();
         if (!waits) this.beginWaiting();
         waits = true;
         await this.pause(FULL_RETRY_MS);
       }
     } finally {
-      if (waits) this.waitingForRoom--;
+      if (waits && --this.waitingForRoom === 0) this.onRoom();
     }
   }
 
@@ -211,11 +217,6 @@ export class LogAppender {
     }
     return records;
   }
-}
-
-function namesCheckpoint(frame: Uint8Array): boolean {
-  const header = readFrameHeader(Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength));
-  return header.checkpointFrameNo === header.frameNo;
 }
 
 function noRoomToStart(): CaxtonError {
