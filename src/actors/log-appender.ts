@@ -5,8 +5,8 @@
  * 1. A frame is resent until it is decided; while there is no room it waits, and new messages are refused.
  * 2. While storage doesn't answer frames wait as well, and `away` knows.
  * 3. After a failed write, or when another node has taken over, nothing is appended any more.
- * 4. A frame that finds the log full may take the reserve, once whoever makes room knows: behind it only what was
- *    begun is written, and checkpoints.
+ * 4. A frame that finds the log full may take of the reserve, once whoever makes room knows: behind it only what was
+ *    begun is written, and checkpoints. All of it is only for a frame that names one.
  * 5. A start does not wait for room: nobody would make any.
  * 6. A frame counts as waiting from its first refusal until it is decided, not only between two tries.
  */
@@ -14,7 +14,7 @@ import { systemClock } from "../base/clock.ts";
 import { CaxtonError, ensureError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { systemScheduler } from "../base/scheduler.ts";
-import { epochOfFrame } from "../storage/frame-codec.ts";
+import { epochOfFrame, readFrameHeader } from "../storage/frame-codec.ts";
 import type { AppendOutcome, AppendRoom, Log, LogRecord, StorageAway } from "../storage/index.ts";
 import { decideAppend, decideFromLog } from "./append-protocol.ts";
 import type { AppendDecision } from "./append-protocol.ts";
@@ -154,7 +154,7 @@ export class LogAppender {
         if (expectedSequence === null && !this.isStarted) throw noRoomToStart();
         this.onFull();
         if (room === "ordinary") {
-          room = "reserve";
+          room = namesCheckpoint(frame) ? "reserve" : "begun";
           continue;
         }
         if (!waits) this.beginWaiting();
@@ -217,6 +217,11 @@ export class LogAppender {
     }
     return records;
   }
+}
+
+function namesCheckpoint(frame: Uint8Array): boolean {
+  const header = readFrameHeader(Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength));
+  return header.checkpointFrameNo === header.frameNo;
 }
 
 function noRoomToStart(): CaxtonError {
