@@ -47,11 +47,11 @@ export class SegmentStore {
     return `${this.#directory}/${segmentName(number)}`;
   }
 
-  /** How far frames may go in the newest segment: of the last one as much is kept as a segment has, or half of it. */
+  /** How far frames may go in the newest segment: of the last one as much is kept as a segment has, or an eighth of it. */
   endFor(room: AppendRoom): number {
     if (room === "reserve" || this.#supply.hasNext) return this.newest.bytes;
     const { segmentBytes } = this.#supply;
-    return Math.max(0, this.newest.bytes - (room === "begun" ? segmentBytes / 2 : segmentBytes));
+    return Math.max(0, this.newest.bytes - (room === "begun" ? segmentBytes / 8 : segmentBytes));
   }
 
   /** `position`: where the newest segment ends for now. */

@@ -5,7 +5,7 @@
  * 1. What this node sent is never counted too low: a message is taken for larger than it is, and one whose fate is
  *    unknown may have been stored.
  * 2. Ordinary frames are kept out some way below the limit of the stream: what is left is for frames that make room.
- *    Half of it is for frames that were begun before.
+ *    All but an eighth of it is also for frames that were begun before.
  * 3. No frame is kept out before the stream was looked at again; that is done only so often.
  */
 import { setTimeout as wait } from "node:timers/promises";
@@ -14,7 +14,7 @@ import type { AppendRoom } from "../port.ts";
 /** Subject, headers and what the server adds, rounded up. */
 const MESSAGE_BYTES = 256;
 /** Kept for frames that open an epoch or name a checkpoint: this part of the stream, at most so much. */
-const RESERVE_FRACTION = 1 / 16;
+const RESERVE_FRACTION = 1 / 8;
 const RESERVE_BYTES_MAX = 8 * 1024 * 1024;
 const LOOK_MS = 500;
 
@@ -33,7 +33,7 @@ export class StreamRoom {
     this.#bytesNow = bytesNow;
     const reserve = Math.min(RESERVE_BYTES_MAX, bytesMax * RESERVE_FRACTION);
     this.#ordinaryBytesMax = bytesMax - reserve;
-    this.#begunBytesMax = bytesMax - reserve / 2;
+    this.#begunBytesMax = bytesMax - reserve / 8;
   }
 
   get bytes(): number {
