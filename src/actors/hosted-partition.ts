@@ -24,9 +24,9 @@ export interface HostedPartition {
   readonly relay: Relay;
   /**
    * Work begins when the owner's epoch frame is durable, and the log not full: until then a checkpoint is all it
-   * does.
+   * does. One that is paused, because the log became full, writes down what it had begun as well.
    */
-  phase: "recovered" | "opening" | "making-room" | "open";
+  phase: "recovered" | "opening" | "making-room" | "open" | "paused";
 }
 
 export interface HostPorts {

@@ -5,7 +5,8 @@
  * 1. A frame is resent until it is decided; while there is no room it waits, and new messages are refused.
  * 2. While storage doesn't answer frames wait as well, and `away` knows.
  * 3. After a failed write, or when another node has taken over, nothing is appended any more.
- * 4. A frame that names a checkpoint may take the reserve of a full log: it leads to more room.
+ * 4. A frame that finds the log full may take of the reserve, once whoever makes room knows: behind it only what was
+ *    begun is written, and checkpoints. All of it is only for a frame that names one.
  * 5. A start does not wait for room: nobody would make any.
  * 6. A frame counts as waiting from its first refusal until it is decided, not only between two tries.
  */
@@ -37,6 +38,10 @@ export class LogAppender {
   private waitingForAnswer = 0;
   private awaySinceMs: number | undefined;
   private isStarted = false;
+  /** A frame found no room. */
+  onFull: () => void = () => undefined;
+  /** No frame waits for room any more. */
+  onRoom: () => void = () => undefined;
   failed: CaxtonError | undefined;
   /** What storage said when it last had no room. */
   whyFull = "storage.sizeBytesMax is reached";
@@ -147,17 +152,18 @@ export class LogAppender {
       for (;;) {
         const outcome = await this.appendOnce(partition, frame, expectedSequence, room);
         if (outcome !== "full") return outcome;
-        if (room === "ordinary" && namesCheckpoint(frame)) {
-          room = "reserve";
+        if (expectedSequence === null && !this.isStarted) throw noRoomToStart();
+        this.onFull();
+        if (room === "ordinary") {
+          room = namesCheckpoint(frame) ? "reserve" : "begun";
           continue;
         }
-        if (expectedSequence === null && !this.isStarted) throw noRoomToStart();
         if (!waits) this.beginWaiting();
         waits = true;
         await this.pause(FULL_RETRY_MS);
       }
     } finally {
-      if (waits) this.waitingForRoom--;
+      if (waits && --this.waitingForRoom === 0) this.onRoom();
     }
   }
 

@@ -3,7 +3,7 @@
  *
  * Owns the floors that partitions asked for and the log was not trimmed to yet.
  * 1. A log is trimmed only to a floor that its partition asked for, and not beyond what `keptFrom` says.
- * 2. A floor takes effect once it is old enough, so much was appended since, or the log is nearly full; the
+ * 2. A floor takes effect once it is old enough, so much was appended since, or the log is nearly full or asks; the
  *    oldest first. After a restart floors count as new.
  * 3. A floor that `keptFrom` was below is tried again until it is reached.
  */
@@ -56,17 +56,24 @@ export class LogRetention {
     await this.apply();
   }
 
+  /** Every floor takes effect: a frame found no room, whatever the log's size says. */
+  async release(): Promise<void> {
+    await this.apply(() => true);
+  }
+
   stop(): void {
     this.stopped = true;
     this.cancelTimer();
   }
 
-  private async apply(): Promise<void> {
+  private async apply(
+    isDue: (floor: Floor) => boolean = (floor) => this.isDue(floor),
+  ): Promise<void> {
     for (const [partition, below] of [...this.held]) await this.trim(partition, below);
     for (;;) {
       const floor = this.floors.peek();
       if (this.stopped) return;
-      if (floor === undefined || !this.isDue(floor)) break;
+      if (floor === undefined || !isDue(floor)) break;
       this.floors.shift();
       await this.trim(floor.partition, floor.below);
     }

@@ -22,8 +22,6 @@ export interface NodeHealth {
   isFull(): boolean;
   /** The last time it was. */
   whyFull(): string;
-  /** Why events can't leave the log. */
-  eventsFailure(): string | undefined;
   /** That the storage servers are away, and for how long. */
   away(): string | undefined;
 }
@@ -117,7 +115,7 @@ export class NodeAdmin implements NodeOperations {
       add(component, `${failure.code}: ${failure.message}`);
     }
     if (this.health.isStopping()) add("node", "the node is stopping");
-    if (this.health.isFull()) add("storage", `STORAGE_FULL: ${this.whyFull()}`);
+    if (this.health.isFull()) add("storage", `STORAGE_FULL: ${this.health.whyFull()}`);
     const away = this.health.away();
     if (away !== undefined) add("storage", `storage: ${away}`);
     if (away !== undefined) return troubles;
@@ -131,13 +129,6 @@ export class NodeAdmin implements NodeOperations {
       add("partitions", `partitions without an answer: ${silent.join(", ")}`);
     }
     return troubles;
-  }
-
-  private whyFull(): string {
-    const failure = this.health.eventsFailure();
-    const events =
-      failure === undefined ? "" : `; events that can't leave keep the log: ${failure}`;
-    return `${this.health.whyFull()}${events}`;
   }
 
   private async partitionStatus(partition: number): Promise<PartitionStatus> {

@@ -234,8 +234,7 @@ class LocalKernel implements RunningKernel {
       failure: () => this.failure,
       isStopping: () => this.stopping,
       isFull: () => this.isFull,
-      whyFull: () => this.appender.whyFull,
-      eventsFailure: () => this.events.failure,
+      whyFull: () => this.whyFull,
       away: () => this.away.reason,
     });
     this.away.onLong((error) => this.requests.failAll(error));
@@ -398,9 +397,16 @@ class LocalKernel implements RunningKernel {
   private full(): CaxtonError | undefined {
     if (this.away.refusal !== undefined) return this.away.refusal;
     if (!this.isFull) return undefined;
-    const { isFull, whyFull } = this.appender;
-    return new CaxtonError("STORAGE_FULL", isFull ? whyFull : undefined, {
-      retryAfterMs: FULL_RETRY_AFTER_MS,
-    });
+    return new CaxtonError("STORAGE_FULL", this.whyFull, { retryAfterMs: FULL_RETRY_AFTER_MS });
+  }
+
+  /** With what keeps the log, where that can be told. */
+  private get whyFull(): string {
+    const { failure } = this.events;
+    const held =
+      failure === undefined
+        ? "checkpoints make what room they can"
+        : `events that can't leave keep the log: ${failure}`;
+    return `${this.appender.whyFull}; ${held}`;
   }
 }

@@ -298,6 +298,8 @@ export class Shard {
   private open(id: number, wasClean: boolean, isShort: boolean): void {
     const partition = this.partition(id);
     if (partition.phase === "making-room" && !isShort) this.takeUpWork(partition, wasClean);
+    if (partition.phase === "open" && isShort) partition.phase = "paused";
+    else if (partition.phase === "paused" && !isShort) partition.phase = "open";
     if (partition.phase !== "recovered") return;
     partition.phase = "opening";
     partition.processor.frames.startEpoch(() => {
@@ -356,11 +358,11 @@ export class Shard {
     this.output.flush();
     let hasWork = this.replayer.hasWork;
     for (const { processor, images, checkpointer, stream, phase } of this.partitions.values()) {
-      if (phase === "open" || phase === "making-room") checkpointer.step();
+      if (phase !== "recovered" && phase !== "opening") checkpointer.step();
       for (const actor of processor.turns.takeReplays()) {
         this.replayer.request({ processor, images, actor });
       }
-      hasWork ||= processor.turns.hasReady || checkpointer.hasWork;
+      hasWork ||= (phase !== "paused" && processor.turns.hasReady) || checkpointer.hasWork;
       hasWork ||= phase === "open" && stream.hasWork;
     }
     if (hasWork) this.schedulePump();

@@ -88,6 +88,12 @@ export class WorkerBlobs {
     }
   }
 
+  /** There is no room: nothing is kept that need not be. */
+  reclaim(): void {
+    // A failed log says so by itself.
+    this.retention.release().catch(() => undefined);
+  }
+
   stop(): void {
     this.stopped = true;
     this.retention.stop();

@@ -89,13 +89,21 @@ export class WorkerPool {
       log: options.storage.log,
       scheduler: systemScheduler,
       logger: options.log,
-      demandCheckpoints: () => {
+      isWaitedFor: () => options.appender.isFull,
+      reclaim: () => {
+        options.blobs.reclaim();
         for (const seat of this.seats) this.demandCheckpoints(seat.partitions);
       },
-      found: () => {
-        for (const seat of this.seats) this.takeUpWork(seat);
+      changed: () => {
+        for (const seat of this.seats) this.tellRoom(seat);
       },
     });
+    options.appender.onFull = () => {
+      this.room.refused();
+    };
+    options.appender.onRoom = () => {
+      this.room.check();
+    };
     this.seats = Array.from({ length: options.workers }, (_, index) => ({
       index,
       partitions: partitionsOf(index, options.workers, options.partitions),
@@ -117,7 +125,7 @@ export class WorkerPool {
     return !this.seats[this.workerOf(partition)]!.notReady.has(partition);
   }
 
-  /** The log is full since the start, and room is being made. */
+  /** The log is full, and room is being made. */
   get isShort(): boolean {
     return this.room.isShort;
   }
@@ -297,14 +305,15 @@ export class WorkerPool {
           }),
       ),
     );
-    if (isShort && !this.isShort) this.takeUpWork(seat);
+    if (isShort !== this.isShort) this.tellRoom(seat);
   }
 
-  /** Of partitions that made room so far. */
-  private takeUpWork(seat: Seat): void {
+  /** Partitions work while the log has room. */
+  private tellRoom(seat: Seat): void {
     const wasClean = this.isClean(seat);
+    const { isShort } = this;
     for (const partition of seat.partitions.filter((id) => !seat.notReady.has(id))) {
-      this.post(seat.index, { kind: "open", partition, wasClean, isShort: false });
+      this.post(seat.index, { kind: "open", partition, wasClean, isShort });
     }
   }
 

@@ -17,9 +17,10 @@ export type AppendOutcome =
 
 /**
  * Whether a frame may take the last of the room, which engines keep for frames that lead to more of it: those that
- * open an epoch, always, and those that name a checkpoint.
+ * open an epoch, always, and those that name a checkpoint. What was begun when the log became full has to be written
+ * ahead of these: it may take most of it; a start finds the rest.
  */
-export type AppendRoom = "ordinary" | "reserve";
+export type AppendRoom = "ordinary" | "begun" | "reserve";
 
 export interface LogRecord {
   /** Dense per partition, starts at 1. */

@@ -171,6 +171,19 @@ describe("a full log", () => {
     expect(await fill(storage, 0)).toBeGreaterThan(last + 6);
   });
 
+  test("gives what was begun most of the room of frames that make room", async () => {
+    const storage = await openSmall(await temporaryDirectory(), { sizeBytesMax: LIMIT });
+    await fill(storage, 0);
+    let last = await fill(storage, 0, 0);
+    const begun = () => storage.log.append(0, last, frameOf("begun", 200), 1, "begun");
+    expect(await begun()).toEqual({ kind: "acked", sequence: last + 1 });
+    last++;
+    while ((await codeOf(begun())) === "resolved") last++;
+    const rest = frameOf("checkpoint", SMALL_SEGMENT_BYTES / 16);
+    const named = await storage.log.append(0, last, rest, 1, "reserve");
+    expect(named).toEqual({ kind: "acked", sequence: last + 1 });
+  });
+
   test("is not one whose only segment was made for a larger limit", async () => {
     const directory = await temporaryDirectory();
     const before = await openSmall(directory, {

@@ -107,6 +107,18 @@ describe("streams that are full", () => {
     expect(await codeOf(storage.log.append(0, last, frameOf("f", 20_000), 5))).toBe("resolved");
   });
 
+  test("what was begun has most of the room of frames that make room", async () => {
+    const storage = await openJetStream(connection, { sizeBytesMax: LIMIT });
+    let last = await fill(storage, 0);
+    const begun = () => storage.log.append(0, last, frameOf("begun", 20_000), 1, "begun");
+    expect(await begun()).toEqual({ kind: "acked", sequence: last + 1 });
+    last++;
+    while ((await codeOf(begun())) === "resolved") last++;
+    const rest = frameOf("checkpoint", LIMIT / 128);
+    const named = await storage.log.append(0, last, rest, 1, "reserve");
+    expect(named).toEqual({ kind: "acked", sequence: last + 1 });
+  });
+
   test("a partition that rests holds the stream back, is named, and lets go when it is trimmed", async () => {
     const storage = await openJetStream(connection, { sizeBytesMax: LIMIT });
     const { log } = storage;

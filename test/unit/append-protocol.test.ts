@@ -195,10 +195,10 @@ describe("the appender", () => {
 
   const full = new CaxtonError("STORAGE_FULL");
 
-  test("waits while the log is full, and a frame that names a checkpoint takes the reserve", async () => {
+  test("waits while the log is full; what was begun takes of the reserve, what names a checkpoint all of it", async () => {
     const ordinary = scripted([full, full, { kind: "acked", sequence: 5 }]);
     await ordinary.appender.appendGroup([posted]);
-    expect(ordinary.rooms).toEqual(["ordinary", "ordinary", "ordinary"]);
+    expect(ordinary.rooms).toEqual(["ordinary", "begun", "begun"]);
     const naming = scripted([full, full, { kind: "acked", sequence: 5 }]);
     await naming.appender.appendGroup([
       { ...posted, frame: frame(2, 5, 1, 0, { checkpointFrameNo: 5 }) },

@@ -73,6 +73,14 @@ test("or when the log is nearly full: then all do", async () => {
   ]);
 });
 
+test("or when there is no room, whatever the log's size says", async () => {
+  const kept = retention(1e9, 1e9);
+  await kept.add(1, 10);
+  expect(trims).toEqual([]);
+  await kept.release();
+  expect(trims).toEqual([[1, 10]]);
+});
+
 test("and without another floor, when its time has come", async () => {
   const kept = retention(1, 1000);
   await kept.add(1, 10);

@@ -166,7 +166,7 @@ export class LogWriter {
   /** Whether the current segment takes it into a commit of so many bytes. */
   #fits({ frame, room }: PendingFrame, bytes: number): boolean {
     const end = this.#position + alignCommit(bytes + COMMIT_RECORD_BYTES + frame.length);
-    return end <= (room === "reserve" ? this.#segment.bytes : this.#options.segments.ordinaryEnd);
+    return end <= this.#options.segments.endFor(room);
   }
 
   #add(group: Group, pending: PendingFrame): void {

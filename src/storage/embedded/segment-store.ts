@@ -47,17 +47,18 @@ export class SegmentStore {
     return `${this.#directory}/${segmentName(number)}`;
   }
 
-  /** How far ordinary frames may go in the newest segment: of the last one as much is kept as a segment has. */
-  get ordinaryEnd(): number {
-    const kept = this.#supply.hasNext ? 0 : this.#supply.segmentBytes;
-    return Math.max(0, this.newest.bytes - kept);
+  /** How far frames may go in the newest segment: of the last one as much is kept as a segment has, or an eighth of it. */
+  endFor(room: AppendRoom): number {
+    if (room === "reserve" || this.#supply.hasNext) return this.newest.bytes;
+    const { segmentBytes } = this.#supply;
+    return Math.max(0, this.newest.bytes - (room === "begun" ? segmentBytes / 8 : segmentBytes));
   }
 
   /** `position`: where the newest segment ends for now. */
   fullShare(position: number): number {
     const older = this.#segments.slice(0, -1).reduce((sum, { bytes }) => sum + bytes, 0);
     const used = older + position;
-    const leftHere = Math.max(0, this.ordinaryEnd - position);
+    const leftHere = Math.max(0, this.endFor("ordinary") - position);
     return used / (used + leftHere + this.#supply.ordinaryBytesLeft);
   }
 

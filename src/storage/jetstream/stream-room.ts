@@ -5,6 +5,7 @@
  * 1. What this node sent is never counted too low: a message is taken for larger than it is, and one whose fate is
  *    unknown may have been stored.
  * 2. Ordinary frames are kept out some way below the limit of the stream: what is left is for frames that make room.
+ *    All but an eighth of it is also for frames that were begun before.
  * 3. No frame is kept out before the stream was looked at again; that is done only so often.
  */
 import { setTimeout as wait } from "node:timers/promises";
@@ -13,13 +14,14 @@ import type { AppendRoom } from "../port.ts";
 /** Subject, headers and what the server adds, rounded up. */
 const MESSAGE_BYTES = 256;
 /** Kept for frames that open an epoch or name a checkpoint: this part of the stream, at most so much. */
-const RESERVE_FRACTION = 1 / 16;
+const RESERVE_FRACTION = 1 / 8;
 const RESERVE_BYTES_MAX = 8 * 1024 * 1024;
 const LOOK_MS = 500;
 
 export class StreamRoom {
   readonly #bytesNow: () => Promise<number>;
   readonly #ordinaryBytesMax: number;
+  readonly #begunBytesMax: number;
   #bytes = 0;
   #underWayBytes = 0;
   /** Of frames since the last look that may be stored or not. */
@@ -31,6 +33,7 @@ export class StreamRoom {
     this.#bytesNow = bytesNow;
     const reserve = Math.min(RESERVE_BYTES_MAX, bytesMax * RESERVE_FRACTION);
     this.#ordinaryBytesMax = bytesMax - reserve;
+    this.#begunBytesMax = bytesMax - reserve / 8;
   }
 
   get bytes(): number {
@@ -48,10 +51,11 @@ export class StreamRoom {
 
   /** Whether a frame may be sent; then `settle` has to follow. */
   async claim(frameBytes: number, room: AppendRoom): Promise<boolean> {
-    if (room === "ordinary" && !this.#hasRoom(frameBytes)) {
+    const bytesMax = room === "begun" ? this.#begunBytesMax : this.#ordinaryBytesMax;
+    if (room !== "reserve" && !this.#hasRoom(frameBytes, bytesMax)) {
       // Servers that do not answer this will not answer to the frame either.
       const isKnown = await this.#lookAgain();
-      if (isKnown && !this.#hasRoom(frameBytes)) return false;
+      if (isKnown && !this.#hasRoom(frameBytes, bytesMax)) return false;
     }
     this.#underWayBytes += frameBytes + MESSAGE_BYTES;
     return true;
@@ -64,9 +68,9 @@ export class StreamRoom {
     else if (outcome === "unknown") this.#unsureBytes += bytes;
   }
 
-  #hasRoom(frameBytes: number): boolean {
+  #hasRoom(frameBytes: number, bytesMax: number): boolean {
     const sent = this.#bytes + this.#underWayBytes + this.#unsureBytes;
-    return sent + frameBytes + MESSAGE_BYTES <= this.#ordinaryBytesMax;
+    return sent + frameBytes + MESSAGE_BYTES <= bytesMax;
   }
 
   /** Whether there was an answer. */

@@ -8,7 +8,7 @@ import { ERRORS } from "../../../src/base/errors.ts";
 import { EXIT } from "../../../src/base/exit-codes.ts";
 import { OutgoingMessage } from "../../../src/gen/caxton/v1/message.ts";
 import { type ServerProcess, startServerProcess } from "../../support/server.ts";
-import { bytes, fixtureModule, manifest, refusal, Wire, WireError } from "../../support/wire.ts";
+import { bytes, fixtureModule, manifest, Wire, WireError } from "../../support/wire.ts";
 
 const MIB = 1024 * 1024;
 const SIZE_BYTES_MAX = 16 * MIB;
@@ -91,7 +91,8 @@ describe.each(["embedded", "jetstream"])("%s", (engine) => {
     const notReady = async () => (await storageStatus()).notReady.join();
     await expect.poll(notReady, { timeout: 10_000 }).toContain("STORAGE_FULL");
     expect((await storageStatus()).storage!.bytes).toBeLessThanOrEqual(SIZE_BYTES_MAX);
-    expect((await refusal(total())).detail?.code).toBe("STORAGE_FULL");
+    // What was begun is written down, so that reads are answered.
+    expect(Number((await total()).split(" ")[0])).toBeGreaterThan(20);
   });
 
   test("killed while it is full it starts, has what was acknowledged, and makes room for more", async () => {
