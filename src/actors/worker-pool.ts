@@ -69,7 +69,6 @@ interface Seat extends WatchedSeat {
 
 export class WorkerPool {
   private readonly options: WorkerPoolOptions;
-  private readonly storage: Storage;
   private readonly seats: Seat[];
   private readonly suspects = new SharedArrayBuffer(4);
   private readonly room: LogRoom;
@@ -84,7 +83,6 @@ export class WorkerPool {
 
   constructor(options: WorkerPoolOptions) {
     this.options = options;
-    this.storage = options.storage;
     this.room = new LogRoom({
       log: options.storage.log,
       scheduler: systemScheduler,
@@ -139,7 +137,7 @@ export class WorkerPool {
     const { registry } = this.options;
     const recovering = this.seats.map((seat) => this.recoverSeat(seat, this.spawn(seat)));
     const recovered = await this.unlessBroken(Promise.all(recovering));
-    await checkTails(this.storage.log, recovered.flat());
+    await checkTails(this.options.storage.log, recovered.flat());
     for (const { partition, cursors } of recovered.flat()) {
       this.acknowledgeSources(partition, cursors);
     }
@@ -251,7 +249,7 @@ export class WorkerPool {
       const recovered = new Promise<RecoveredMessage>((resolve) => {
         this.recovered.set(partition, resolve);
       });
-      await readPartition(this.storage, partition, (message, transfer) => {
+      await readPartition(this.options.storage, partition, (message, transfer) => {
         if (seat.thread !== thread) throw new WorkerDied(seat.index);
         this.post(seat.index, message, transfer);
       });
@@ -396,7 +394,7 @@ export class WorkerPool {
     }
     const { thread } = seat;
     try {
-      const pieces = await this.storage.log.readRanges(partition, wanted);
+      const pieces = await this.options.storage.log.readRanges(partition, wanted);
       if (seat.thread !== thread) return;
       const packer = new Packer();
       for (const piece of pieces) packer.add(piece, 0, piece.length);
@@ -428,7 +426,9 @@ export class WorkerPool {
   private trimmed(): void {
     this.room.check();
     // Where partitions share a log, one that rests would keep what the others have written since.
-    this.demandCheckpoints(this.storage.log.usage().heldBackBy.map(({ partition }) => partition));
+    this.demandCheckpoints(
+      this.options.storage.log.usage().heldBackBy.map(({ partition }) => partition),
+    );
   }
 
   private demandCheckpoints(partitions: readonly number[]): void {

@@ -8,8 +8,8 @@ const MIB = 1024 * 1024;
 const SIZE_BYTES_MAX = 16 * MIB;
 /** A one with zeros before it: large, and still a number. */
 const CONTENT = bytes("1".padStart(200_000, "0"));
-/** Three times what fits. */
-const SENDS = 240;
+/** Twice what fits. */
+const SENDS = 160;
 const AT_ONCE = 8;
 const ANSWER_MS = 20_000;
 /** Ways out of a full log that ask nothing of whoever runs the node. */
