@@ -4,9 +4,11 @@
 import type { Worker } from "node:worker_threads";
 import type { Logger } from "../base/log.ts";
 
+export const HANG_WORDS = 2;
+
 export interface WatchedSeat {
   readonly index: number;
-  /** Two words that the worker writes: its progress, and whether it is in guest code. */
+  /** Words that the worker writes: its progress, and whether it is in guest code. */
   readonly shared: SharedArrayBuffer;
   thread: Worker | undefined;
 }

@@ -15,7 +15,7 @@ import { systemScheduler } from "../base/scheduler.ts";
 import type { FrameRange, Storage } from "../storage/index.ts";
 import type { AgentRegistry } from "./agent-registry.ts";
 import { GUEST_STACK_MEGABYTES } from "./wasm/rewrite/bounds.ts";
-import { HangWatchdog, type WatchedSeat } from "./hang-watchdog.ts";
+import { HangWatchdog } from "./hang-watchdog.ts";
 import { checkTails } from "./lost-tail.ts";
 import type { KernelWatcher } from "./kernel-watcher.ts";
 import type { LogAppender } from "./log-appender.ts";
@@ -26,12 +26,12 @@ import { insteadOfUnavailable, lostWith, unavailable } from "./unavailable.ts";
 import { WorkerAnswers } from "./worker-answers.ts";
 import type { BlobRequest, WorkerBlobs } from "./worker-blobs.ts";
 import { Packer } from "./worker-protocol.ts";
+import { type Seat, seatsOf, unbroken } from "./worker-seat.ts";
 import type { FromWorker, PostedFrame, ToWorker, WorkerStart } from "./worker-protocol.ts";
 
 /** A worker that dies again and again comes back ever later. */
 const RESPAWN_MS = 50;
 const RESPAWN_MS_MAX = 30_000;
-const SHARED_WORDS = 2;
 
 export interface WorkerPoolOptions {
   readonly workers: number;
@@ -56,26 +56,15 @@ export interface WorkerPoolOptions {
   failed(error: CaxtonError): void;
 }
 
-interface Seat extends WatchedSeat {
-  readonly partitions: readonly number[];
-  readonly shared: SharedArrayBuffer;
-  /** Rejects when the thread is to be replaced. */
-  broken: PromiseWithResolvers<never>;
-  /** Appends and blobs under way. */
-  readonly appending: Set<Promise<void>>;
-  readonly notReady: Set<number>;
-  restarts: number;
-}
-
 export class WorkerPool {
   private readonly options: WorkerPoolOptions;
-  private readonly seats: Seat[];
+  private readonly seats: readonly Seat[];
   private readonly suspects = new SharedArrayBuffer(4);
   private readonly room: LogRoom;
   private wasClean = false;
   private stopping = false;
-  private observation = 0;
   private hasStarted = false;
+  private observation = 0;
   private readonly watchdog: HangWatchdog;
   private readonly recovered = new Map<number, (message: RecoveredMessage) => void>();
   private readonly opened = new Map<number, () => void>();
@@ -102,16 +91,7 @@ export class WorkerPool {
     options.appender.onRoom = () => {
       this.room.check();
     };
-    this.seats = Array.from({ length: options.workers }, (_, index) => ({
-      index,
-      partitions: partitionsOf(index, options.workers, options.partitions),
-      shared: new SharedArrayBuffer(SHARED_WORDS * 4),
-      thread: undefined,
-      broken: unbroken(),
-      appending: new Set(),
-      notReady: new Set(partitionsOf(index, options.workers, options.partitions)),
-      restarts: 0,
-    }));
+    this.seats = seatsOf(options.workers, options.partitions);
     this.watchdog = new HangWatchdog(this.seats, options.log);
   }
 
@@ -426,9 +406,8 @@ export class WorkerPool {
   private trimmed(): void {
     this.room.check();
     // Where partitions share a log, one that rests would keep what the others have written since.
-    this.demandCheckpoints(
-      this.options.storage.log.usage().heldBackBy.map(({ partition }) => partition),
-    );
+    const { heldBackBy } = this.options.storage.log.usage();
+    this.demandCheckpoints(heldBackBy.map(({ partition }) => partition));
   }
 
   private demandCheckpoints(partitions: readonly number[]): void {
@@ -487,16 +466,5 @@ export class WorkerPool {
   }
 }
 
-/** Nobody may be waiting when it rejects. */
-function unbroken(): PromiseWithResolvers<never> {
-  const broken = Promise.withResolvers<never>();
-  broken.promise.catch(() => undefined);
-  return broken;
-}
-
 type Cursors = RecoveredMessage["cursors"];
 type RecoveredMessage = Extract<FromWorker, { kind: "recovered" }>;
-
-function partitionsOf(worker: number, workers: number, partitions: number): number[] {
-  return Array.from({ length: partitions }, (_, p) => p).filter((p) => p % workers === worker);
-}
