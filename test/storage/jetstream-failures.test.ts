@@ -8,6 +8,7 @@ import type { CaxtonError } from "../../src/base/errors.ts";
 import { type AppendOutcome, patientStorage, type Storage } from "../../src/storage/index.ts";
 import { type NatsServer, startNatsServer } from "../support/nats-servers.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
+import { until } from "../support/until.ts";
 import { frameOf } from "./frames.ts";
 import { connectTo, newCluster, openJetStream, PersistentWriter } from "./jetstream-support.ts";
 import { codeOf, collect } from "./support.ts";
@@ -43,10 +44,6 @@ describe("an acknowledgement that is lost", () => {
     const cluster = newCluster();
     const storage = await openJetStream(link, { cluster });
     return { proxy, storage, witness: await openJetStream(connection, { cluster }) };
-  }
-
-  async function until(condition: () => Promise<boolean>): Promise<void> {
-    while (!(await condition())) await delay(10);
   }
 
   test("leaves the outcome unknown, and the frame is found when it is sent again", async () => {
