@@ -1,11 +1,10 @@
 /** A nats-server on the core of this process: its ports and its data stay the same over a kill and a new start. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { connect, createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { endsWithUs } from "./at-exit.ts";
+import { freePorts, natsAccepts } from "./loopback.ts";
 import { cpuSecondsOf } from "./process-stat.ts";
 
 const SCRIPT = join(import.meta.dirname, "../../scripts/nats-server.sh");
@@ -45,7 +44,7 @@ export class NatsServer {
     this.#child = child;
     this.#ended = endsWithUs(child);
     const giveUpAt = performance.now() + START_MS_MAX;
-    while (!(await accepts(this.#ports.clients))) {
+    while (!(await natsAccepts(this.#ports.clients))) {
       if (child.exitCode !== null || performance.now() > giveUpAt) {
         await this.kill();
         throw new Error(`nats-server ${this.name} does not start`);
@@ -78,7 +77,7 @@ export async function startNatsServers(
   syncInterval: string,
 ): Promise<NatsServer[]> {
   const program = natsServerProgram();
-  const ports = await freePorts(count);
+  const ports = await freePortsOf(count);
   const routes = ports.map((each) => `nats://${HOST}:${each.routes}`);
   const servers = ports.map((own, i) => {
     const name = `n${i + 1}`;
@@ -118,26 +117,8 @@ function natsServerProgram(): string {
   return found.stdout.trim();
 }
 
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ port, host: HOST });
-    const settle = (isThere: boolean): void => {
-      socket.destroy();
-      resolve(isThere);
-    };
-    // A server speaks first.
-    socket.once("data", () => settle(true));
-    socket.once("error", () => settle(false));
-    socket.once("close", () => settle(false));
-  });
-}
-
-/** All are held at once, so that they differ. */
-async function freePorts(servers: number): Promise<Ports[]> {
-  const listeners = Array.from({ length: servers * 3 }, () => createServer().listen(0, HOST));
-  await Promise.all(listeners.map((listener) => once(listener, "listening")));
-  const ports = listeners.map((listener) => (listener.address() as AddressInfo).port);
-  await Promise.all(listeners.map((listener) => once(listener.close(), "close")));
+async function freePortsOf(servers: number): Promise<Ports[]> {
+  const ports = await freePorts(servers * 3);
   return Array.from({ length: servers }, (_, i) => {
     const [clients, routes, monitor] = ports.slice(i * 3);
     return { clients: clients!, routes: routes!, monitor: monitor! };

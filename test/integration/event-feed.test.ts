@@ -9,8 +9,9 @@ import { NO_WATCHER } from "../../src/actors/kernel-watcher.ts";
 import { loadConfig } from "../../src/base/config.ts";
 import { CaxtonError } from "../../src/base/errors.ts";
 import { openEmbeddedStorage, type Storage } from "../../src/storage/index.ts";
-import { until } from "../support/door-node.ts";
+
 import { bytes, fixtureModule, manifest } from "../support/wire.ts";
+import { until } from "../support/until.ts";
 
 let directory: string;
 let storage: Storage;
@@ -105,9 +106,9 @@ test("while a follower is behind, the log keeps what it has not got", async () =
   for (; checkpoints < 8; sent++) await emit(String(sent));
   expect(Math.max(0, ...trims)).toBeLessThanOrEqual(first + 1);
   open();
-  await until(() => Promise.resolve(got.length === sent));
+  await until(() => got.length === sent);
   for (; Math.max(...trims) <= first + 1; sent++) await emit(String(sent));
-  await until(() => Promise.resolve(got.length === sent));
+  await until(() => got.length === sent);
   expect(got).toEqual(Array.from({ length: sent }, (_, n) => String(n)));
   await end();
 });
@@ -123,7 +124,7 @@ test("a follower that fails gets the events again", async () => {
     },
   });
   for (const text of ["a", "b", "c"]) await emit(text);
-  await until(() => Promise.resolve(got.length >= 3));
+  await until(() => got.length >= 3);
   expect(got).toEqual(["a", "b", "c"]);
   await end();
 });
@@ -161,7 +162,7 @@ test.each([
     const receiver = "default/probe/x";
     await kernel.messages.ask({ receiver, contentType: "text/plain", content: bytes("self") });
     await emit("after");
-    await until(() => Promise.resolve(got.includes("after")));
+    await until(() => got.includes("after"));
     expect(got).toEqual(wanted);
     await end();
   },
@@ -178,19 +179,19 @@ test("a follower goes on where it stopped, by its name", async () => {
   const early: EmittedEvent[] = [];
   const end = follow("one", early);
   await emit("a");
-  await until(() => Promise.resolve(early.length === 1));
+  await until(() => early.length === 1);
   await end();
   await emit("b");
   await stop();
   await start();
   const later: EmittedEvent[] = [];
   const endLater = follow("one", later);
-  await until(() => Promise.resolve(later.length === 1));
+  await until(() => later.length === 1);
   await endLater();
   expect(later.map(textOf)).toEqual(["b"]);
   const all: EmittedEvent[] = [];
   const endAll = follow("two", all);
-  await until(() => Promise.resolve(all.length === 2));
+  await until(() => all.length === 2);
   await endAll();
   expect(all.map(({ id }) => id)).toEqual([early[0]!.id, later[0]!.id]);
   expect(all.map(({ address, topic }) => `${address} ${topic}`)).toEqual(
@@ -217,7 +218,7 @@ test("the log keeps what an awaited follower has not got: over a start, and over
   const { got, begin } = followerOne();
   const end = begin();
   await emit("a");
-  await until(() => Promise.resolve(got.length === 1));
+  await until(() => got.length === 1);
   await end();
   const sent = ["a"];
   const emitUntil = async (count: number): Promise<void> => {
@@ -243,7 +244,7 @@ test("a start keeps the messages from which events came that nobody has got yet"
   const receiver = "default/probe/x";
   const text = { receiver, contentType: "text/plain" };
   await emit("a");
-  await until(() => Promise.resolve(got.length === 1));
+  await until(() => got.length === 1);
   await kernel.messages.send({ ...text, content: bytes("wait 1 1000") });
   // Durable before the handler ends, and passed by the follower; handled after it.
   await emit("late");

@@ -1,25 +1,12 @@
 /** Blobs that two nodes store and delete, and such as were never finished. */
 import { createHash } from "node:crypto";
-import type { NatsConnection } from "@nats-io/transport-node";
 import { jetstreamManager } from "@nats-io/jetstream";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Storage } from "../../src/storage/index.ts";
-import { type NatsServer, startNatsServer } from "../support/nats-servers.ts";
 import { frameOf } from "./frames.ts";
-import { connectTo, newCluster, openJetStream } from "./jetstream-support.ts";
+import { newCluster, openJetStream, serverForFile } from "./jetstream-support.ts";
 
-let server: NatsServer;
-let connection: NatsConnection;
-
-beforeAll(async () => {
-  server = await startNatsServer();
-  connection = await connectTo(server.url);
-});
-
-afterAll(async () => {
-  await connection.close();
-  await server.dispose();
-});
+const { connection } = await serverForFile();
 
 /** Messages of the blob stream. */
 async function messages(cluster: string): Promise<number> {

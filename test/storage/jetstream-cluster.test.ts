@@ -1,24 +1,16 @@
 /** Three servers: the leader of a stream moves, or dies, amid appends. */
 import { setTimeout as delay } from "node:timers/promises";
-import type { NatsConnection } from "@nats-io/transport-node";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { Storage } from "../../src/storage/index.ts";
-import { type NatsCluster, startNatsCluster } from "../support/nats-servers.ts";
-import { connectTo, newCluster, openJetStream, PersistentWriter } from "./jetstream-support.ts";
+import {
+  clusterForFile,
+  newCluster,
+  openJetStream,
+  PersistentWriter,
+} from "./jetstream-support.ts";
 import { collect } from "./support.ts";
 
-let servers: NatsCluster;
-let connection: NatsConnection;
-
-beforeAll(async () => {
-  servers = await startNatsCluster();
-  connection = await connectTo(servers.urls);
-});
-
-afterAll(async () => {
-  await connection.close();
-  await servers.dispose();
-});
+const { servers, connection } = await clusterForFile();
 
 /** Undefined while there is none. */
 async function leaderOf(stream: string): Promise<string | undefined> {

@@ -2,28 +2,23 @@
 import { cp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import type { NatsConnection } from "@nats-io/transport-node";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import type { CaxtonError } from "../../src/base/errors.ts";
 import { type AppendOutcome, patientStorage, type Storage } from "../../src/storage/index.ts";
-import { type NatsServer, startNatsServer } from "../support/nats-servers.ts";
+import { startNatsServer } from "../support/nats-servers.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
+import { until } from "../support/until.ts";
 import { frameOf } from "./frames.ts";
-import { connectTo, newCluster, openJetStream, PersistentWriter } from "./jetstream-support.ts";
+import {
+  connectTo,
+  newCluster,
+  openJetStream,
+  PersistentWriter,
+  serverForFile,
+} from "./jetstream-support.ts";
 import { codeOf, collect } from "./support.ts";
 
-let server: NatsServer;
-let connection: NatsConnection;
-
-beforeAll(async () => {
-  server = await startNatsServer();
-  connection = await connectTo(server.url);
-});
-
-afterAll(async () => {
-  await connection.close();
-  await server.dispose();
-});
+const { server, connection } = await serverForFile();
 
 const namesOf = async (storage: Storage, partition: number): Promise<string[]> => {
   const records = await collect(storage.log.scan(partition, 1));
@@ -43,10 +38,6 @@ describe("an acknowledgement that is lost", () => {
     const cluster = newCluster();
     const storage = await openJetStream(link, { cluster });
     return { proxy, storage, witness: await openJetStream(connection, { cluster }) };
-  }
-
-  async function until(condition: () => Promise<boolean>): Promise<void> {
-    while (!(await condition())) await delay(10);
   }
 
   test("leaves the outcome unknown, and the frame is found when it is sent again", async () => {

@@ -1,23 +1,11 @@
 /** What opening makes, takes over and refuses. */
 import { jetstreamManager } from "@nats-io/jetstream";
-import type { NatsConnection } from "@nats-io/transport-node";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { type NatsServer, startNatsServer } from "../support/nats-servers.ts";
-import { connectTo, newCluster, openJetStream } from "./jetstream-support.ts";
+import { expect, test } from "vitest";
+import { startNatsServer } from "../support/nats-servers.ts";
+import { connectTo, newCluster, openJetStream, serverForFile } from "./jetstream-support.ts";
 import { codeOf, messageOf } from "./support.ts";
 
-let server: NatsServer;
-let connection: NatsConnection;
-
-beforeAll(async () => {
-  server = await startNatsServer({ storeBytesMax: 256 * 1024 * 1024 });
-  connection = await connectTo(server.url);
-});
-
-afterAll(async () => {
-  await connection.close();
-  await server.dispose();
-});
+const { connection } = await serverForFile({ storeBytesMax: 256 * 1024 * 1024 });
 
 const frame = new Uint8Array(10);
 

@@ -1,21 +1,9 @@
 /** Where reads go: to the leader of the stream, never to a follower, which may lack the newest or have what was deleted. */
 import type { NatsConnection } from "@nats-io/transport-node";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { type NatsServer, startNatsServer } from "../support/nats-servers.ts";
-import { connectTo, newCluster, openJetStream } from "./jetstream-support.ts";
+import { expect, test } from "vitest";
+import { connectTo, newCluster, openJetStream, serverForFile } from "./jetstream-support.ts";
 
-let server: NatsServer;
-let connection: NatsConnection;
-
-beforeAll(async () => {
-  server = await startNatsServer();
-  connection = await connectTo(server.url);
-});
-
-afterAll(async () => {
-  await connection.close();
-  await server.dispose();
-});
+const { server, connection } = await serverForFile();
 
 const frame = new Uint8Array(10);
 

@@ -1,24 +1,11 @@
 /** Streams that are full, trimmed, or written to by somebody else. */
-import type { NatsConnection } from "@nats-io/transport-node";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Storage } from "../../src/storage/index.ts";
-import { type NatsServer, startNatsServer } from "../support/nats-servers.ts";
 import { frameOf } from "./frames.ts";
-import { connectTo, newCluster, openJetStream } from "./jetstream-support.ts";
+import { newCluster, openJetStream, serverForFile } from "./jetstream-support.ts";
 import { codeOf, collect } from "./support.ts";
 
-let server: NatsServer;
-let connection: NatsConnection;
-
-beforeAll(async () => {
-  server = await startNatsServer();
-  connection = await connectTo(server.url);
-});
-
-afterAll(async () => {
-  await connection.close();
-  await server.dispose();
-});
+const { connection } = await serverForFile();
 
 describe("messages that somebody else wrote", () => {
   const content = frameOf("blob", 600_000);

@@ -1,12 +1,19 @@
 /** Storages on nats-servers that the test started. */
 import { setTimeout as delay } from "node:timers/promises";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
-import { onTestFinished } from "vitest";
+import { afterAll, onTestFinished } from "vitest";
 import {
   type JetStreamStorageOptions,
   openJetStreamStorage,
   type Storage,
 } from "../../src/storage/index.ts";
+import {
+  type NatsCluster,
+  type NatsServer,
+  type NatsServerOptions,
+  startNatsCluster,
+  startNatsServer,
+} from "../support/nats-servers.ts";
 import { collect } from "./support.ts";
 import type { StorageUnderTest } from "../contract/storage/storage-contract.ts";
 
@@ -21,6 +28,35 @@ export function newCluster(): string {
 export function connectTo(urls: string | string[]): Promise<NatsConnection> {
   const forEver = { maxReconnectAttempts: -1, reconnectTimeWait: 50, waitOnFirstConnect: true };
   return connect({ servers: urls, ...forEver });
+}
+
+/** A server and a connection to it, for all tests of the file that asks. */
+export async function serverForFile(
+  options: NatsServerOptions = {},
+): Promise<{ server: NatsServer; connection: NatsConnection }> {
+  const server = await startNatsServer(options);
+  return { server, connection: await connectionForFile(server, server.url) };
+}
+
+/** The same with three servers. */
+export async function clusterForFile(): Promise<{
+  servers: NatsCluster;
+  connection: NatsConnection;
+}> {
+  const servers = await startNatsCluster();
+  return { servers, connection: await connectionForFile(servers, servers.urls) };
+}
+
+async function connectionForFile(
+  servers: NatsServer | NatsCluster,
+  urls: string | string[],
+): Promise<NatsConnection> {
+  const connection = await connectTo(urls);
+  afterAll(async () => {
+    await connection.close();
+    await servers.dispose();
+  });
+  return connection;
 }
 
 /** Closed when the test ends. */

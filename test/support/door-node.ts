@@ -138,8 +138,3 @@ export function newDirectory(): { readonly path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), "caxton-door-"));
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
-
-/** Resolves when it is so; whoever waits in vain is ended by the test's own time limit. */
-export async function until(isSo: () => Promise<boolean>): Promise<void> {
-  while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 20));
-}

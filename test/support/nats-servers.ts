@@ -1,12 +1,12 @@
 /** Real nats-servers on free loopback ports, each with its data and its configuration file in a folder of its own. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect as connectNats } from "@nats-io/transport-node";
+import { freePorts, natsAccepts } from "../../bench/harness/loopback.ts";
 
 export interface NatsServerOptions {
   /** What `durable` means: every message is synced before its ack. Default: true. */
@@ -75,7 +75,7 @@ export class NatsServer {
       });
     });
     const ends = performance.now() + READY_MS_MAX;
-    while (!(await accepts(this.port))) {
+    while (!(await natsAccepts(this.port))) {
       if (why === undefined && performance.now() < ends) {
         await delay(POLL_MS);
         continue;
@@ -264,35 +264,4 @@ function isStopped(pid: number | undefined): boolean {
   } catch {
     return true;
   }
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket: Socket = connect({ port, host: "127.0.0.1" });
-    const settle = (ok: boolean): void => {
-      socket.destroy();
-      resolve(ok);
-    };
-    socket.once("data", () => settle(true));
-    socket.once("error", () => settle(false));
-    socket.once("close", () => settle(false));
-  });
-}
-
-/** All are held at once, so that they differ. */
-async function freePorts(count: number): Promise<number[]> {
-  const listeners = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    listeners.map(
-      (listener) =>
-        new Promise<number>((resolve, reject) => {
-          listener.once("error", reject);
-          listener.listen(0, "127.0.0.1", () => {
-            resolve((listener.address() as { port: number }).port);
-          });
-        }),
-    ),
-  );
-  await Promise.all(listeners.map((listener) => new Promise((done) => listener.close(done))));
-  return ports;
 }

@@ -1,8 +1,8 @@
 /** Whether a message from outside can be accepted. */
 import type { ErrorCode } from "../../base/errors.ts";
+import { hashAddress } from "../address.ts";
 import { envelopeParts } from "../wasm/envelope.ts";
 import type { PartitionProcessor } from "./processor.ts";
-import { receiverHash } from "./turn-effects.ts";
 
 export interface Refusal {
   readonly code: ErrorCode;
@@ -29,7 +29,8 @@ export function refusalOf(
   const { state } = processor;
   const parts = envelopeParts(envelope, 0);
   const length = parts.extensions - parts.receiver;
-  const actor = state.actors.find(receiverHash(envelope, 0), envelope, parts.receiver, length);
+  const hash = hashAddress(envelope, parts.receiver, length);
+  const actor = state.actors.find(hash, envelope, parts.receiver, length);
   const share = actor?.agent ?? state.agents.get(agentOf(envelope));
   if (share === undefined) {
     return { code: "AGENT_NOT_FOUND", reason: `No agent is deployed for ${receiverOf(envelope)}.` };

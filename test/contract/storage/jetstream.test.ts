@@ -1,20 +1,6 @@
-import type { NatsConnection } from "@nats-io/transport-node";
-import { afterAll, beforeAll } from "vitest";
-import { connectTo, openReopenable } from "../../storage/jetstream-support.ts";
-import { type NatsServer, startNatsServer } from "../../support/nats-servers.ts";
+import { openReopenable, serverForFile } from "../../storage/jetstream-support.ts";
 import { storageContract } from "./storage-contract.ts";
 
-let server: NatsServer;
-let connection: NatsConnection;
-
-beforeAll(async () => {
-  server = await startNatsServer();
-  connection = await connectTo(server.url);
-});
-
-afterAll(async () => {
-  await connection.close();
-  await server.dispose();
-});
+const { connection } = await serverForFile();
 
 storageContract("jetstream", () => openReopenable(connection), { writers: "many" });

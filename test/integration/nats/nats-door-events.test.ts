@@ -8,10 +8,10 @@ import {
   newDirectory,
   startDoorNode,
   startDoorServer,
-  until,
 } from "../../support/door-node.ts";
 import type { NatsServer } from "../../support/nats-servers.ts";
 import { bytes } from "../../support/wire.ts";
+import { until } from "../../support/until.ts";
 
 const EVENT_STREAM = "CAXTON_test_EVENTS";
 const ACTORS = 8;

@@ -9,9 +9,9 @@ import {
   newDirectory,
   startDoorNode,
   startDoorServer,
-  until,
 } from "../../support/door-node.ts";
 import type { NatsServer } from "../../support/nats-servers.ts";
+import { until } from "../../support/until.ts";
 
 const MAIN = join(import.meta.dirname, "nats-door-node/main.ts");
 const ACTORS = 10;

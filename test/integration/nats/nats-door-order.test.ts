@@ -9,9 +9,9 @@ import {
   newDirectory,
   startDoorNode,
   startDoorServer,
-  until,
 } from "../../support/door-node.ts";
 import type { NatsServer } from "../../support/nats-servers.ts";
+import { until } from "../../support/until.ts";
 
 const PARTITIONS = 16;
 const SEND_STREAM = "CAXTON_test_SEND";

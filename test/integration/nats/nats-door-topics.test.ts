@@ -8,10 +8,10 @@ import {
   newDirectory,
   startDoorNode,
   startDoorServer,
-  until,
 } from "../../support/door-node.ts";
 import type { NatsServer } from "../../support/nats-servers.ts";
 import { bytes } from "../../support/wire.ts";
+import { until } from "../../support/until.ts";
 
 let directory: ReturnType<typeof newDirectory>;
 let server: NatsServer;
@@ -82,7 +82,7 @@ test("two agents of one partition both get it", async () => {
     closed: () => undefined,
   });
   await jetstream(client).publish("caxton.v1.topic.shared", "1 1");
-  await until(() => Promise.resolve(seen.size === 4));
+  await until(() => seen.size === 4);
   leave();
 });
 

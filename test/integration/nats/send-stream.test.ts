@@ -8,9 +8,9 @@ import {
   newDirectory,
   startDoorNode,
   startDoorServer,
-  until,
 } from "../../support/door-node.ts";
 import type { NatsServer } from "../../support/nats-servers.ts";
+import { until } from "../../support/until.ts";
 
 const STREAM = "CAXTON_test_SEND";
 
@@ -78,7 +78,7 @@ test("who waits for long while others fill the stream becomes a dead letter", as
   for (let n = 1; n <= sent; n++) {
     await js.publish("caxton.v1.send.default.adder.a", `${padding}1`);
   }
-  await until(async () => letters.length === 2);
+  await until(() => letters.length === 2);
   expect(letters).toEqual(["MAILBOX_FULL full 2", "MAILBOX_FULL full 3"]);
   await until(async () => (await messagesLeft()) === 0);
   const ask = await client.request("caxton.v1.ask.default.adder.a", "0");
