@@ -256,6 +256,30 @@ describe("a server that comes back without what it acknowledged", () => {
     expect(await codeOf(storage.records.put("a", Buffer.from("1"), 0))).toBe("STORAGE_FAILED");
   });
 
+  test("is told of a partition that nothing is written to", async () => {
+    const mine = await startNatsServer({ syncAlways: false });
+    const link = await connectTo(mine.url);
+    onTestFinished(async () => {
+      await link.close();
+      await mine.dispose();
+    });
+    const failed = Promise.withResolvers<CaxtonError>();
+    const { log } = await openJetStream(link, { behindMsMax: 300, onFailed: failed.resolve });
+    await log.append(0, 0, Buffer.from("one"), 1);
+    await mine.restart("SIGTERM", async () => {
+      await cp(join(mine.directory, "data"), join(mine.directory, "older"), { recursive: true });
+    });
+    await decided(() => log.append(0, 1, Buffer.from("two"), 1));
+    await mine.restart("SIGKILL", async () => {
+      await rm(join(mine.directory, "data"), { recursive: true });
+      await rename(join(mine.directory, "older"), join(mine.directory, "data"));
+    });
+    // Another partition of its stream gets the number of what was lost, and is none the wiser.
+    await decided(() => log.append(1, 0, Buffer.from("other"), 1));
+    expect((await failed.promise).message).toContain("have lost acknowledged frames");
+    expect(await codeOf(log.append(1, 1, Buffer.from("more"), 1))).toBe("STORAGE_FAILED");
+  });
+
   async function decided(append: () => Promise<AppendOutcome>): Promise<AppendOutcome> {
     for (;;) {
       const outcome = await append();

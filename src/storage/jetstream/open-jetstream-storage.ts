@@ -14,6 +14,7 @@ import { RecordStore } from "./record-store.ts";
 import { RecordWatch } from "./record-watch.ts";
 import type { Room } from "./room.ts";
 import { readStopMark, writeStopMark } from "./stop-mark.ts";
+import { watchTails } from "./tail-watch.ts";
 
 export interface JetStreamStorageOptions {
   /** Stays open when storage is closed. */
@@ -108,7 +109,9 @@ async function openEngine(engine: EngineOptions, durability: Durability): Promis
   const records = new RecordStore({ api, subjects, gate, watch, valueBytesMax: frameBytesMax });
   const blobs = new BlobStore({ api, subjects, gate, foundUpTo });
   const endSweep = startSweep(api, subjects, engine.abandonedMs);
+  const endTailWatch = watchTails(log, layout.partitions, engine.behindMsMax);
   const close = async (): Promise<void> => {
+    endTailWatch();
     gate.close();
     api.link.end();
     try {
