@@ -147,6 +147,7 @@ export class SimAppender {
         return;
       case "contended":
         coverage.hit("partition contended");
+        this.ports.log.abandoned(this.ports.writer, posted.frame);
         this.waitsNoMore(sent);
         ended("contended");
         return;

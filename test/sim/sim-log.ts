@@ -132,16 +132,19 @@ export class SimLog {
     done: (outcome: AppendOutcome) => void,
   ): void {
     const copy = Buffer.from(frame);
-    // One that opens a partition is sent once; the next is of another recovery.
-    if (expected !== null) this.checkIdentity(writer, copy);
+    this.checkIdentity(writer, copy);
     const append: Append = { writer, partition, expected, frame: copy, done };
     this.pending.add(append);
     this.schedule(append);
   }
 
+  /** The writer does not know what became of it, and will open the partition by another. */
+  abandoned(writer: Writer, frame: Uint8Array): void {
+    this.sent.get(writer)?.delete(nameOf(Buffer.from(frame)));
+  }
+
   private checkIdentity(writer: Writer, frame: Buffer): void {
-    const { partition, epoch, frameNo } = readFrameHeader(frame);
-    const name = `${partition}/${epoch}/${frameNo}`;
+    const name = nameOf(frame);
     const sent = this.sent.get(writer) ?? new Map<string, Buffer>();
     this.sent.set(writer, sent);
     const before = sent.get(name);
@@ -264,3 +267,8 @@ export class SimLog {
 
 /** Who is told what became of a straggler. */
 const NOBODY = (): void => undefined;
+
+function nameOf(frame: Buffer): string {
+  const { partition, epoch, frameNo } = readFrameHeader(frame);
+  return `${partition}/${epoch}/${frameNo}`;
+}
