@@ -8,6 +8,7 @@ import {
   codeOf,
   collect,
   failingFileSystem,
+  fillLog,
   openSmall,
   SMALL_SEGMENT_BYTES,
   systemError,
@@ -84,21 +85,10 @@ describe("a full log", () => {
   const small = (storage: Storage, partition = 0): Promise<number> =>
     acked(storage, partition, frameOf("small", 10));
 
-  /** Appends to a partition until the log takes no more of that size; gives the last sequence. */
-  async function fill(storage: Storage, partition: number, bytes = 4_000): Promise<number> {
-    for (let sequence = await storage.log.lastSequence(partition); ; sequence++) {
-      const code = await codeOf(storage.log.append(partition, sequence, frameOf("f", bytes), 1));
-      if (code !== "resolved") {
-        expect(code).toBe("STORAGE_FULL");
-        return sequence;
-      }
-    }
-  }
-
   test("refuses without writing, and goes on where it was after a trim", async () => {
     const directory = await temporaryDirectory();
     const storage = await openSmall(directory, { sizeBytesMax: LIMIT });
-    const last = await fill(storage, 0);
+    const last = await fillLog(storage, 0, 4_000);
     expect(last).toBeGreaterThan(8);
     expect(storage.log.usage().bytes).toBeLessThanOrEqual(LIMIT);
     expect(storage.log.usage().framesAppended).toBe(last);
@@ -127,14 +117,14 @@ describe("a full log", () => {
     // Partition 1 rests with frames in two segments.
     for (let i = 0; i < 3; i++) await acked(storage, 0, frameOf("f", 4_000));
     await small(storage, 1);
-    await fill(storage, 0);
+    await fillLog(storage, 0, 4_000);
     // To the last byte: what makes room must not need any.
-    let last = await fill(storage, 0, 0);
+    let last = await fillLog(storage, 0, 0);
     for (let round = 0; round < 5; round++) {
       await storage.log.trim(0, last);
       const before = last;
-      expect(await fill(storage, 0)).toBeGreaterThan(before + 6);
-      last = await fill(storage, 0, 0);
+      expect(await fillLog(storage, 0, 4_000)).toBeGreaterThan(before + 6);
+      last = await fillLog(storage, 0, 0);
       await storage.close();
       storage = await openSmall(directory, { sizeBytesMax: LIMIT });
     }
@@ -148,42 +138,6 @@ describe("a full log", () => {
     expect(storage.log.usage().bytes).toBeLessThanOrEqual(LIMIT);
   });
 
-  test("still takes frames that make room, over starts, and nothing else in their room", async () => {
-    const directory = await temporaryDirectory();
-    let storage = await openSmall(directory, { sizeBytesMax: LIMIT });
-    await fill(storage, 0);
-    let last = await fill(storage, 0, 0);
-    expect(storage.log.usage().fullShare).toBeGreaterThan(0.9);
-    for (let epoch = 2; epoch < 5; epoch++) {
-      const opening = await storage.log.append(0, null, frameOf("epoch", 200), epoch);
-      expect(opening).toEqual({ kind: "acked", sequence: last + 1 });
-      const ordinary = storage.log.append(0, last + 1, frameOf("f", 10), epoch);
-      expect(await codeOf(ordinary)).toBe("STORAGE_FULL");
-      const naming = frameOf("checkpoint", 200);
-      const named = await storage.log.append(0, last + 1, naming, epoch, "reserve");
-      expect(named).toEqual({ kind: "acked", sequence: last + 2 });
-      last += 2;
-      await storage.close();
-      storage = await openSmall(directory, { sizeBytesMax: LIMIT });
-    }
-    await storage.log.trim(0, last);
-    expect(storage.log.usage().fullShare).toBeLessThan(0.3);
-    expect(await fill(storage, 0)).toBeGreaterThan(last + 6);
-  });
-
-  test("gives what was begun most of the room of frames that make room", async () => {
-    const storage = await openSmall(await temporaryDirectory(), { sizeBytesMax: LIMIT });
-    await fill(storage, 0);
-    let last = await fill(storage, 0, 0);
-    const begun = () => storage.log.append(0, last, frameOf("begun", 200), 1, "begun");
-    expect(await begun()).toEqual({ kind: "acked", sequence: last + 1 });
-    last++;
-    while ((await codeOf(begun())) === "resolved") last++;
-    const rest = frameOf("checkpoint", SMALL_SEGMENT_BYTES / 16);
-    const named = await storage.log.append(0, last, rest, 1, "reserve");
-    expect(named).toEqual({ kind: "acked", sequence: last + 1 });
-  });
-
   test("is not one whose only segment was made for a larger limit", async () => {
     const directory = await temporaryDirectory();
     const before = await openSmall(directory, {
@@ -194,7 +148,7 @@ describe("a full log", () => {
     await before.close();
     const storage = await openSmall(directory, { sizeBytesMax: LIMIT });
     expect(storage.log.usage().fullShare).toBeLessThan(0.2);
-    expect(await fill(storage, 0)).toBeGreaterThan(4);
+    expect(await fillLog(storage, 0, 4_000)).toBeGreaterThan(4);
     await storage.close();
   });
 
@@ -207,12 +161,12 @@ describe("a full log", () => {
     const failures: CaxtonError[] = [];
     const onFailed = (error: CaxtonError): unknown => failures.push(error);
     const storage = await openSmall(await temporaryDirectory(), { fileSystem, onFailed });
-    expect(await fill(storage, 0)).toBe(3);
+    expect(await fillLog(storage, 0, 4_000)).toBe(3);
     full = false;
     const append = (): Promise<string> =>
       codeOf(storage.log.append(0, null, frameOf("f", 4_000), 1));
     await expect.poll(append, { timeout: 10_000 }).toBe("resolved");
-    expect(await fill(storage, 0)).toBeGreaterThan(10);
+    expect(await fillLog(storage, 0, 4_000)).toBeGreaterThan(10);
     expect(failures).toEqual([]);
   });
 

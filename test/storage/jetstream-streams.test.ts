@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Storage } from "../../src/storage/index.ts";
 import { frameOf } from "./frames.ts";
 import { newCluster, openJetStream, serverForFile } from "./jetstream-support.ts";
-import { codeOf, collect } from "./support.ts";
+import { codeOf, collect, fillLog } from "./support.ts";
 
 const { connection } = await serverForFile();
 
@@ -41,21 +41,10 @@ describe("messages that somebody else wrote", () => {
 describe("streams that are full", () => {
   const LIMIT = 512 * 1024;
 
-  const fill = async (storage: Storage, partition: number): Promise<number> => {
-    for (let last = 0; ; last++) {
-      const frame = frameOf(`${partition} ${last}`, 20_000);
-      const code = await codeOf(storage.log.append(partition, last, frame, 1));
-      if (code !== "resolved") {
-        expect(code).toBe("STORAGE_FULL");
-        return last;
-      }
-    }
-  };
-
   test("nothing is written, and there is room again after a trim", async () => {
     const cluster = newCluster();
     const storage = await openJetStream(connection, { cluster, sizeBytesMax: LIMIT });
-    const last = await fill(storage, 0);
+    const last = await fillLog(storage, 0, 20_000);
     expect(last).toBeGreaterThan(20);
     expect(storage.log.usage().bytes).toBeLessThanOrEqual(LIMIT);
     expect(await storage.log.lastSequence(0)).toBe(last);
@@ -72,46 +61,12 @@ describe("streams that are full", () => {
     expect(kept.map(({ sequence }) => sequence)).toEqual([last - 1, last, last + 1]);
   });
 
-  test("frames that make room are taken where others are not, over starts", async () => {
-    const cluster = newCluster();
-    let storage = await openJetStream(connection, { cluster, sizeBytesMax: LIMIT });
-    let last = await fill(storage, 0);
-    for (let epoch = 2; epoch < 5; epoch++) {
-      expect(storage.log.usage().fullShare).toBeGreaterThan(0.9);
-      const opening = await storage.log.append(0, null, frameOf("epoch", 200), epoch);
-      expect(opening).toEqual({ kind: "acked", sequence: last + 1 });
-      const ordinary = storage.log.append(0, last + 1, frameOf("f", 20_000), epoch);
-      expect(await codeOf(ordinary)).toBe("STORAGE_FULL");
-      const naming = frameOf("checkpoint", 2000);
-      const named = await storage.log.append(0, last + 1, naming, epoch, "reserve");
-      expect(named).toEqual({ kind: "acked", sequence: last + 2 });
-      last += 2;
-      await storage.close();
-      storage = await openJetStream(connection, { cluster, sizeBytesMax: LIMIT });
-    }
-    await storage.log.trim(0, last);
-    expect(storage.log.usage().fullShare).toBeLessThan(0.1);
-    expect(await codeOf(storage.log.append(0, last, frameOf("f", 20_000), 5))).toBe("resolved");
-  });
-
-  test("what was begun has most of the room of frames that make room", async () => {
-    const storage = await openJetStream(connection, { sizeBytesMax: LIMIT });
-    let last = await fill(storage, 0);
-    const begun = () => storage.log.append(0, last, frameOf("begun", 20_000), 1, "begun");
-    expect(await begun()).toEqual({ kind: "acked", sequence: last + 1 });
-    last++;
-    while ((await codeOf(begun())) === "resolved") last++;
-    const rest = frameOf("checkpoint", LIMIT / 128);
-    const named = await storage.log.append(0, last, rest, 1, "reserve");
-    expect(named).toEqual({ kind: "acked", sequence: last + 1 });
-  });
-
   test("a partition that rests holds the stream back, is named, and lets go when it is trimmed", async () => {
     const storage = await openJetStream(connection, { sizeBytesMax: LIMIT });
     const { log } = storage;
     expect(log.usage().heldBackBy).toEqual([]);
     await log.append(7, 0, frameOf("rests", 100), 1);
-    const last = await fill(storage, 0);
+    const last = await fillLog(storage, 0, 20_000);
     await log.trim(0, last);
     expect((await collect(log.scan(0, 1)))[0]?.sequence).toBe(1);
     const [held, ...others] = log.usage().heldBackBy;
@@ -128,7 +83,7 @@ describe("streams that are full", () => {
   test("what another node trimmed is passed over", async () => {
     const cluster = newCluster();
     const old = await openJetStream(connection, { cluster, sizeBytesMax: LIMIT });
-    const last = await fill(old, 0);
+    const last = await fillLog(old, 0, 20_000);
     const next = await openJetStream(connection, { cluster, sizeBytesMax: LIMIT });
     await next.log.trim(0, last - 3);
     const seen = (await collect(old.log.scan(0, 1))).map(({ sequence }) => sequence);

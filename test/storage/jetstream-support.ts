@@ -15,6 +15,7 @@ import {
   startNatsServer,
 } from "../support/nats-servers.ts";
 import { collect } from "./support.ts";
+import type { SmallLog } from "../contract/storage/full-contract.ts";
 import type { StorageUnderTest } from "../contract/storage/storage-contract.ts";
 
 let clusters = 0;
@@ -126,5 +127,21 @@ export async function openReopenable(
       return storage;
     },
     another: openIt,
+  };
+}
+
+const SMALL_LOG_BYTES = 512 * 1024;
+
+export function smallLog(
+  connection: NatsConnection,
+  options: Partial<JetStreamStorageOptions> = {},
+): SmallLog {
+  return {
+    open: () => openReopenable(connection, { ...options, sizeBytesMax: SMALL_LOG_BYTES }),
+    frameBytes: 20_000,
+    checkpointBytes: 2000,
+    begunBytes: 2000,
+    restBytes: SMALL_LOG_BYTES / 128,
+    trimmedShareMax: 0.1,
   };
 }

@@ -3,13 +3,14 @@ import { createHash } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { onTestFinished } from "vitest";
+import { expect, onTestFinished } from "vitest";
 import { type FileSystem, nodeFileSystem } from "../../src/storage/embedded/file-system.ts";
 import {
   type EmbeddedStorageOptions,
   openEmbeddedStorage,
   type Storage,
 } from "../../src/storage/index.ts";
+import { frameOf } from "./frames.ts";
 
 export const SMALL_SEGMENT_BYTES = 16 * 1024;
 
@@ -49,6 +50,22 @@ export async function acked(
   const outcome = await storage.log.append(partition, null, frame, 1);
   if (outcome.kind !== "acked") throw new Error(`append: ${outcome.kind}`);
   return outcome.sequence;
+}
+
+/** Appends frames of that size until the log takes no more of them; gives the last sequence. */
+export async function fillLog(
+  { log }: Storage,
+  partition: number,
+  bytes: number,
+  epoch = 1,
+): Promise<number> {
+  for (let sequence = await log.lastSequence(partition); ; sequence++) {
+    const code = await codeOf(log.append(partition, sequence, frameOf("f", bytes), epoch));
+    if (code !== "resolved") {
+      expect(code).toBe("STORAGE_FULL");
+      return sequence;
+    }
+  }
 }
 
 export async function codeOf(promise: Promise<unknown>): Promise<string> {

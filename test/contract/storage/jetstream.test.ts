@@ -1,6 +1,9 @@
-import { openReopenable, serverForFile } from "../../storage/jetstream-support.ts";
+import { openReopenable, serverForFile, smallLog } from "../../storage/jetstream-support.ts";
 import { storageContract } from "./storage-contract.ts";
 
 const { connection } = await serverForFile();
 
-storageContract("jetstream", () => openReopenable(connection), { writers: "many" });
+storageContract("jetstream", () => openReopenable(connection), {
+  small: smallLog(connection),
+  writers: "many",
+});

@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import type { AppendOutcome, Storage } from "../../../src/storage/index.ts";
 import { frameOf } from "../../storage/frames.ts";
 import { codeOf, collect } from "../../storage/support.ts";
+import { fullContract, type SmallLog } from "./full-contract.ts";
 
 export interface StorageUnderTest {
   readonly storage: Storage;
@@ -20,7 +21,7 @@ const refused = (lastSequence: number) => ({ kind: "refused", lastSequence });
 export function storageContract(
   name: string,
   open: () => Promise<StorageUnderTest>,
-  { writers = "one" }: { writers?: "one" | "many" } = {},
+  { small, writers = "one" }: { small: SmallLog; writers?: "one" | "many" },
 ): void {
   describe(`${name}: storage contract`, () => {
     let under: StorageUnderTest;
@@ -39,6 +40,7 @@ export function storageContract(
         twoWritersContract(current, () => under.another!(), reopen));
     }
     describe("log: trim", () => trimContract(current, reopen));
+    describe("log: full", () => fullContract(small));
     describe("records", () => recordsContract(current, reopen));
     describe("blobs", () => blobsContract(current, reopen));
   });
