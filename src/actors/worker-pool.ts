@@ -459,6 +459,7 @@ export class WorkerPool {
     const recovered = await this.recoverSeat(seat, thread);
     for (const { partition, cursors } of recovered) this.acknowledgeSources(partition, cursors);
     await this.learnCursors(seat);
+    if (seat.thread !== thread) throw new WorkerDied(seat.index);
     await this.open(seat);
     for (const { partition, cursors } of recovered) this.refetchLost(seat, partition, cursors);
     this.options.watcher.workerReplaced();
