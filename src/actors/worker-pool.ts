@@ -164,7 +164,7 @@ export class WorkerPool {
 
   /** Sends a request that the worker answers by its number. */
   request<T>(partition: number, build: (requestId: number) => ToWorker): Promise<T> {
-    if (!this.isReady(partition)) throw unavailable(partition);
+    if (!this.isReady(partition)) return Promise.reject(unavailable(partition));
     const worker = this.workerOf(partition);
     const { requestId, answer } = this.answers.await<T>(worker);
     this.post(worker, build(requestId));

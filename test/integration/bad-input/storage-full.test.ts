@@ -15,8 +15,8 @@ const SIZE_BYTES_MAX = 16 * MIB;
 const RECEIVER = "default/adder/full";
 /** A one with zeros before it: large, and still a number. */
 const CONTENT = bytes("1".padStart(200_000, "0"));
-/** More than fit. */
-const SENDS_MAX = 100;
+/** Several times what fits: room that is made at once may go unnoticed. */
+const SENDS_MAX = 400;
 const SEND_TIMEOUT_MS = 2000;
 
 describe.each(["embedded", "jetstream"])("%s", (engine) => {

@@ -7,6 +7,7 @@ import type { Worker } from "node:worker_threads";
 import { pino } from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type RunningKernel, startKernel } from "../../../src/actors/index.ts";
+import type { ToWorker } from "../../../src/actors/worker-protocol.ts";
 import { loadConfig } from "../../../src/base/config.ts";
 import { CaxtonError } from "../../../src/base/errors.ts";
 import {
@@ -88,6 +89,8 @@ async function add(actor: number): Promise<string> {
       return Buffer.from(reply.content).toString();
     } catch (error) {
       if (!(error instanceof CaxtonError) || error.code !== "PARTITION_UNAVAILABLE") throw error;
+      const { notReady } = await kernel.node.status();
+      expect(notReady.filter(({ component }) => component !== "partitions")).toEqual([]);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
@@ -116,6 +119,19 @@ test("a worker that dies while it recovers is replaced again, and both at once a
   for (let actor = 0; actor < ACTORS; actor++) expect(await add(actor)).toBe("2 2");
   expect(doomed).toBe(0);
   expect(threads.length - before).toBe(3 + 2);
+});
+
+test("a worker that dies while its partitions are asked what they have taken is replaced, too", async () => {
+  const asked = threads[1]!;
+  const post = asked.postMessage.bind(asked);
+  let questions = 0;
+  asked.postMessage = (message: ToWorker, transfer: ArrayBuffer[]) => {
+    if (message.kind !== "query" || message.query.kind !== "cursors") post(message, transfer);
+    else if (questions++ === 0) void asked.terminate();
+  };
+  await threads[0]!.terminate();
+  for (let actor = 0; actor < ACTORS; actor++) expect(await add(actor)).toBe("2 2");
+  expect(questions).toBe(1);
 });
 
 test("a partition that another node has opened meanwhile is left to it", async () => {
