@@ -8,7 +8,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 
 interface Suite {
   readonly name: string;
@@ -21,7 +21,13 @@ interface Count {
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
+  /** What to say of each failure once more, behind the counts. */
+  readonly failures: readonly string[];
 }
+
+const NOTHING: Count = { passed: 0, failed: 0, skipped: 0, failures: [] };
+const FAILURE_LINES_MAX = 12;
+const FAILURE_LINE_CHARS_MAX = 300;
 
 /** A machine may be that much slower than the budgets assume. */
 const HANG_FACTOR = 4;
@@ -132,38 +138,82 @@ function run(suite: Suite, extraArguments: readonly string[]): Promise<number | 
   });
 }
 
+/** Of vitest's JSON report. */
+interface Report {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly numPendingTests: number;
+  readonly numTodoTests: number;
+  readonly testResults: readonly {
+    readonly name: string;
+    readonly status: string;
+    readonly message: string;
+    readonly assertionResults: readonly {
+      readonly status: string;
+      readonly fullName: string;
+      readonly duration?: number | null;
+      readonly failureMessages?: readonly string[] | null;
+    }[];
+  }[];
+}
+
 /** What vitest's JSON report counts; nothing when it died before writing one. */
 function readReport(file: string): Count {
   try {
-    const report = JSON.parse(readFileSync(file, "utf8")) as Record<string, number>;
+    const report = JSON.parse(readFileSync(file, "utf8")) as Report;
     return {
-      passed: report["numPassedTests"] ?? 0,
-      failed: report["numFailedTests"] ?? 0,
-      skipped: (report["numPendingTests"] ?? 0) + (report["numTodoTests"] ?? 0),
+      passed: report.numPassedTests,
+      failed: report.numFailedTests,
+      skipped: report.numPendingTests + report.numTodoTests,
+      failures: report.testResults.flatMap(failuresOf),
     };
   } catch {
-    return { passed: 0, failed: 0, skipped: 0 };
+    return NOTHING;
   }
+}
+
+/** Each with the first lines of why: of a long log often only the end is kept. */
+function failuresOf(file: Report["testResults"][number]): string[] {
+  const path = relative(ROOT, file.name);
+  const failed = file.assertionResults.filter(({ status }) => status === "failed");
+  if (failed.length === 0 && file.status === "failed")
+    return [`${path}\n${shortened(file.message)}`];
+  return failed.map(({ fullName, duration, failureMessages }) => {
+    const why = shortened((failureMessages ?? []).join("\n"));
+    return `${path} > ${fullName} (${Math.round(duration ?? 0)} ms)\n${why}`;
+  });
+}
+
+function shortened(message: string): string {
+  const lines = message.split("\n").slice(0, FAILURE_LINES_MAX);
+  return lines.map((line) => `    ${line.slice(0, FAILURE_LINE_CHARS_MAX)}`).join("\n");
 }
 
 async function runCounted(suite: Suite, scratch: string): Promise<Count> {
   if (isVitest(suite)) natsServer ??= findNatsServer();
-  if (isVitest(suite) && natsServer === undefined) return { passed: 0, failed: 1, skipped: 0 };
+  if (isVitest(suite) && natsServer === undefined) {
+    return { ...NOTHING, failed: 1, failures: [`${suite.name}: no nats-server`] };
+  }
   const report = join(scratch, `${suite.name}.json`);
   const code = await run(
     suite,
     isVitest(suite) ? ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`] : [],
   );
-  if (code === undefined) console.log(`${suite.name}: killed, it hangs`);
-  const count = isVitest(suite) ? readReport(report) : { passed: 0, failed: 0, skipped: 0 };
+  const count = isVitest(suite) ? readReport(report) : NOTHING;
   if (code === 0) return isVitest(suite) ? count : { ...count, passed: 1 };
+  const why = code === undefined ? "killed, it hangs" : `exit code ${code}`;
   // A suite may fail without a failed test: a file that does not load, an unhandled rejection.
-  return { ...count, failed: Math.max(1, count.failed) };
+  return {
+    ...count,
+    failed: Math.max(1, count.failed),
+    failures: count.failures.length > 0 ? count.failures : [`${suite.name}: ${why}`],
+  };
 }
 
 const suites = choose(process.argv.slice(2));
 const scratch = mkdtempSync(join(tmpdir(), "caxton-suites-"));
 const rows: string[] = [];
+const failures: string[] = [];
 let passed = 0;
 let failed = 0;
 for (const suite of suites) {
@@ -175,6 +225,7 @@ for (const suite of suites) {
   const isOver = tookMs > suite.budgetS * 1000;
   passed += count.passed;
   failed += count.failed;
+  failures.push(...count.failures);
   rows.push(
     [
       suite.name.padEnd(12),
@@ -187,5 +238,6 @@ for (const suite of suites) {
 }
 rmSync(scratch, { recursive: true, force: true });
 
-console.log(`\n${rows.join("\n")}\n\n${passed} passed, ${failed} failed`);
+const failedLines = failures.map((failure) => `FAILED ${failure}\n`);
+console.log(`\n${rows.join("\n")}\n\n${failedLines.join("")}${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 ? 1 : 0;

@@ -13,10 +13,14 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
+const FIRST_WORD_MS_MAX = 1000;
+
 /** Whether a nats-server takes connections there: it speaks first. */
 export function natsAccepts(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: HOST });
+    // A port nobody listens on may become both ends of the connection, and then nobody speaks.
+    socket.setTimeout(FIRST_WORD_MS_MAX, () => settle(false));
     const settle = (isThere: boolean): void => {
       socket.destroy();
       resolve(isThere);

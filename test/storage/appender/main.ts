@@ -5,6 +5,8 @@
  *   main.ts DIRECTORY [COMMITS]
  */
 import { writeSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import { CaxtonError } from "../../../src/base/errors.ts";
 import { openEmbeddedStorage } from "../../../src/storage/index.ts";
 import { frameOf } from "../frames.ts";
 
@@ -19,14 +21,26 @@ const storage = await openEmbeddedStorage({
 });
 writeSync(1, "open\n");
 
+/** Trimmed segments are made ready again while others are written: on a slow disk they are all in use for a moment. */
+async function append(partition: number, last: number, frame: Uint8Array): Promise<number> {
+  for (;;) {
+    try {
+      const outcome = await storage.log.append(partition, last, frame, 1);
+      if (outcome.kind !== "acked") throw new Error(`append: ${outcome.kind}`);
+      return outcome.sequence;
+    } catch (error) {
+      if (!(error instanceof CaxtonError) || error.code !== "STORAGE_FULL") throw error;
+      await delay(error.retryAfterMs);
+    }
+  }
+}
+
 async function appendTo(partition: number): Promise<void> {
   let last = await storage.log.lastSequence(partition);
   for (let made = 0; made < Number(commits); made++) {
     const sequence = last + 1;
     const frame = frameOf(`${partition} ${sequence}`, 100 + ((sequence * 379) % 5_000));
-    const outcome = await storage.log.append(partition, last, frame, 1);
-    if (outcome.kind !== "acked") throw new Error(`append: ${outcome.kind}`);
-    last = outcome.sequence;
+    last = await append(partition, last, frame);
     writeSync(1, `${partition} ${last}\n`);
     if (last % KEPT === 0) await storage.log.trim(partition, last - KEPT);
   }
