@@ -17,6 +17,7 @@ export type {
   PartitionStatus,
   SendInput,
   SendStream,
+  StreamNumber,
   StreamListener,
   SourceLanguage,
   SupervisorNode,

@@ -81,23 +81,43 @@ export interface StreamListener {
   lost(partitions: readonly number[]): void;
 }
 
+/** How far a partition is with the stream that clients send by. */
+export interface StreamPlace {
+  /** The stream's, 0: the partition knows of none. */
+  readonly incarnation: number;
+  /** The newest message it met. */
+  readonly upTo: number;
+  /** When the stream stored that one, in seconds since 1970; 0: not known. */
+  readonly upToS: number;
+  /** Everything up to this number is done. */
+  readonly floor: number;
+}
+
+/** A message of the stream. */
+export interface StreamNumber {
+  readonly n: number;
+  /** When the stream stored it, in seconds since 1970. */
+  readonly storedS: number;
+}
+
 /**
  * The messages of one stream, numbered by it, to the partitions of their receivers. What comes again is known by
  * its number, however often a partition is handed it.
  */
 export interface SendStream {
+  place(partition: number): Promise<StreamPlace>;
   /**
-   * The number to go on from, where all before are done. `incarnation` tells the stream from others, `last` is
-   * the newest message it has.
+   * Another stream, or the same one without some of its end: of what the partition met the messages up to `last` are
+   * left. What is in hand is forgotten. `incarnation` tells the stream from others.
    */
-  begin(partition: number, incarnation: number, last: number): Promise<number>;
+  begin(partition: number, incarnation: number, last: number): Promise<StreamPlace>;
   /**
    * In the order of their numbers. `hasOwnId`: the client chose its id, and a repeat is no new message. Throws what
    * `send` throws of a bad message; then it is to be `refuse`d.
    */
-  offer(partition: number, n: number, input: SendInput, hasOwnId: boolean): void;
+  offer(partition: number, message: StreamNumber, input: SendInput, hasOwnId: boolean): void;
   /** A message that is refused already. */
-  refuse(partition: number, n: number): void;
+  refuse(partition: number, message: StreamNumber): void;
   disposed(partition: number, n: number): void;
   /** Refuses what has waited, up to this number, for room in a mailbox. */
   giveUp(partition: number, n: number): void;

@@ -6,6 +6,7 @@ import type {
   DeadLetter,
   PartitionStatus,
   StateEntry,
+  StreamPlace,
   SupervisorNode,
 } from "./kernel.ts";
 import type { ErrorCode } from "../base/errors.ts";
@@ -70,14 +71,6 @@ export interface AgentShareInfo {
   readonly turnFigures: Float64Array | undefined;
 }
 
-/** How far a partition is with the stream that clients send by. */
-export interface StreamPlace {
-  readonly incarnation: number;
-  readonly upTo: number;
-  /** Everything up to this number is done. */
-  readonly floor: number;
-}
-
 export type PartitionFacts = Omit<PartitionStatus, "worker" | "ready">;
 
 /** State keys and addresses are bytes; text is their latin1 form until it leaves. */
@@ -136,8 +129,8 @@ export function answerQuery(processor: PartitionProcessor, query: Query): unknow
     case "cursors":
       return [...state.cursors];
     case "stream": {
-      const { incarnation, upTo, floor } = state.stream;
-      const place: StreamPlace = { incarnation, upTo, floor };
+      const { incarnation, upTo, upToS, floor } = state.stream;
+      const place: StreamPlace = { incarnation, upTo, upToS, floor };
       return place;
     }
     case "status":

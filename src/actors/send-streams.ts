@@ -4,9 +4,8 @@
  * Owns what is on its way to the workers. All of one turn of the event loop travels together.
  */
 import { CaxtonError } from "../base/errors.ts";
-import type { SendInput, SendStream, StreamListener } from "./kernel.ts";
+import type { SendInput, SendStream, StreamListener, StreamNumber, StreamPlace } from "./kernel.ts";
 import type { PartitionAccess } from "./partition-access.ts";
-import type { StreamPlace } from "./queries.ts";
 import { WorkerBatches } from "./worker-batches.ts";
 import { Packer } from "./worker-protocol.ts";
 import type { FromWorker, PackedStreamed, ToWorker } from "./worker-protocol.ts";
@@ -59,16 +58,16 @@ export class SendStreams implements SendStream {
     return this;
   }
 
-  async begin(partition: number, incarnation: number, last: number): Promise<number> {
-    const { partitions } = this.ports;
-    const query = { kind: "stream", partition } as const;
-    const found = await partitions.query<StreamPlace>(query);
-    if (found.incarnation === incarnation && found.upTo <= last) return found.floor + 1;
-    await partitions.control(partition, { kind: "stream-begin", incarnation, last });
-    return (await partitions.query<StreamPlace>(query)).floor + 1;
+  place(partition: number): Promise<StreamPlace> {
+    return this.ports.partitions.query<StreamPlace>({ kind: "stream", partition });
   }
 
-  offer(partition: number, n: number, input: SendInput, hasOwnId: boolean): void {
+  async begin(partition: number, incarnation: number, last: number): Promise<StreamPlace> {
+    await this.ports.partitions.control(partition, { kind: "stream-begin", incarnation, last });
+    return this.place(partition);
+  }
+
+  offer(partition: number, message: StreamNumber, input: SendInput, hasOwnId: boolean): void {
     const { id, envelope, partition: destination } = this.ports.prepare(input);
     if (destination !== partition) {
       const text = `A message to ${input.receiver} came as one of partition ${String(partition)}.`;
@@ -76,12 +75,12 @@ export class SendStreams implements SendStream {
     }
     const { packer, messages } = this.outgoingTo(partition);
     const packed = packer.add(envelope, 0, envelope.length);
-    messages.push({ partition, n, id: hasOwnId ? id : undefined, ...packed });
+    messages.push({ partition, ...message, id: hasOwnId ? id : undefined, ...packed });
   }
 
-  refuse(partition: number, n: number): void {
+  refuse(partition: number, message: StreamNumber): void {
     const { messages } = this.outgoingTo(partition);
-    messages.push({ partition, n, id: undefined, offset: 0, length: 0 });
+    messages.push({ partition, ...message, id: undefined, offset: 0, length: 0 });
   }
 
   disposed(partition: number, n: number): void {

@@ -8,9 +8,9 @@ export function handOver(
   { messages, bytes, disposed, givenUp }: Extract<ToWorker, { kind: "stream" }>,
 ): void {
   const packed = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (const { partition, n, id, offset, length } of messages) {
+  for (const { partition, n, storedS, id, offset, length } of messages) {
     const envelope = length === 0 ? undefined : packed.subarray(offset, offset + length);
-    partitions.get(partition)?.stream.offer({ n, id, envelope });
+    partitions.get(partition)?.stream.offer({ n, storedS, id, envelope });
   }
   for (const { partition, n } of disposed) partitions.get(partition)?.stream.dispose(n);
   for (const { partition, n } of givenUp) partitions.get(partition)?.stream.giveUp(n);

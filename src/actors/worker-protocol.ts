@@ -47,6 +47,8 @@ export interface PackedSubmission extends Packed {
 export interface PackedStreamed extends Packed {
   readonly partition: number;
   readonly n: number;
+  /** When the stream stored it, in seconds since 1970. */
+  readonly storedS: number;
   /** What the client called it. */
   readonly id: string | undefined;
 }

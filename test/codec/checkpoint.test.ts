@@ -21,6 +21,7 @@ const golden = (name: string): Buffer => readFileSync(join(import.meta.dirname, 
 
 const { limits } = loadConfig({});
 const LOG = { lastFrameNo: 40, lastCrc: 0xfedcba98, epoch: 3 };
+const STORED_S = 1_700_000_000;
 const IDENTITY = { id: 5, partitions: 16, incarnation: 0x89abcdef };
 
 const environment = (id: number) => ({
@@ -56,8 +57,8 @@ function stateWithEverything(): PartitionState {
   Object.assign(state, { turns: 9, turnsFailed: 4, logFloor: 12 });
   state.cursors.set(2, 2 ** 34);
   state.stream.begin(0x12345678, 2 ** 35);
-  state.stream.wait(2 ** 34);
-  state.stream.done(2 ** 34 + 7);
+  state.stream.wait(2 ** 34, STORED_S - 1);
+  state.stream.done(2 ** 34 + 7, STORED_S);
   state.outboxes.set(7, Outbox.restored(10, [{ position: logPosition(38, 100), length: 64 }]));
   const share = new AgentShare("default/agent", environment(2));
   Object.assign(share, { drainUntilMs: 1_700_000_030_000, suspended: "zu groß" });
@@ -101,7 +102,7 @@ describe("a checkpoint", () => {
   const written = writeCheckpoint(stateWithEverything(), LOG);
 
   test("is the committed bytes", () => {
-    expect(written.content.toString("hex")).toBe(golden("checkpoint-v2.bin").toString("hex"));
+    expect(written.content.toString("hex")).toBe(golden("checkpoint-v3.bin").toString("hex"));
   });
 
   test("knows how far back the log is needed: a turn's message, not one that waits", () => {
@@ -110,10 +111,10 @@ describe("a checkpoint", () => {
 
   test("gives, once read, the same bytes again", () => {
     const state = new PartitionState(IDENTITY, limits);
-    expect(readCheckpoint(state, golden("checkpoint-v2.bin"), environment)).toEqual(LOG);
+    expect(readCheckpoint(state, golden("checkpoint-v3.bin"), environment)).toEqual(LOG);
     expect(state.pending).toBe(2);
     const again = writeCheckpoint(state, LOG).content;
-    expect(again.toString("hex")).toBe(golden("checkpoint-v2.bin").toString("hex"));
+    expect(again.toString("hex")).toBe(golden("checkpoint-v3.bin").toString("hex"));
   });
 
   test("of version 1 is read as one that knows of no stream", () => {
@@ -121,22 +122,31 @@ describe("a checkpoint", () => {
     expect(readCheckpoint(state, golden("checkpoint-v1.bin"), environment)).toEqual(LOG);
     expect(state.stream).toMatchObject({ incarnation: 0, upTo: 0, floor: 0 });
     state.stream.begin(0x12345678, 2 ** 35);
-    state.stream.wait(2 ** 34);
-    state.stream.done(2 ** 34 + 7);
+    state.stream.wait(2 ** 34, STORED_S - 1);
+    state.stream.done(2 ** 34 + 7, STORED_S);
     const again = writeCheckpoint(state, LOG).content;
-    expect(again.toString("hex")).toBe(golden("checkpoint-v2.bin").toString("hex"));
+    expect(again.toString("hex")).toBe(golden("checkpoint-v3.bin").toString("hex"));
+  });
+
+  test("of version 2 is read as one that does not know when its stream stored what it met", () => {
+    const state = new PartitionState(IDENTITY, limits);
+    expect(readCheckpoint(state, golden("checkpoint-v2.bin"), environment)).toEqual(LOG);
+    expect(state.stream).toMatchObject({ upTo: 2 ** 34 + 7, upToS: 0 });
+    state.stream.upToS = STORED_S;
+    const again = writeCheckpoint(state, LOG).content;
+    expect(again.toString("hex")).toBe(golden("checkpoint-v3.bin").toString("hex"));
   });
 
   test("of another kind or a newer version is refused", () => {
     const refuse = (change: (bytes: Buffer) => void): (() => void) => {
-      const bytes = Buffer.from(golden("checkpoint-v2.bin"));
+      const bytes = Buffer.from(golden("checkpoint-v3.bin"));
       change(bytes);
       return () => readCheckpoint(new PartitionState(IDENTITY, limits), bytes, environment);
     };
     const corrupt = expect.objectContaining({ code: "STORAGE_CORRUPT" }) as Error;
     const newer = expect.objectContaining({ code: "STORAGE_FORMAT_NEWER" }) as Error;
     expect(refuse((bytes) => bytes.writeUInt8(0))).toThrow(corrupt);
-    expect(refuse((bytes) => bytes.writeUInt32LE(3, 4))).toThrow(newer);
+    expect(refuse((bytes) => bytes.writeUInt32LE(4, 4))).toThrow(newer);
   });
 });
 

@@ -5,7 +5,7 @@
  * 2. Nothing is trimmed that a partition may still ask for.
  */
 import { hashAddressText, partitionOf } from "../../src/actors/address.ts";
-import type { StreamPlace } from "../../src/actors/queries.ts";
+import type { StreamPlace } from "../../src/actors/kernel.ts";
 import { FLAG_CLIENT, encodeEnvelope } from "../../src/actors/wasm/envelope.ts";
 import { Packer, type FromWorker } from "../../src/actors/worker-protocol.ts";
 import type { SeededRandom } from "../../src/base/random.ts";
@@ -18,6 +18,8 @@ import type { Timeline } from "./timeline.ts";
 import { Workload } from "./workload.ts";
 
 const INCARNATION = 7;
+/** It never loses its end. */
+const STORED_S = 1_700_000_000;
 const READ_EVERY_MS = 8;
 const BURIED_AFTER_MS = 30;
 const TRIM_EVERY_MS = 100;
@@ -243,7 +245,7 @@ export class SimStreamReader {
     this.node.postAll((isHere) => {
       const packer = new Packer();
       const packed = messages.filter(isHere).map(({ partition, n, ownId: id, envelope }) => {
-        return { partition, n, id, ...packer.add(envelope, 0, envelope.length) };
+        return { partition, n, storedS: STORED_S, id, ...packer.add(envelope, 0, envelope.length) };
       });
       return {
         kind: "stream",

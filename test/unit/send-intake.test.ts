@@ -1,4 +1,5 @@
-/** Up to where a reader of the stream of sends is done: the rest of the stream must not be trimmed. */
+/** Where a reader of the stream of sends goes on, and up to where it is done: the rest must not be trimmed. */
+import type { StreamPlace } from "../../src/actors/kernel.ts";
 import type { JsMsg } from "@nats-io/jetstream";
 import { pino } from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -15,7 +16,8 @@ class Delivery {
 
   deliver(n: number, partition: number): void {
     const subject = `_caxton.test.send.${partition}.default.sequence.a`;
-    const info = { deliverySequence: ++this.count };
+    const timestampNanos = (stored.get(n)!.storedS + 0.5) * 1e9;
+    const info = { deliverySequence: ++this.count, timestampNanos };
     this.waiting.push({ seq: n, subject, data: Buffer.from("x"), info } as unknown as JsMsg);
     this.wake?.();
   }
@@ -39,18 +41,32 @@ class Delivery {
   }
 }
 
-/** Partition of each message that the stream has. */
-const stored = new Map<number, number>();
+interface Stored {
+  readonly partition: number;
+  readonly storedS: number;
+}
+
+/** What the stream has. */
+const stored = new Map<number, Stored>();
+let nowS: number;
+/** How far the partitions are. */
+const places = new Map<number, StreamPlace>();
 let begun: Delivery[];
+let startedFrom: number[];
 let offered: number[];
 let intake: SendIntake;
+
+const INCARNATION = 7;
 
 const until = (isSo: () => boolean) => expect.poll(isSo, { interval: 1 }).toBe(true);
 const last = () => Math.max(0, ...stored.keys());
 
 beforeEach(async () => {
   stored.clear();
+  nowS = 1_700_000_000;
+  for (const partition of [0, 1]) placeAt(partition, 0);
   begun = [];
+  startedFrom = [];
   offered = [];
   const options: Partial<SendIntakeOptions> = {
     name: "intake",
@@ -62,22 +78,35 @@ beforeEach(async () => {
     log: pino({ enabled: false }),
     warnings: new Seldom(1000),
     ready: () => Promise.resolve(),
-    state: () => Promise.resolve({ incarnation: 7, last: last() }),
+    state: () => Promise.resolve({ incarnation: INCARNATION, first: 1, last: last() }),
+    storedS: (n) => Promise.resolve(stored.get(n)?.storedS),
+    firstSince: (partition, seconds) =>
+      Promise.resolve(
+        [...stored]
+          .filter(([, each]) => each.partition === partition && each.storedS >= seconds)
+          .map(([n]) => n)[0],
+      ),
     inputOf: ({ receiver, content }) => ({ receiver, content, client: "nats" }),
-    consumerFrom: () => {
+    consumerFrom: (start) => {
+      startedFrom.push(start);
       begun.push(new Delivery());
       return Promise.resolve(`consumer-${begun.length}`);
     },
     remove: () => Promise.resolve(),
     hasAfter: (partition, n) =>
-      Promise.resolve([...stored].some(([seq, of]) => of === partition && seq > n)),
+      Promise.resolve([...stored].some(([seq, of]) => of.partition === partition && seq > n)),
     jetstream: {
       consumers: { get: async () => ({ consume: async () => begun.at(-1)! }) },
     } as unknown as SendIntakeOptions["jetstream"],
     kernel: {
-      begin: () => Promise.resolve(1),
-      offer: (_partition, n) => {
+      place: (partition) => Promise.resolve(places.get(partition)!),
+      begin: (partition, incarnation, n) => {
+        expect(incarnation).toBe(INCARNATION);
+        return Promise.resolve(placeAt(partition, n));
+      },
+      offer: (partition, { n, storedS }) => {
         offered.push(n);
+        placeAt(partition, n, storedS);
       },
       refuse: () => undefined,
       disposed: () => undefined,
@@ -93,12 +122,24 @@ afterEach(async () => {
   await intake.stop();
 });
 
+function placeAt(partition: number, upTo: number, upToS = 0): StreamPlace {
+  const place = { incarnation: INCARNATION, upTo, upToS, floor: upTo };
+  places.set(partition, place);
+  return place;
+}
+
 function store(n: number, partition: number): void {
-  stored.set(n, partition);
+  stored.set(n, { partition, storedS: nowS });
+}
+
+/** A loss of power, and the time until the server is there again. */
+function loseFrom(n: number): void {
+  for (const each of [...stored.keys()]) if (each >= n) stored.delete(each);
+  nowS += 5;
 }
 
 async function take(n: number): Promise<void> {
-  begun.at(-1)!.deliver(n, stored.get(n)!);
+  begun.at(-1)!.deliver(n, stored.get(n)!.partition);
   await until(() => offered.includes(n));
 }
 
@@ -131,11 +172,47 @@ test("what a lost worker had in hand is not done with, though other partitions a
   for (let n = 1; n <= 6; n++) await take(n);
   intake.settled([1]);
   intake.lost([0]);
+  placeAt(0, 1, nowS);
   expect(await intake.floor(last())).toBe(0);
   await until(() => begun.length === 2);
-  expect(await intake.floor(last())).toBe(0);
+  expect(await intake.floor(last())).toBe(1);
   offered = [];
-  for (let n = 1; n <= 3; n++) await take(n);
-  intake.settled([1, 2, 3]);
+  for (const n of [2, 3]) await take(n);
+  intake.settled([2, 3]);
   expect(await intake.floor(last())).toBe(3);
+});
+
+async function readAnew(): Promise<void> {
+  const before = begun.length;
+  intake.reset();
+  await until(() => begun.length > before);
+  offered = [];
+}
+
+test("a reader that begins again goes on where it was", async () => {
+  for (let n = 1; n <= 4; n++) store(n, n % 2);
+  for (let n = 1; n <= 4; n++) await take(n);
+  store(5, 1);
+  nowS++;
+  store(6, 0);
+  await readAnew();
+  expect(startedFrom).toEqual([1, 4]);
+  for (const n of [5, 6]) await take(n);
+  expect(offered).toEqual([5, 6]);
+});
+
+test.each([
+  { lostFrom: 4, anew: 2, why: "fewer new messages than it lost" },
+  { lostFrom: 4, anew: 3, why: "as many new messages as it lost" },
+  { lostFrom: 2, anew: 9, why: "more new messages than it lost" },
+  { lostFrom: 1, anew: 6, why: "new messages after it had lost them all" },
+])("of a stream that got $why each is read", async ({ lostFrom, anew }) => {
+  for (let n = 1; n <= 6; n++) store(n, n % 2);
+  for (let n = 1; n <= 6; n++) await take(n);
+  loseFrom(lostFrom);
+  for (let n = lostFrom; n < lostFrom + anew; n++) store(n, n % 2);
+  await readAnew();
+  expect(startedFrom).toEqual([1, lostFrom]);
+  for (let n = lostFrom; n < lostFrom + anew; n++) await take(n);
+  expect(offered).toEqual(Array.from({ length: anew }, (_, i) => lostFrom + i));
 });

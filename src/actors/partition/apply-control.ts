@@ -71,10 +71,10 @@ export function applyControl(
       state.stream.begin(control.incarnation, control.last);
       break;
     case "stream-wait":
-      state.stream.wait(control.n);
+      state.stream.wait(control.n, control.storedS ?? 0);
       break;
     case "stream-done":
-      state.stream.done(control.n);
+      state.stream.done(control.n, control.storedS ?? 0);
       break;
   }
   return follow;

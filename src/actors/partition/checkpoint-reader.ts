@@ -25,6 +25,7 @@ import { NO_TURN } from "./turn-index.ts";
 
 /** Older checkpoints know of no stream. */
 const STREAM_SINCE_VERSION = 2;
+const STORED_SINCE_VERSION = 3;
 
 class CheckpointReader {
   private readonly state: PartitionState;
@@ -83,6 +84,7 @@ class CheckpointReader {
     if (version >= STREAM_SINCE_VERSION) {
       state.stream.incarnation = reader.u32();
       state.stream.upTo = reader.f64();
+      if (version >= STORED_SINCE_VERSION) state.stream.upToS = reader.u32();
       reader.list(() => state.stream.waiting.add(reader.f64()));
     }
     reader.list(() => {

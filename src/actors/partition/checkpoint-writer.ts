@@ -15,7 +15,7 @@ import type { PartitionState } from "./partition-state.ts";
 import { sequenceOf } from "./turn-index.ts";
 
 export const CHECKPOINT_MAGIC = 0x31504b43; // "CKP1"
-export const CHECKPOINT_VERSION = 2;
+export const CHECKPOINT_VERSION = 3;
 
 const PHASE_FREE = 0;
 export const PHASE_BACKOFF = 1;
@@ -133,6 +133,7 @@ class CheckpointWriter {
     });
     writer.u32(state.stream.incarnation);
     writer.f64(state.stream.upTo);
+    writer.u32(state.stream.upToS);
     writer.list(state.stream.waiting, (n) => writer.f64(n));
     writer.list(state.outboxes, ([destination, outbox]) => {
       writer.u32(destination);

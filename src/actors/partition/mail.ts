@@ -126,14 +126,14 @@ export class Mail {
   }
 
   /** A message of the stream that clients send by. There is room for it. */
-  acceptStreamed(flags: number, n: number, envelope: Buffer): void {
+  acceptStreamed(flags: number, n: number, storedS: number, envelope: Buffer): void {
     const { state, frames } = this;
     const { stream } = state;
     const { length } = envelope;
     const { writer } = frames;
     const kind = SOURCE_STREAM | flags;
-    const at = writer.accepted(kind, 0, stream.incarnation, n, envelope, 0, length);
-    stream.done(n);
+    const at = writer.accepted(kind, storedS, stream.incarnation, n, envelope, 0, length);
+    stream.done(n, storedS);
     this.delivered(state.deliver(writer.bytes, at, length, frames.position(at)));
     this.disposeUndelivered();
   }

@@ -138,7 +138,7 @@ export class PartitionRecovery implements EntryVisitor {
   ): void {
     const kind = flags & SOURCE_MASK;
     if (kind === SOURCE_PARTITION) this.state.advanceCursor(source, n);
-    if (kind === SOURCE_STREAM) this.state.stream.done(n);
+    if (kind === SOURCE_STREAM) this.state.stream.done(n, source);
     if ((flags & ACCEPTED_DISCARDED) !== 0) return;
     if ((flags & ACCEPTED_REMEMBERED) !== 0) {
       const parts = envelopeParts(frame, offset);

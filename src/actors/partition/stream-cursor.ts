@@ -12,6 +12,8 @@ export class StreamCursor {
   /** Tells a stream from another one of the same name; 0: none was read yet. */
   incarnation = 0;
   upTo = 0;
+  /** When the stream stored message `upTo`, in seconds since 1970; 0: not known. Another one may have its number. */
+  upToS = 0;
   /** In the order of their numbers. */
   readonly waiting = new Set<number>();
   /** Rises when the place changes other than by messages. */
@@ -27,24 +29,30 @@ export class StreamCursor {
     return oldest === undefined ? this.upTo : oldest - 1;
   }
 
-  /** The stream, and the last message it has: one that lost its end numbers what comes next anew. */
+  /** The stream, and the last message of it that was met: one that lost its end numbers what comes next anew. */
   begin(incarnation: number, last: number): void {
     const upTo = incarnation === this.incarnation ? Math.min(this.upTo, last) : 0;
     this.incarnation = incarnation;
+    if (upTo !== this.upTo) this.upToS = 0;
     this.upTo = upTo;
     for (const n of this.waiting) if (n > upTo) this.waiting.delete(n);
     this.begins++;
   }
 
   /** Nothing is left to do for it. */
-  done(n: number): void {
-    if (n > this.upTo) this.upTo = n;
+  done(n: number, storedS: number): void {
+    if (n > this.upTo) this.meet(n, storedS);
     else this.waiting.delete(n);
   }
 
-  wait(n: number): void {
+  wait(n: number, storedS: number): void {
     invariant(n > this.upTo, "a message of the stream is met once");
-    this.upTo = n;
+    this.meet(n, storedS);
     this.waiting.add(n);
+  }
+
+  private meet(n: number, storedS: number): void {
+    this.upTo = n;
+    this.upToS = storedS;
   }
 }

@@ -16,6 +16,8 @@ import type { PartitionProcessor } from "./processor.ts";
 
 export interface StreamedMessage {
   readonly n: number;
+  /** When the stream stored it, in seconds since 1970. */
+  readonly storedS: number;
   /** What the client called it; a repeat is not accepted again. */
   readonly id: string | undefined;
   /** None: the message is refused already. */
@@ -48,7 +50,7 @@ export class StreamDoor {
   private settled: number[] = [];
   private accepted = 0;
   /** Newest message that no entry speaks of and nothing is left to do for. */
-  private passed = 0;
+  private passed = { n: 0, storedS: 0 };
   private retryAtMs = Infinity;
 
   constructor(processor: PartitionProcessor, ports: StreamDoorPorts) {
@@ -130,7 +132,7 @@ export class StreamDoor {
     if (stream.begins === this.begins) return;
     this.begins = stream.begins;
     this.newest = stream.floor;
-    this.passed = 0;
+    this.passed = { n: 0, storedS: 0 };
     this.arrived.clear();
     this.lanes.clear();
     this.disposed.clear();
@@ -144,8 +146,8 @@ export class StreamDoor {
       this.settled.push(n);
       return true;
     }
-    if (this.disposed.delete(n)) return this.pass(n) === "taken";
-    if (envelope === undefined) return this.noteWaiting(n);
+    if (this.disposed.delete(n)) return this.pass(message) === "taken";
+    if (envelope === undefined) return this.noteWaiting(message);
     const lane = this.lanes.size === 0 ? undefined : this.lanes.get(receiverOf(envelope));
     if (lane !== undefined) return this.wait(message, lane);
     const outcome = this.take(message);
@@ -158,54 +160,54 @@ export class StreamDoor {
   }
 
   private wait(message: StreamedMessage, lane: Queue<StreamedMessage>): boolean {
-    if (!this.noteWaiting(message.n)) return false;
+    if (!this.noteWaiting(message)) return false;
     lane.push(message);
     return true;
   }
 
   /** Before a later one passes it. */
-  private noteWaiting(n: number): boolean {
+  private noteWaiting({ n, storedS }: StreamedMessage): boolean {
     const { frames, state } = this.processor;
     if (state.stream.waiting.has(n)) return true;
     if (!frames.hasRoom(NOTE_BYTES)) return false;
-    this.processor.control({ kind: "stream-wait", n });
+    this.processor.control({ kind: "stream-wait", n, storedS });
     return true;
   }
 
   private take(message: StreamedMessage): Outcome {
-    const { n, id } = message;
+    const { n, id, storedS } = message;
     const envelope = message.envelope!;
     const { processor } = this;
     const { state, frames, mail } = processor;
     if (!frames.hasRoom(NOTE_BYTES)) return "no room";
-    if (id !== undefined && state.clients.get(id) !== undefined) return this.pass(n);
+    if (id !== undefined && state.clients.get(id) !== undefined) return this.pass(message);
     const refusal = refusalOf(processor, envelope, id !== undefined);
-    if (refusal !== undefined) return this.refuse(n, refusal);
+    if (refusal !== undefined) return this.refuse(message, refusal);
     if (!frames.hasRoom(roomFor(message))) return "no room";
     if (isEphemeral(processor, envelope)) {
       mail.acceptUnlogged(envelope, 0, envelope.length);
       this.accepted++;
-      return this.pass(n);
+      return this.pass(message);
     }
     if (id !== undefined) state.rememberClient(id, processor.nowMs(), frames.frameNo, false);
-    mail.acceptStreamed(id === undefined ? 0 : ACCEPTED_REMEMBERED, n, envelope);
+    mail.acceptStreamed(id === undefined ? 0 : ACCEPTED_REMEMBERED, n, storedS, envelope);
     this.accepted++;
     this.settled.push(n);
     return "taken";
   }
 
-  private refuse(n: number, refusal: Refusal): Outcome {
+  private refuse(message: StreamedMessage, refusal: Refusal): Outcome {
     if (ERRORS[refusal.code].retryable) return "waits";
-    if (!this.noteWaiting(n)) return "no room";
-    this.ports.refused(n, refusal);
+    if (!this.noteWaiting(message)) return "no room";
+    this.ports.refused(message.n, refusal);
     return "taken";
   }
 
-  private pass(n: number): Outcome {
+  private pass({ n, storedS }: StreamedMessage): Outcome {
     if (this.processor.state.stream.waiting.has(n)) {
       this.processor.control({ kind: "stream-done", n });
     } else {
-      this.passed = n;
+      this.passed = { n, storedS };
     }
     this.settled.push(n);
     return "taken";
@@ -214,9 +216,9 @@ export class StreamDoor {
   /** Of those in a row the last stands for all. */
   private notePassed(): boolean {
     const { processor, passed } = this;
-    if (passed <= processor.state.stream.upTo) return true;
+    if (passed.n <= processor.state.stream.upTo) return true;
     if (!processor.frames.hasRoom(NOTE_BYTES)) return false;
-    processor.control({ kind: "stream-done", n: passed });
+    processor.control({ kind: "stream-done", ...passed });
     return true;
   }
 

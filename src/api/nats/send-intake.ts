@@ -7,10 +7,12 @@
  * 2. What the kernel refuses becomes a dead letter; it is told so when that is durable.
  * 3. Messages and bytes in hand are bounded; then nothing more is read.
  * 4. `readUpTo`: up to there its partitions are done with all that is not in hand.
+ * 5. A number is the message that a partition met where the stream stored both at the same time: one that lost its
+ *    end numbers what comes next anew.
  */
-import type { JsMsg } from "@nats-io/jetstream";
+import type { DeliveryInfo, JsMsg } from "@nats-io/jetstream";
 import type { MsgHdrs } from "@nats-io/transport-node";
-import type { SendInput, SendStream } from "../../actors/index.ts";
+import type { SendInput, SendStream, StreamNumber } from "../../actors/index.ts";
 import { asCaxtonError, type CaxtonError, ensureError } from "../../base/errors.ts";
 import { addressOf, sendSubjectOf, sentPartitionOf } from "../../base/nats-subjects.ts";
 import type { OutgoingMessage } from "../../gen/caxton/v1/message.ts";
@@ -22,6 +24,7 @@ import { type ReaderPorts, sizeOf, StreamReader } from "./stream-reader.ts";
 export interface StreamState {
   /** Tells it from another one of the same name. */
   readonly incarnation: number;
+  readonly first: number;
   readonly last: number;
 }
 
@@ -32,6 +35,8 @@ export interface SendIntakePorts extends ReaderPorts {
   /** The name of whoever sends by NATS. */
   readonly client: string;
   state(): Promise<StreamState>;
+  /** When a message was stored, in seconds since 1970; undefined: there is none of this number. */
+  storedS(n: number): Promise<number | undefined>;
   inputOf(message: OutgoingMessage): SendInput;
 }
 
@@ -43,6 +48,8 @@ export interface SendIntakeOptions extends SendIntakePorts {
   remove(consumer: string): Promise<void>;
   /** Whether the stream has a message of the partition behind this number. */
   hasAfter(partition: number, n: number): Promise<boolean>;
+  /** Number of its first message of the partition that was stored in this second or later. */
+  firstSince(partition: number, seconds: number): Promise<number | undefined>;
 }
 
 interface InHand {
@@ -61,10 +68,9 @@ export class SendIntake {
   /** By number of the stream, in its order. */
   private readonly inHand = new Map<number, InHand>();
   private inHandBytes = 0;
-  private incarnation = 0;
   private idPrefix = "";
   /** Newest that each partition was handed. */
-  private readonly newest = new Map<number, number>();
+  private readonly newest = new Map<number, StreamNumber>();
   /** It began where the partitions were; none while another is to be made. */
   private consumer: string | undefined;
   private readUpTo = 0;
@@ -167,22 +173,47 @@ export class SendIntake {
 
   /** The number to read from. */
   private async begin(): Promise<number> {
-    const { kernel, partitions } = this.options;
-    const { incarnation, last } = await this.options.state();
-    const newest = Math.max(0, ...this.newest.values());
-    if (incarnation !== this.incarnation || newest > last) this.forget(partitions);
-    this.incarnation = incarnation;
-    this.idPrefix = `nats-${incarnation.toString(16)}-`;
-    const starts = partitions.map((partition) => kernel.begin(partition, incarnation, last));
+    const state = await this.options.state();
+    this.idPrefix = `nats-${state.incarnation.toString(16)}-`;
+    const starts = this.options.partitions.map((partition) => this.beginOf(partition, state));
     return Math.min(...(await Promise.all(starts)));
   }
 
+  private async beginOf(partition: number, state: StreamState): Promise<number> {
+    const { kernel } = this.options;
+    const { incarnation } = state;
+    const place = await kernel.place(partition);
+    const isKnown = place.incarnation === incarnation;
+    const newest = this.newest.get(partition) ?? { n: place.upTo, storedS: place.upToS };
+    const last = isKnown ? await this.lastOfKnown(partition, newest, state) : 0;
+    if (isKnown && last === newest.n) return place.floor + 1;
+    this.forget([partition]);
+    return (await kernel.begin(partition, incarnation, last)).floor + 1;
+  }
+
+  /** The newest message that the partition can have met, given the newest that it did meet. */
+  private async lastOfKnown(
+    partition: number,
+    { n, storedS }: StreamNumber,
+    { first, last }: StreamState,
+  ): Promise<number> {
+    const { options } = this;
+    // What was trimmed was not lost.
+    if (n < first) return n;
+    if (storedS === 0) return Math.min(n, last);
+    if (n <= last && ((await options.storedS(n)) ?? storedS) === storedS) return n;
+    // A server that lost what it had was away for seconds.
+    const anew = await options.firstSince(partition, storedS + 1);
+    return anew === undefined ? Math.min(n, last) : Math.min(n, anew) - 1;
+  }
+
   private take(message: JsMsg): void {
-    const { seq: n, subject } = message;
+    const { seq: n, subject, info } = message;
     const partition = sentPartitionOf(subject);
     this.passed(n);
-    if (n <= (this.newest.get(partition) ?? 0)) return;
-    this.newest.set(partition, n);
+    if (n <= (this.newest.get(partition)?.n ?? 0)) return;
+    const number = { n, storedS: storedSOf(info) };
+    this.newest.set(partition, number);
     const bytes = sizeOf(message);
     const held = { message, partition, bytes };
     this.inHand.set(n, held);
@@ -190,11 +221,11 @@ export class SendIntake {
     const { kernel } = this.options;
     try {
       const { input, hasOwnId } = this.inputOf(message);
-      kernel.offer(partition, n, input, hasOwnId);
+      kernel.offer(partition, number, input, hasOwnId);
     } catch (thrown) {
       const error = asCaxtonError(thrown);
       if (!isRefusal(error.code)) throw error;
-      kernel.refuse(partition, n);
+      kernel.refuse(partition, number);
       void this.bury(n, held, error);
     }
   }
@@ -212,8 +243,9 @@ export class SendIntake {
     return { input: this.options.inputOf(message), hasOwnId: message.id !== id };
   }
 
-  private idOf({ seq }: JsMsg): string {
-    return `${this.idPrefix}${seq}`;
+  /** No other message has it, also where the stream lost its end and gives a number twice. */
+  private idOf({ seq, info }: JsMsg): string {
+    return `${this.idPrefix}${seq}-${storedSOf(info).toString(16)}`;
   }
 
   /** Again and again, until it is durable. */
@@ -236,6 +268,10 @@ export class SendIntake {
       }
     }
   }
+}
+
+function storedSOf({ timestampNanos }: DeliveryInfo): number {
+  return Math.floor(timestampNanos / 1e9);
 }
 
 function headersIfAny(sent: JsMsg): MsgHdrs | undefined {

@@ -6,7 +6,7 @@
  *    and they fill half of it, the message becomes a dead letter: other agents need the room.
  */
 import { createHash } from "node:crypto";
-import type { JetStreamManager } from "@nats-io/jetstream";
+import type { JetStreamManager, SeqMsgRequest } from "@nats-io/jetstream";
 import { ensureError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import type { DoorSubjects } from "../../base/nats-subjects.ts";
@@ -14,7 +14,10 @@ import type { NodeKernel, SendStream, StreamListener } from "../../actors/index.
 import { consumerFrom } from "./consumers.ts";
 import { SendIntake, type SendIntakePorts } from "./send-intake.ts";
 
-export interface SendStreamOptions extends Omit<SendIntakePorts, "stream" | "kernel" | "state"> {
+export interface SendStreamOptions extends Omit<
+  SendIntakePorts,
+  "stream" | "kernel" | "state" | "storedS"
+> {
   readonly jsm: JetStreamManager;
   readonly subjects: DoorSubjects;
   readonly partitions: number;
@@ -53,6 +56,10 @@ export class SendStreamDoor {
         stream,
         kernel: this.kernel,
         state: () => this.state(),
+        storedS: async (n) => {
+          const found = await jsm.streams.getMessage(stream, { seq: n });
+          return found === null ? undefined : Math.floor(found.time.getTime() / 1000);
+        },
         name,
         partitions: own,
         consumerFrom: (start) => consumerFrom(jsm, stream, name, own.map(sentTo), start),
@@ -62,6 +69,12 @@ export class SendStreamDoor {
         hasAfter: async (partition, n) => {
           const query = { seq: n + 1, next_by_subj: sentTo(partition) };
           return (await jsm.streams.getMessage(stream, query)) !== null;
+        },
+        firstSince: async (partition, seconds) => {
+          const start_time = new Date(seconds * 1000).toISOString();
+          // The server takes it since 2.11; the client's type does not know.
+          const query = { start_time, next_by_subj: sentTo(partition) } as unknown as SeqMsgRequest;
+          return (await jsm.streams.getMessage(stream, query))?.seq;
         },
       });
     });
@@ -110,7 +123,8 @@ export class SendStreamDoor {
   private async state() {
     const { created, state } = await this.info();
     const digest = createHash("sha256").update(created).digest();
-    return { incarnation: digest.readUInt32LE(0), last: state.last_seq };
+    const { first_seq: first, last_seq: last } = state;
+    return { incarnation: digest.readUInt32LE(0), first, last };
   }
 
   private info() {

@@ -1,5 +1,7 @@
 /** The stream of sends goes as its messages are done with, and no actor keeps it for itself. */
 import { jetstream, type JetStreamClient, jetstreamManager } from "@nats-io/jetstream";
+import { cp, rm } from "node:fs/promises";
+import { join } from "node:path";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import {
@@ -99,4 +101,38 @@ test("a stream that was made anew is read from its beginning", async () => {
   node = await startDoorNode({ directory: directory.path, server });
   for (let n = 1; n <= 3; n++) await js.publish("caxton.v1.send.default.sequence.a", `new ${n}`);
   await until(async () => (await handled("default/sequence/a", "new")) === "3 3 6 0");
+});
+
+test("a stream that lost its end and got as many new messages is read from where they begin", async () => {
+  const send = async (who: string, from: number, to: number): Promise<void> => {
+    for (let n = from; n <= to; n++) {
+      await js.publish("caxton.v1.send.default.sequence.a", `${who} ${n}`);
+    }
+  };
+  const data = join(server.directory, "data");
+  const earlier = join(server.directory, "earlier");
+  node = await startDoorNode({ directory: directory.path, server });
+  await node.deploy("sequence");
+  await send("old", 1, 3);
+  await until(async () => (await handled("default/sequence/a", "old")) === "3 3 6 0");
+  await node.stop();
+  await server.restart("SIGKILL", () => cp(data, earlier, { recursive: true }));
+  node = await startDoorNode({ directory: directory.path, server });
+  await send("old", 4, 6);
+  await until(async () => (await handled("default/sequence/a", "old")) === "6 6 21 0");
+  const lastMs = Date.now();
+  await node.stop();
+  await server.restart("SIGKILL", async () => {
+    await rm(data, { recursive: true });
+    await cp(earlier, data, { recursive: true });
+    // No machine is back within a second.
+    await until(() => Date.now() > lastMs + 1000);
+  });
+  await client.close();
+  client = await connectAs(server, "client");
+  js = jetstream(client);
+  await send("new", 1, 3);
+  node = await startDoorNode({ directory: directory.path, server });
+  await until(async () => (await handled("default/sequence/a", "new")) === "3 3 6 0");
+  expect(await handled("default/sequence/a", "old")).toBe("6 6 21 0");
 });
