@@ -26,12 +26,10 @@ import { insteadOfUnavailable, lostWith, unavailable } from "./unavailable.ts";
 import { WorkerAnswers } from "./worker-answers.ts";
 import type { BlobRequest, WorkerBlobs } from "./worker-blobs.ts";
 import { Packer } from "./worker-protocol.ts";
-import { type Seat, seatsOf, unbroken } from "./worker-seat.ts";
+import { noteDeath, type Seat, seatsOf, unbroken } from "./worker-seat.ts";
 import type { FromWorker, PostedFrame, ToWorker, WorkerStart } from "./worker-protocol.ts";
 
 /** A worker that dies again and again comes back ever later. */
-const RESPAWN_MS = 50;
-const RESPAWN_MS_MAX = 30_000;
 
 export interface WorkerPoolOptions {
   readonly workers: number;
@@ -191,6 +189,7 @@ export class WorkerPool {
       resourceLimits: { stackSizeMb: GUEST_STACK_MEGABYTES },
     });
     seat.thread = thread;
+    seat.bornMs = performance.now();
     thread.on("message", (message: FromWorker) => {
       this.received(seat, message);
     });
@@ -423,15 +422,13 @@ export class WorkerPool {
   }
 
   private async replace(seat: Seat): Promise<void> {
-    seat.restarts++;
+    const respawnMs = noteDeath(seat, performance.now());
     for (const partition of seat.partitions) seat.notReady.add(partition);
     const error = lostWith(seat.index);
     this.answers.reject(error, seat.index);
     this.options.lost(seat.index, error);
     await Promise.allSettled([...seat.appending]);
-    await wait(Math.min(RESPAWN_MS_MAX, RESPAWN_MS * 2 ** seat.restarts), undefined, {
-      ref: false,
-    });
+    await wait(respawnMs, undefined, { ref: false });
     if (this.stopping) return;
     new Int32Array(seat.shared).fill(0);
     for (const partition of seat.partitions) {

@@ -8,8 +8,17 @@ export interface Seat extends WatchedSeat {
   /** Appends and blobs under way. */
   readonly appending: Set<Promise<void>>;
   readonly notReady: Set<number>;
+  /** When its thread began, in ms of performance.now(). */
+  bornMs: number;
   restarts: number;
+  /** How many of the newest threads died young. */
+  deathsInRow: number;
 }
+
+const RESPAWN_MS = 50;
+const RESPAWN_MS_MAX = 30_000;
+/** A thread that lived as long did not die of what the one before it died of. */
+const STABLE_MS = 60_000;
 
 /** Partitions are dealt out in turn. */
 export function seatsOf(workers: number, partitions: number): Seat[] {
@@ -29,8 +38,17 @@ function newSeat(index: number, partitions: readonly number[]): Seat {
     broken: unbroken(),
     appending: new Set(),
     notReady: new Set(partitions),
+    bornMs: 0,
     restarts: 0,
+    deathsInRow: 0,
   };
+}
+
+/** The seat's thread has died; returns after how many ms the next one may begin. */
+export function noteDeath(seat: Seat, nowMs: number): number {
+  seat.restarts++;
+  seat.deathsInRow = nowMs - seat.bornMs < STABLE_MS ? seat.deathsInRow + 1 : 1;
+  return Math.min(RESPAWN_MS_MAX, RESPAWN_MS * 2 ** seat.deathsInRow);
 }
 
 /** Nobody may be waiting when it rejects. */
