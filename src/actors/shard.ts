@@ -28,7 +28,7 @@ import { TurnTraces } from "./turn-traces.ts";
 import { TurnBatch, type TurnExecutor } from "./turn-batch.ts";
 import { EffectRing } from "./wasm/effects.ts";
 import type { LoadedModule } from "./wasm/loaded-module.ts";
-import type { PackedRelay, ToWorker, WorkerStart } from "./worker-protocol.ts";
+import { asBuffer, type PackedRelay, type ToWorker, type WorkerStart } from "./worker-protocol.ts";
 
 /** Turns of the largest effects that a batch has room for. */
 const RING_TURNS = 8;
@@ -453,11 +453,18 @@ export class Shard {
       this.output.relay(source, destination, n, bytes, offset, length);
       return;
     }
+    const { mail, frames } = here.processor;
     if (n === 0) {
-      const copy = copyOf(bytes, offset, length);
-      here.processor.mail.acceptUnlogged(copy, 0, length);
-    } else if (!here.processor.mail.acceptRelay(source, n, bytes, offset, length)) {
-      this.refetch(source, destination, here.processor.mail.relayCursor(source) + 1);
+      mail.acceptUnlogged(copyOf(bytes, offset, length), 0, length);
+      return;
+    }
+    const outcome = mail.acceptRelay(source, n, bytes, offset, length);
+    if (outcome === "behind") this.refetch(source, destination, mail.relayCursor(source) + 1);
+    if (outcome === "known") {
+      // Its source was being recovered when it was told.
+      frames.afterCommit(() => {
+        this.acknowledge(source, destination, n);
+      });
     }
   }
 
@@ -490,8 +497,4 @@ export class Shard {
       this.schedulePump();
     });
   }
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

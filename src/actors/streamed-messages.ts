@@ -1,13 +1,13 @@
 /** Messages of the stream that clients send by, from the main thread to the partitions of a worker. */
 import type { HostedPartition } from "./hosted-partition.ts";
-import type { ToWorker } from "./worker-protocol.ts";
+import { asBuffer, type ToWorker } from "./worker-protocol.ts";
 
 /** A partition that is being recovered gets all of it again when it is open. */
 export function handOver(
   partitions: ReadonlyMap<number, HostedPartition>,
   { messages, bytes, disposed, givenUp }: Extract<ToWorker, { kind: "stream" }>,
 ): void {
-  const packed = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const packed = asBuffer(bytes);
   for (const { partition, n, storedS, id, offset, length } of messages) {
     const envelope = length === 0 ? undefined : packed.subarray(offset, offset + length);
     partitions.get(partition)?.stream.offer({ n, storedS, id, envelope });

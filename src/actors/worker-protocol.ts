@@ -297,6 +297,11 @@ export type FromWorker =
     }
   | { readonly kind: "failed"; readonly code: ErrorCode; readonly reason: string };
 
+/** The same bytes: a buffer comes from another thread as a plain array. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
 /** Copies pieces into one new buffer that can be transferred. */
 export class Packer {
   private readonly pieces: { bytes: Uint8Array; offset: number; length: number }[] = [];

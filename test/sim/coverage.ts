@@ -31,6 +31,8 @@ export const EXPECTED = [
   "power lost",
   "unsynced frames lost",
   "worker killed",
+  "worker killed while it recovers",
+  "worker killed while another one recovers",
   "clean restart",
   "node taken over",
   "clock set back",

@@ -19,7 +19,7 @@ import { SimAppender } from "./sim-appender.ts";
 import type { ReadsAt } from "./sim-blobs.ts";
 import type { SimLog, Writer } from "./sim-log.ts";
 import { SimRecovery, doTailsGoTogether, type RecoveredMessage } from "./sim-recovery.ts";
-import { type Cursors, type Seat, seatsOf } from "./sim-seat.ts";
+import { type Asked, type Cursors, noteKill, type Seat, seatsOf } from "./sim-seat.ts";
 import { SimStore } from "./sim-store.ts";
 import { SimWorker, replyOf, type SimWorkerPorts } from "./sim-worker.ts";
 
@@ -57,7 +57,7 @@ export class SimNode implements Writer {
     number,
     { seat: Seat; answer: (answer: ClientAnswer, reply: Buffer | undefined) => void }
   >();
-  private readonly answers = new Map<number, { seat: Seat; done: (value: unknown) => void }>();
+  private readonly answers = new Map<number, Asked>();
   private lastRequest = 0;
   /** True while it takes what is there at the start; then workers are replaced one by one. */
   private starting = true;
@@ -140,8 +140,8 @@ export class SimNode implements Writer {
 
   killWorker(index: number): void {
     const seat = this.seats[index % this.seats.length]!;
-    if (!this.isOpen) return;
-    this.ports.coverage.hit("worker killed");
+    if (!this.alive || this.starting || seat.worker === undefined) return;
+    noteKill(this.ports.coverage, this.seats, seat);
     this.lose(seat);
   }
 
@@ -164,7 +164,9 @@ export class SimNode implements Writer {
       this.requests.delete(id);
       request.answer({ kind: "lost" }, undefined);
     }
-    for (const [id, { seat: of }] of this.answers) if (of === seat) this.answers.delete(id);
+    for (const [id, { seat: of, lost }] of this.answers) {
+      if (of === seat && this.answers.delete(id)) lost?.();
+    }
     this.replaceWhenDecided(seat);
   }
 
@@ -278,31 +280,32 @@ export class SimNode implements Writer {
   }
 
   private learnCursors(seat: Seat, done: () => void): void {
-    const others = this.seats
-      .filter((other) => other !== seat)
-      .flatMap(({ partitions }) => partitions)
-      .filter((partition) => this.isReady(partition));
+    const { worker } = seat;
+    const others = this.seats.filter((other) => other !== seat).flatMap((s) => s.partitions);
     const next = (): void => {
+      if (seat.worker !== worker) return;
       const partition = others.pop();
       if (partition === undefined) {
         done();
         return;
       }
-      this.query<Cursors>({ kind: "cursors", partition }, (cursors) => {
-        for (const [source, n] of cursors) {
-          if (seat.partitions.includes(source)) {
-            this.post(seat, { kind: "acknowledged", source, destination: partition, n });
-          }
+      const told = (cursors: Cursors): void => {
+        const own = cursors.filter(([source]) => seat.partitions.includes(source));
+        for (const [source, n] of own) {
+          this.post(seat, { kind: "acknowledged", source, destination: partition, n });
         }
         next();
-      });
+      };
+      // One that is lost, too, asks in its turn.
+      if (!this.isReady(partition)) next();
+      else this.query<Cursors>({ kind: "cursors", partition }, told, next);
     };
     next();
   }
 
-  private request(seat: Seat, done: (value: unknown) => void): number {
+  private request(seat: Seat, done: Asked["done"], lost?: () => void): number {
     const requestId = ++this.lastRequest;
-    this.answers.set(requestId, { seat, done });
+    this.answers.set(requestId, { seat, done, lost });
     return requestId;
   }
 
@@ -453,11 +456,9 @@ export class SimNode implements Writer {
     this.post(seat, { kind: "control", requestId, partition, control });
   }
 
-  query<T>(query: Query, done: (value: T) => void): void {
+  query<T>(query: Query, done: (value: T) => void, lost?: () => void): void {
     const seat = this.seatOf(query.partition);
-    const requestId = this.request(seat, (value) => {
-      done(value as T);
-    });
+    const requestId = this.request(seat, done as Asked["done"], lost);
     this.post(seat, { kind: "query", requestId, query });
   }
 

@@ -1,5 +1,6 @@
 /** Where a worker sits, and what the main thread knows of it. */
 import type { FromWorker } from "../../src/actors/worker-protocol.ts";
+import type { Coverage } from "./coverage.ts";
 import type { SimWorker } from "./sim-worker.ts";
 import type { Swarm } from "./swarm.ts";
 
@@ -13,6 +14,13 @@ export interface Seat {
   appending: number;
   cursors: Map<number, Cursors>;
   opened: number;
+}
+
+/** A request to a worker that has no answer yet. */
+export interface Asked {
+  readonly seat: Seat;
+  readonly done: (value: unknown) => void;
+  readonly lost: (() => void) | undefined;
 }
 
 export function seatsOf({ partitions, workers }: Swarm): Seat[] {
@@ -30,4 +38,12 @@ export function seatsOf({ partitions, workers }: Swarm): Seat[] {
       opened: 0,
     };
   });
+}
+
+/** What else is under way when the worker of this seat is killed. */
+export function noteKill(coverage: Coverage, seats: readonly Seat[], seat: Seat): void {
+  const recovering = seats.filter(({ worker, notReady }) => worker && notReady.size > 0);
+  coverage.hit("worker killed");
+  if (recovering.includes(seat)) coverage.hit("worker killed while it recovers");
+  else if (recovering.length > 0) coverage.hit("worker killed while another one recovers");
 }

@@ -60,6 +60,8 @@ export class ShardDriver {
   readonly told: Told[] = [];
   readonly relayed: Relayed[] = [];
   readonly refetches: { readonly source: number; readonly n: number }[] = [];
+  /** Messages of other partitions that these were told are accepted. */
+  readonly acknowledged: { readonly source: number; readonly n: number }[] = [];
   /** Durable frames of each partition. */
   readonly log = new Map<number, Buffer[]>();
   /** Ranges of the log that were read. */
@@ -320,6 +322,9 @@ export class ShardDriver {
           const { content } = decodeMessage(Buffer.from(message.bytes), offset);
           this.relayed.push({ destination, n, text: Buffer.from(content).toString() });
         }
+        return;
+      case "acknowledged":
+        this.acknowledged.push({ source: message.source, n: message.n });
         return;
       case "refetch":
         this.refetches.push({ source: message.source, n: message.n });

@@ -53,6 +53,21 @@ describe("messages of another partition", () => {
     expect(driver.refetches).toEqual([]);
   });
 
+  test("are said to be accepted each time they come: who sends them again was not told", () => {
+    const { driver, address } = receiver();
+    driver.relay(1, 1, address, "5");
+    driver.relay(1, 1, address, "5");
+    // Not before it is durable.
+    expect(driver.acknowledged).toEqual([]);
+    driver.settle();
+    expect(driver.acknowledged.at(-1)).toEqual({ source: 1, n: 1 });
+    driver.restart();
+    driver.acknowledged.length = 0;
+    driver.relay(1, 1, address, "5");
+    driver.settle();
+    expect(driver.acknowledged).toEqual([{ source: 1, n: 1 }]);
+  });
+
   test("are taken without a gap: what lacks is asked for", () => {
     const { driver, address } = receiver();
     driver.relay(1, 1, address, "5");

@@ -76,11 +76,17 @@ export class Mail {
     return this.relayCursors.get(source) ?? this.state.cursors.get(source) ?? 0;
   }
 
-  /** A message of another partition. False when it is not the next of its source: refetch from there. */
-  acceptRelay(source: number, n: number, bytes: Buffer, offset: number, length: number): boolean {
+  /** A message of another partition. `behind`: it is not the next of its source, refetch from there. */
+  acceptRelay(
+    source: number,
+    n: number,
+    bytes: Buffer,
+    offset: number,
+    length: number,
+  ): "taken" | "known" | "behind" {
     const cursor = this.relayCursor(source);
-    if (n <= cursor) return true;
-    if (n > cursor + 1) return false;
+    if (n <= cursor) return "known";
+    if (n > cursor + 1) return "behind";
     this.relayCursors.set(source, n);
     const need = ACCEPTED_OVERHEAD_BYTES + length;
     if (this.frames.hasRoom(need)) {
@@ -91,7 +97,7 @@ export class Mail {
         this.writeRelay(source, n, copy, 0, length);
       });
     }
-    return true;
+    return "taken";
   }
 
   private writeRelay(
