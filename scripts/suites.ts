@@ -41,12 +41,12 @@ const isVitest = ({ command }: Suite) => command[0] === "vitest";
 let natsServer: string | undefined;
 
 const VERIFY: readonly Suite[] = [
-  { name: "format", budgetS: 15, command: ["prettier", "--check", "--log-level=warn", "."] },
-  { name: "lint", budgetS: 30, command: ["eslint", "--max-warnings=0", "."] },
-  { name: "types", budgetS: 20, command: ["tsc", "--project", "."] },
+  { name: "format", budgetS: 10, command: ["prettier", "--check", "--log-level=warn", "."] },
+  { name: "lint", budgetS: 25, command: ["eslint", "--max-warnings=0", "."] },
+  { name: "types", budgetS: 10, command: ["tsc", "--project", "."] },
   {
     name: "imports",
-    budgetS: 8,
+    budgetS: 5,
     command: [
       "depcruise",
       "--config",
@@ -59,18 +59,18 @@ const VERIFY: readonly Suite[] = [
       "examples",
     ],
   },
-  { name: "dead-code", budgetS: 8, command: ["knip"] },
+  { name: "dead-code", budgetS: 5, command: ["knip"] },
   { name: "proto", budgetS: 5, command: ["buf", "lint", "proto"] },
-  { name: "generated", budgetS: 8, command: ["node", "scripts/generate.ts", "--check"] },
-  { name: "unit", budgetS: 65, command: vitest("unit") },
-  { name: "sim", budgetS: 45, command: vitest("sim") },
+  { name: "generated", budgetS: 5, command: ["node", "scripts/generate.ts", "--check"] },
+  { name: "unit", budgetS: 50, command: vitest("unit") },
+  { name: "sim", budgetS: 30, command: vitest("sim") },
 ];
 
 const BEYOND_VERIFY: readonly Suite[] = [
   { name: "contract", budgetS: 25, command: vitest("contract") },
-  { name: "agents", budgetS: 45, command: vitest("agents") },
-  { name: "integration", budgetS: 240, command: vitest("integration") },
-  { name: "crash", budgetS: 80, command: vitest("crash") },
+  { name: "agents", budgetS: 40, command: vitest("agents") },
+  { name: "integration", budgetS: 330, command: vitest("integration") },
+  { name: "crash", budgetS: 60, command: vitest("crash") },
 ];
 
 const ALL = [...VERIFY, ...BEYOND_VERIFY];
