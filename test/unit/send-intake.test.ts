@@ -79,7 +79,6 @@ beforeEach(async () => {
     warnings: new Seldom(1000),
     ready: () => Promise.resolve(),
     state: () => Promise.resolve({ incarnation: INCARNATION, first: 1, last: last() }),
-    storedS: (n) => Promise.resolve(stored.get(n)?.storedS),
     firstSince: (partition, seconds) =>
       Promise.resolve(
         [...stored]
@@ -102,7 +101,7 @@ beforeEach(async () => {
       place: (partition) => Promise.resolve(places.get(partition)!),
       begin: (partition, incarnation, n) => {
         expect(incarnation).toBe(INCARNATION);
-        return Promise.resolve(placeAt(partition, n));
+        return Promise.resolve(placeAt(partition, n, places.get(partition)!.upToS));
       },
       offer: (partition, { n, storedS }) => {
         offered.push(n);
@@ -215,4 +214,16 @@ test.each([
   expect(startedFrom).toEqual([1, lostFrom]);
   for (let n = lostFrom; n < lostFrom + anew; n++) await take(n);
   expect(offered).toEqual(Array.from({ length: anew }, (_, i) => lostFrom + i));
+});
+
+test("a stream that loses its end again before anything new came to a partition is read", async () => {
+  for (let n = 1; n <= 6; n++) store(n, 0);
+  for (let n = 1; n <= 6; n++) await take(n);
+  loseFrom(5);
+  await readAnew();
+  expect(places.get(0)!.upTo).toBe(4);
+  loseFrom(3);
+  for (let n = 3; n <= 5; n++) store(n, 0);
+  await readAnew();
+  expect(places.get(0)!.upTo).toBe(2);
 });

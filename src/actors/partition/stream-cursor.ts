@@ -12,7 +12,7 @@ export class StreamCursor {
   /** Tells a stream from another one of the same name; 0: none was read yet. */
   incarnation = 0;
   upTo = 0;
-  /** When the stream stored message `upTo`, in seconds since 1970; 0: not known. Another one may have its number. */
+  /** When the stream stored what was met last, in seconds since 1970; 0: not known. What it stored later was not met. */
   upToS = 0;
   /** In the order of their numbers. */
   readonly waiting = new Set<number>();
@@ -32,8 +32,8 @@ export class StreamCursor {
   /** The stream, and the last message of it that was met: one that lost its end numbers what comes next anew. */
   begin(incarnation: number, last: number): void {
     const upTo = incarnation === this.incarnation ? Math.min(this.upTo, last) : 0;
+    if (incarnation !== this.incarnation) this.upToS = 0;
     this.incarnation = incarnation;
-    if (upTo !== this.upTo) this.upToS = 0;
     this.upTo = upTo;
     for (const n of this.waiting) if (n > upTo) this.waiting.delete(n);
     this.begins++;

@@ -7,8 +7,8 @@
  * 2. What the kernel refuses becomes a dead letter; it is told so when that is durable.
  * 3. Messages and bytes in hand are bounded; then nothing more is read.
  * 4. `readUpTo`: up to there its partitions are done with all that is not in hand.
- * 5. A number is the message that a partition met where the stream stored both at the same time: one that lost its
- *    end numbers what comes next anew.
+ * 5. A partition met what was stored in the second of its newest message or before, and nothing that was stored later:
+ *    a stream that lost its end numbers what comes next anew.
  */
 import type { DeliveryInfo, JsMsg } from "@nats-io/jetstream";
 import type { MsgHdrs } from "@nats-io/transport-node";
@@ -35,8 +35,6 @@ export interface SendIntakePorts extends ReaderPorts {
   /** The name of whoever sends by NATS. */
   readonly client: string;
   state(): Promise<StreamState>;
-  /** When a message was stored, in seconds since 1970; undefined: there is none of this number. */
-  storedS(n: number): Promise<number | undefined>;
   inputOf(message: OutgoingMessage): SendInput;
 }
 
@@ -197,14 +195,11 @@ export class SendIntake {
     { n, storedS }: StreamNumber,
     { first, last }: StreamState,
   ): Promise<number> {
-    const { options } = this;
     // What was trimmed was not lost.
     if (n < first) return n;
-    if (storedS === 0) return Math.min(n, last);
-    if (n <= last && ((await options.storedS(n)) ?? storedS) === storedS) return n;
-    // A server that lost what it had was away for seconds.
-    const anew = await options.firstSince(partition, storedS + 1);
-    return anew === undefined ? Math.min(n, last) : Math.min(n, anew) - 1;
+    // All it met was stored by then, and a server that lost what it had was away for seconds.
+    const anew = storedS === 0 ? undefined : await this.options.firstSince(partition, storedS + 1);
+    return anew === undefined || anew > n ? Math.min(n, last) : anew - 1;
   }
 
   private take(message: JsMsg): void {

@@ -14,10 +14,7 @@ import type { NodeKernel, SendStream, StreamListener } from "../../actors/index.
 import { consumerFrom } from "./consumers.ts";
 import { SendIntake, type SendIntakePorts } from "./send-intake.ts";
 
-export interface SendStreamOptions extends Omit<
-  SendIntakePorts,
-  "stream" | "kernel" | "state" | "storedS"
-> {
+export interface SendStreamOptions extends Omit<SendIntakePorts, "stream" | "kernel" | "state"> {
   readonly jsm: JetStreamManager;
   readonly subjects: DoorSubjects;
   readonly partitions: number;
@@ -56,10 +53,6 @@ export class SendStreamDoor {
         stream,
         kernel: this.kernel,
         state: () => this.state(),
-        storedS: async (n) => {
-          const found = await jsm.streams.getMessage(stream, { seq: n });
-          return found === null ? undefined : Math.floor(found.time.getTime() / 1000);
-        },
         name,
         partitions: own,
         consumerFrom: (start) => consumerFrom(jsm, stream, name, own.map(sentTo), start),
