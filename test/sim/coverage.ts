@@ -29,6 +29,8 @@ export const EXPECTED = [
   "recovery overtaken by a take-over",
   "process killed",
   "power lost",
+  "end of the stream of sends lost",
+  "place in the stream of sends taken back",
   "unsynced frames lost",
   "worker killed",
   "worker killed while it recovers",

@@ -3,6 +3,7 @@
  *
  * 1. What is published is never lost, and taken in once, in order, or refused.
  * 2. Nothing is trimmed that a partition may still ask for.
+ * 3. When its servers lose their power the stream may lose its end; what is published then gets those numbers.
  */
 import { hashAddressText, partitionOf } from "../../src/actors/address.ts";
 import type { StreamPlace } from "../../src/actors/kernel.ts";
@@ -13,25 +14,29 @@ import { EPHEMERAL } from "./agents.ts";
 import type { Coverage } from "./coverage.ts";
 import { promise } from "./failure.ts";
 import type { SimNode } from "./sim-node.ts";
-import type { Swarm } from "./swarm.ts";
+import { fork, type Swarm } from "./swarm.ts";
 import type { Timeline } from "./timeline.ts";
 import { Workload } from "./workload.ts";
 
 const INCARNATION = 7;
-/** It never loses its end. */
-const STORED_S = 1_700_000_000;
+const LOST_MAX = 6;
+/** How long servers that lost their power are away, at least. */
+const AWAY_S = 2;
 const READ_EVERY_MS = 8;
 const BURIED_AFTER_MS = 30;
 const TRIM_EVERY_MS = 100;
 
 interface Streamed {
   readonly n: number;
+  readonly storedS: number;
   readonly partition: number;
   readonly token: string;
   readonly ownId: string | undefined;
   readonly envelope: Buffer;
   readonly isUnlogged: boolean;
 }
+
+type New = Omit<Streamed, "n" | "storedS">;
 
 interface Numbered {
   readonly partition: number;
@@ -60,8 +65,11 @@ export class SendStream {
   private readonly buried = new Set<string>();
   private readonly firstMs = new Map<string, number>();
   private readonly repeated = new Set<string>();
+  private readonly losses: SeededRandom;
   private unpublished = 0;
+  private published = 0;
   private trimmed = 0;
+  private nowS = 1_700_000_000;
 
   constructor(ports: SendStreamPorts) {
     this.ports = ports;
@@ -69,6 +77,7 @@ export class SendStream {
     // How often a crash may be blamed on the innocent is counted by what the other clients send.
     const faults = new Set([...swarm.faults].filter((fault) => fault !== "poison"));
     this.workload = new Workload({ ...swarm, faults }, ports.random);
+    this.losses = fork(swarm.seed, "losses of the stream");
   }
 
   start(): void {
@@ -88,7 +97,7 @@ export class SendStream {
     const { random, swarm } = this.ports;
     const receiver = this.workload.receiver();
     const token = `s${swarm.seed}-${i}`;
-    const place = this.messages.length;
+    const place = this.published++;
     const { plan } = this.workload.plan(receiver);
     const isOwn = random.chance(0.3);
     const envelope = encodeEnvelope({
@@ -106,7 +115,7 @@ export class SendStream {
     if (isOwn && random.chance(0.5)) this.publishAgain(message);
   }
 
-  private publishAgain(message: Omit<Streamed, "n">): void {
+  private publishAgain(message: New): void {
     const { timeline, random } = this.ports;
     this.unpublished++;
     timeline.after(random.nextFloat() ** 2 * 2000, () => {
@@ -116,8 +125,28 @@ export class SendStream {
     });
   }
 
-  private append(message: Omit<Streamed, "n">): void {
-    this.messages.push({ ...message, n: this.messages.length + 1 });
+  private append(message: New): void {
+    this.messages.push({ ...message, n: this.messages.length + 1, storedS: this.nowS });
+  }
+
+  /** With its servers' power. */
+  loseEnd(): void {
+    const { losses, messages, ports } = this;
+    this.nowS += AWAY_S;
+    if (losses.chance(0.5)) return;
+    const kept = Math.max(this.trimmed, messages.length - losses.below(LOST_MAX + 1));
+    const lost = messages.splice(kept);
+    for (const { n } of lost) this.settled.delete(n);
+    if (lost.length > 0) ports.coverage.hit("end of the stream of sends lost");
+  }
+
+  /** Of what a partition met the newest that is still there, after SendIntake of src/api/nats/send-intake.ts. */
+  lastOfKnown(partition: number, { upTo: n, upToS }: StreamPlace): number {
+    const { messages, trimmed } = this;
+    if (n <= trimmed) return n;
+    const later = (each: Streamed): boolean => each.partition === partition && each.storedS > upToS;
+    const anew = upToS === 0 ? undefined : messages.find(later)?.n;
+    return anew === undefined || anew > n ? Math.min(n, messages.length) : anew - 1;
   }
 
   firstSentMs(token: string): number {
@@ -133,8 +162,8 @@ export class SendStream {
     this.settled.add(n);
   }
 
-  bury(n: number): void {
-    this.buried.add(this.messages[n - 1]!.token);
+  bury({ token }: Streamed): void {
+    this.buried.add(token);
     this.ports.coverage.hit("streamed message refused");
   }
 
@@ -150,10 +179,10 @@ export class SendStream {
     });
   }
 
-  /** A partition reads on behind this number. */
-  begun(partition: number, floor: number): void {
+  /** A partition reads on behind this number. It may wait for one that the stream lost, and be done with later ones. */
+  begun(partition: number, floor: number, isDone: (n: number) => boolean): void {
     const own = this.messages.filter((message) => message.partition === partition);
-    const missing = own.find(({ n }) => n > floor && n <= this.trimmed);
+    const missing = own.find(({ n }) => n > floor && n <= this.trimmed && !isDone(n));
     promise(missing === undefined, () => `${missing?.token ?? ""} was trimmed and is asked for`);
     for (const { n } of own) if (n <= floor) this.settled.add(n);
   }
@@ -202,8 +231,9 @@ export class SimStreamReader {
       for (const n of each.settled) this.stream.settle(n);
     }
     for (const { partition, n } of refused) {
+      const message = this.stream.messages[n - 1]!;
       timeline.after(BURIED_AFTER_MS, () => {
-        this.stream.bury(n);
+        this.stream.bury(message);
         if (this.node.alive) this.post({ disposed: [{ partition, n }] });
       });
     }
@@ -244,9 +274,11 @@ export class SimStreamReader {
   private post({ messages = [], disposed = [], givenUp = [] }: Parts): void {
     this.node.postAll((isHere) => {
       const packer = new Packer();
-      const packed = messages.filter(isHere).map(({ partition, n, ownId: id, envelope }) => {
-        return { partition, n, storedS: STORED_S, id, ...packer.add(envelope, 0, envelope.length) };
-      });
+      const packed = messages
+        .filter(isHere)
+        .map(({ partition, n, storedS, ownId: id, envelope }) => {
+          return { partition, n, storedS, id, ...packer.add(envelope, 0, envelope.length) };
+        });
       return {
         kind: "stream",
         messages: packed,
@@ -262,12 +294,14 @@ export class SimStreamReader {
     const by = node.processor(partition);
     if (this.beginning.get(partition) === by) return;
     this.beginning.set(partition, by);
-    const last = stream.messages.length;
     node.query<StreamPlace>({ kind: "stream", partition }, (found) => {
-      if (found.incarnation === INCARNATION && found.upTo <= last) {
+      const isKnown = found.incarnation === INCARNATION;
+      const last = isKnown ? stream.lastOfKnown(partition, found) : 0;
+      if (isKnown && last === found.upTo) {
         this.begun(partition, found.floor, by);
         return;
       }
+      if (isKnown) stream.ports.coverage.hit("place in the stream of sends taken back");
       node.control(partition, { kind: "stream-begin", incarnation: INCARNATION, last }, () => {
         node.query<StreamPlace>({ kind: "stream", partition }, ({ floor }) => {
           this.begun(partition, floor, by);
@@ -281,7 +315,8 @@ export class SimStreamReader {
     this.beginning.delete(partition);
     this.stream.ports.coverage.hit("stream begun");
     // One that was taken over is behind, and writes no more.
-    if (!this.node.superseded) this.stream.begun(partition, floor);
+    const { stream } = this.node.processor(partition)!.state;
+    if (!this.node.superseded) this.stream.begun(partition, floor, (n) => stream.isDone(n));
     this.next.set(partition, { n: floor + 1, by });
   }
 }

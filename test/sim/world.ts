@@ -265,6 +265,7 @@ export class World {
       case "powerLosses":
         coverage.hit("power lost");
         this.down(node, true);
+        this.sends.loseEnd();
         return;
       case "workerKills":
         node.killWorker(chaos.below(this.swarm.workers));
