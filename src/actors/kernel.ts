@@ -87,7 +87,7 @@ export interface StreamPlace {
   readonly incarnation: number;
   /** The newest message it met. */
   readonly upTo: number;
-  /** When the stream stored what was met last, in seconds since 1970; 0: not known. */
+  /** By when the stream had stored all that was met, in seconds since 1970; 0: not known. */
   readonly upToS: number;
   /** Everything up to this number is done. */
   readonly floor: number;

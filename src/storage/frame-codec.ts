@@ -31,7 +31,7 @@ export const SOURCE_PARTITION = 1;
 export const SOURCE_TIMER = 2;
 export const SOURCE_SYSTEM = 3;
 export const SOURCE_EPHEMERAL = 4;
-/** A stream that clients send by: `n` is the message's number there, the incarnation is the stream's, `source` when it stored it. */
+/** A stream that clients send by: `n` is the message's number there, the incarnation is the stream's, `source` by when it had stored all up to it. */
 export const SOURCE_STREAM = 5;
 export const SOURCE_MASK = 0x0f;
 /** A client message whose id is remembered. */

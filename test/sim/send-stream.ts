@@ -20,6 +20,8 @@ import { Workload } from "./workload.ts";
 
 const INCARNATION = 7;
 const LOST_MAX = 6;
+/** How far the clock of another leader may be behind. */
+const BEHIND_S_MAX = 1;
 /** How long servers that lost their power are away, at least. */
 const AWAY_S = 2;
 const READ_EVERY_MS = 8;
@@ -126,7 +128,8 @@ export class SendStream {
   }
 
   private append(message: New): void {
-    this.messages.push({ ...message, n: this.messages.length + 1, storedS: this.nowS });
+    const storedS = this.nowS - this.losses.below(BEHIND_S_MAX + 1);
+    this.messages.push({ ...message, n: this.messages.length + 1, storedS });
   }
 
   /** With its servers' power. */

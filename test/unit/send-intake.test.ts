@@ -200,6 +200,17 @@ test("a reader that begins again goes on where it was", async () => {
   expect(offered).toEqual([5, 6]);
 });
 
+test("a leader whose clock is behind stores no message that was met before", async () => {
+  store(1, 0);
+  nowS += 3;
+  store(2, 0);
+  nowS -= 3;
+  store(3, 0);
+  for (let n = 1; n <= 3; n++) await take(n);
+  await readAnew();
+  expect(places.get(0)!.upTo).toBe(3);
+});
+
 test.each([
   ["fewer new messages than it lost", 4, 2],
   ["as many new messages as it lost", 4, 3],

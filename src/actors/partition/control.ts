@@ -21,7 +21,7 @@ export type Control =
   | { readonly kind: "dead-letter-drop"; readonly seq: number }
   /** The stream that clients send by, and the last message of it that was met. */
   | { readonly kind: "stream-begin"; readonly incarnation: number; readonly last: number }
-  /** A message of the stream can't be taken yet. `storedS`: when the stream stored it; older entries don't know. */
+  /** A message of the stream can't be taken yet. `storedS`: by when the stream had stored all up to it; older entries don't know. */
   | { readonly kind: "stream-wait"; readonly n: number; readonly storedS?: number }
   /** One that nothing is left to do for, though no entry accepts it. */
   | { readonly kind: "stream-done"; readonly n: number; readonly storedS?: number };

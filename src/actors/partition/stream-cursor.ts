@@ -12,7 +12,10 @@ export class StreamCursor {
   /** Tells a stream from another one of the same name; 0: none was read yet. */
   incarnation = 0;
   upTo = 0;
-  /** When the stream stored what was met last, in seconds since 1970; 0: not known. What it stored later was not met. */
+  /**
+   * By when the stream had stored all that was met, in seconds since 1970; 0: not known. What it stored later was not
+   * met. Another leader's clock may be behind: it is the latest second, not that of the newest message.
+   */
   upToS = 0;
   /** In the order of their numbers. */
   readonly waiting = new Set<number>();

@@ -50,7 +50,9 @@ export class StreamDoor {
   private settled: number[] = [];
   private accepted = 0;
   /** Newest message that no entry speaks of and nothing is left to do for. */
-  private passed = { n: 0, storedS: 0 };
+  private passed = 0;
+  /** By when the stream had stored all that was met, whether an entry speaks of it or not. */
+  private latestS: number;
   private retryAtMs = Infinity;
 
   constructor(processor: PartitionProcessor, ports: StreamDoorPorts) {
@@ -59,6 +61,7 @@ export class StreamDoor {
     const { stream } = processor.state;
     this.newest = stream.floor;
     this.begins = stream.begins;
+    this.latestS = stream.upToS;
   }
 
   offer(message: StreamedMessage): void {
@@ -132,7 +135,8 @@ export class StreamDoor {
     if (stream.begins === this.begins) return;
     this.begins = stream.begins;
     this.newest = stream.floor;
-    this.passed = { n: 0, storedS: 0 };
+    this.passed = 0;
+    this.latestS = stream.upToS;
     this.arrived.clear();
     this.lanes.clear();
     this.disposed.clear();
@@ -141,13 +145,14 @@ export class StreamDoor {
 
   /** False: there is no room in the frame. */
   private meet(message: StreamedMessage): boolean {
-    const { n, envelope } = message;
+    const { n, storedS, envelope } = message;
     if (this.processor.state.stream.isDone(n)) {
       this.settled.push(n);
       return true;
     }
-    if (this.disposed.delete(n)) return this.pass(message) === "taken";
-    if (envelope === undefined) return this.noteWaiting(message);
+    this.latestS = Math.max(this.latestS, storedS);
+    if (this.disposed.delete(n)) return this.pass(n) === "taken";
+    if (envelope === undefined) return this.noteWaiting(n);
     const lane = this.lanes.size === 0 ? undefined : this.lanes.get(receiverOf(envelope));
     if (lane !== undefined) return this.wait(message, lane);
     const outcome = this.take(message);
@@ -160,54 +165,55 @@ export class StreamDoor {
   }
 
   private wait(message: StreamedMessage, lane: Queue<StreamedMessage>): boolean {
-    if (!this.noteWaiting(message)) return false;
+    if (!this.noteWaiting(message.n)) return false;
     lane.push(message);
     return true;
   }
 
   /** Before a later one passes it. */
-  private noteWaiting({ n, storedS }: StreamedMessage): boolean {
+  private noteWaiting(n: number): boolean {
     const { frames, state } = this.processor;
     if (state.stream.waiting.has(n)) return true;
     if (!frames.hasRoom(NOTE_BYTES)) return false;
-    this.processor.control({ kind: "stream-wait", n, storedS });
+    this.processor.control({ kind: "stream-wait", n, storedS: this.latestS });
     return true;
   }
 
   private take(message: StreamedMessage): Outcome {
-    const { n, id, storedS } = message;
+    const { n, id } = message;
     const envelope = message.envelope!;
     const { processor } = this;
     const { state, frames, mail } = processor;
     if (!frames.hasRoom(NOTE_BYTES)) return "no room";
-    if (id !== undefined && state.clients.get(id) !== undefined) return this.pass(message);
+    if (id !== undefined && state.clients.get(id) !== undefined) return this.pass(n);
     const refusal = refusalOf(processor, envelope, id !== undefined);
-    if (refusal !== undefined) return this.refuse(message, refusal);
+    if (refusal !== undefined) return this.refuse(n, refusal);
     if (!frames.hasRoom(roomFor(message))) return "no room";
     if (isEphemeral(processor, envelope)) {
       mail.acceptUnlogged(envelope, 0, envelope.length);
       this.accepted++;
-      return this.pass(message);
+      return this.pass(n);
     }
     if (id !== undefined) state.rememberClient(id, processor.nowMs(), frames.frameNo, false);
-    mail.acceptStreamed(id === undefined ? 0 : ACCEPTED_REMEMBERED, n, storedS, envelope);
+    const flags = id === undefined ? 0 : ACCEPTED_REMEMBERED;
+    mail.acceptStreamed(flags, n, this.latestS, envelope);
     this.accepted++;
     this.settled.push(n);
     return "taken";
   }
 
-  private refuse(message: StreamedMessage, refusal: Refusal): Outcome {
+  private refuse(n: number, refusal: Refusal): Outcome {
     if (ERRORS[refusal.code].retryable) return "waits";
-    if (!this.noteWaiting(message)) return "no room";
-    this.ports.refused(message.n, refusal);
+    if (!this.noteWaiting(n)) return "no room";
+    this.ports.refused(n, refusal);
     return "taken";
   }
 
-  private pass({ n, storedS }: StreamedMessage): Outcome {
+  private pass(n: number): Outcome {
     if (this.processor.state.stream.waiting.has(n)) {
       this.processor.control({ kind: "stream-done", n });
     } else {
-      this.passed = { n, storedS };
+      this.passed = n;
     }
     this.settled.push(n);
     return "taken";
@@ -216,9 +222,9 @@ export class StreamDoor {
   /** Of those in a row the last stands for all. */
   private notePassed(): boolean {
     const { processor, passed } = this;
-    if (passed.n <= processor.state.stream.upTo) return true;
+    if (passed <= processor.state.stream.upTo) return true;
     if (!processor.frames.hasRoom(NOTE_BYTES)) return false;
-    processor.control({ kind: "stream-done", ...passed });
+    processor.control({ kind: "stream-done", n: passed, storedS: this.latestS });
     return true;
   }
 

@@ -7,8 +7,8 @@
  * 2. What the kernel refuses becomes a dead letter; it is told so when that is durable.
  * 3. Messages and bytes in hand are bounded; then nothing more is read.
  * 4. `readUpTo`: up to there its partitions are done with all that is not in hand.
- * 5. A partition met what was stored in the second of its newest message or before, and nothing that was stored later:
- *    a stream that lost its end numbers what comes next anew.
+ * 5. A partition met nothing that was stored after the latest second of what it met: a stream that lost its end numbers
+ *    what comes next anew.
  */
 import type { DeliveryInfo, JsMsg } from "@nats-io/jetstream";
 import type { MsgHdrs } from "@nats-io/transport-node";
@@ -67,7 +67,7 @@ export class SendIntake {
   private readonly inHand = new Map<number, InHand>();
   private inHandBytes = 0;
   private idPrefix = "";
-  /** Newest that each partition was handed. */
+  /** Newest that each partition was handed, and the latest second of what it was. */
   private readonly newest = new Map<number, StreamNumber>();
   /** It began where the partitions were; none while another is to be made. */
   private consumer: string | undefined;
@@ -182,14 +182,15 @@ export class SendIntake {
     const { incarnation } = state;
     const place = await kernel.place(partition);
     const isKnown = place.incarnation === incarnation;
-    const newest = this.newest.get(partition) ?? { n: place.upTo, storedS: place.upToS };
-    const last = isKnown ? await this.lastOfKnown(partition, newest, state) : 0;
-    if (isKnown && last === newest.n) return place.floor + 1;
+    const { n, storedS } = this.newest.get(partition) ?? { n: place.upTo, storedS: 0 };
+    const met = { n, storedS: Math.max(storedS, place.upToS) };
+    const last = isKnown ? await this.lastOfKnown(partition, met, state) : 0;
+    if (isKnown && last === n) return place.floor + 1;
     this.forget([partition]);
     return (await kernel.begin(partition, incarnation, last)).floor + 1;
   }
 
-  /** The newest message that the partition can have met, given the newest that it did meet. */
+  /** The newest message that the partition can have met, given the newest that it did meet and the latest second. */
   private async lastOfKnown(
     partition: number,
     { n, storedS }: StreamNumber,
@@ -206,9 +207,10 @@ export class SendIntake {
     const { seq: n, subject, info } = message;
     const partition = sentPartitionOf(subject);
     this.passed(n);
-    if (n <= (this.newest.get(partition)?.n ?? 0)) return;
+    const newest = this.newest.get(partition) ?? { n: 0, storedS: 0 };
+    if (n <= newest.n) return;
     const number = { n, storedS: storedSOf(info) };
-    this.newest.set(partition, number);
+    this.newest.set(partition, { n, storedS: Math.max(newest.storedS, number.storedS) });
     const bytes = sizeOf(message);
     const held = { message, partition, bytes };
     this.inHand.set(n, held);
