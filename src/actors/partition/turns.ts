@@ -109,13 +109,14 @@ export class Turns {
   /** Adds turns to the batch. */
   plan(batch: TurnBatch): void {
     if (!this.mayRun) return;
-    this.counter.nextSendNo = this.state.nextSendNo;
-    this.counter.roomBytes = this.frames.writer.roomBytes - TURN_OVERHEAD_BYTES;
     this.planned = 0;
     let looks = this.ready.length;
     while (looks-- > 0 && this.planned < PLANNED_PER_BATCH_MAX && !batch.isFull) {
       this.planActor(batch, this.ready.shift()!);
     }
+    // Behind the planning: an actor that goes over to another version may send and write.
+    this.counter.nextSendNo = this.state.nextSendNo;
+    this.counter.roomBytes = this.frames.writer.roomBytes - TURN_OVERHEAD_BYTES;
   }
 
   private planActor(batch: TurnBatch, actor: Actor): void {
