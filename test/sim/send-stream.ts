@@ -147,9 +147,10 @@ export class SendStream {
   lastOfKnown(partition: number, { upTo: n, upToS }: StreamPlace): number {
     const { messages, trimmed } = this;
     if (n <= trimmed) return n;
+    if (n <= messages.length && messages[n - 1]!.storedS <= upToS) return n;
     const later = (each: Streamed): boolean => each.partition === partition && each.storedS > upToS;
     const anew = upToS === 0 ? undefined : messages.find(later)?.n;
-    return anew === undefined || anew > n ? Math.min(n, messages.length) : anew - 1;
+    return anew === undefined ? Math.min(n, messages.length) : Math.min(n, anew - 1);
   }
 
   firstSentMs(token: string): number {

@@ -79,6 +79,7 @@ beforeEach(async () => {
     warnings: new Seldom(1000),
     ready: () => Promise.resolve(),
     state: () => Promise.resolve({ incarnation: INCARNATION, first: 1, last: last() }),
+    storedS: (n) => Promise.resolve(stored.get(n)?.storedS),
     firstSince: (partition, seconds) =>
       Promise.resolve(
         [...stored]

@@ -35,6 +35,8 @@ export interface SendIntakePorts extends ReaderPorts {
   /** The name of whoever sends by NATS. */
   readonly client: string;
   state(): Promise<StreamState>;
+  /** When a message was stored, in seconds since 1970; undefined: there is none of this number. */
+  storedS(n: number): Promise<number | undefined>;
   inputOf(message: OutgoingMessage): SendInput;
 }
 
@@ -198,9 +200,12 @@ export class SendIntake {
   ): Promise<number> {
     // What was trimmed was not lost.
     if (n < first) return n;
+    if (storedS === 0) return Math.min(n, last);
+    const { options } = this;
     // All it met was stored by then, and a server that lost what it had was away for seconds.
-    const anew = storedS === 0 ? undefined : await this.options.firstSince(partition, storedS + 1);
-    return anew === undefined || anew > n ? Math.min(n, last) : anew - 1;
+    if (n <= last && ((await options.storedS(n)) ?? 0) <= storedS) return n;
+    const anew = await options.firstSince(partition, storedS + 1);
+    return anew === undefined ? Math.min(n, last) : Math.min(n, anew - 1);
   }
 
   private take(message: JsMsg): void {

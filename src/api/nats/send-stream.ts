@@ -6,7 +6,7 @@
  *    and they fill half of it, the message becomes a dead letter: other agents need the room.
  */
 import { createHash } from "node:crypto";
-import type { JetStreamManager, SeqMsgRequest } from "@nats-io/jetstream";
+import type { JetStreamManager, SeqMsgRequest, StoredMsg } from "@nats-io/jetstream";
 import { ensureError } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import type { DoorSubjects } from "../../base/nats-subjects.ts";
@@ -14,7 +14,10 @@ import type { NodeKernel, SendStream, StreamListener } from "../../actors/index.
 import { consumerFrom } from "./consumers.ts";
 import { SendIntake, type SendIntakePorts } from "./send-intake.ts";
 
-export interface SendStreamOptions extends Omit<SendIntakePorts, "stream" | "kernel" | "state"> {
+export interface SendStreamOptions extends Omit<
+  SendIntakePorts,
+  "stream" | "kernel" | "state" | "storedS"
+> {
   readonly jsm: JetStreamManager;
   readonly subjects: DoorSubjects;
   readonly partitions: number;
@@ -63,12 +66,11 @@ export class SendStreamDoor {
           const query = { seq: n + 1, next_by_subj: sentTo(partition) };
           return (await jsm.streams.getMessage(stream, query)) !== null;
         },
-        firstSince: async (partition, seconds) => {
-          const start_time = new Date(seconds * 1000).toISOString();
-          // The server takes it since 2.11; the client's type does not know.
-          const query = { start_time, next_by_subj: sentTo(partition) } as unknown as SeqMsgRequest;
-          return (await jsm.streams.getMessage(stream, query))?.seq;
+        storedS: async (n) => {
+          const found = await jsm.streams.getMessage(stream, { seq: n });
+          return found === null ? undefined : secondOf(found);
         },
+        firstSince: (partition, seconds) => this.firstSince(sentTo(partition), seconds),
       });
     });
     this.trimTimer = setInterval(() => {
@@ -120,6 +122,20 @@ export class SendStreamDoor {
     return { incarnation: digest.readUInt32LE(0), first, last };
   }
 
+  /** Leaders' clocks differ: behind the first message of that time older ones may stand. */
+  private async firstSince(subject: string, seconds: number): Promise<number | undefined> {
+    const { jsm, subjects } = this.options;
+    const start_time = new Date(seconds * 1000).toISOString();
+    // The server takes it since 2.11; the client's type does not know.
+    let query = { start_time, next_by_subj: subject } as unknown as SeqMsgRequest;
+    for (;;) {
+      const found = await jsm.streams.getMessage(subjects.sendStream, query);
+      if (found === null || secondOf(found) >= seconds) return found?.seq;
+      const behind = { seq: found.seq + 1, next_by_subj: subject };
+      query = behind;
+    }
+  }
+
   private info() {
     return this.options.jsm.streams.info(this.options.subjects.sendStream);
   }
@@ -159,4 +175,8 @@ export class SendStreamDoor {
     this.options.log.warn({ partition: oldest.partition, upTo }, "messages waited too long");
     this.kernel.giveUp(oldest.partition, upTo);
   }
+}
+
+function secondOf({ time }: StoredMsg): number {
+  return Math.floor(time.getTime() / 1000);
 }
